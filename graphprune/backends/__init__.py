@@ -1,0 +1,1 @@
+"""What runs a model: one small protocol (`base`), a table of chips (`targets`) and one module a backend."""

@@ -1,0 +1,155 @@
+"""ONNX Runtime behind the backend protocol: the oracle for numbers, and a backend for dense models."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+from graphprune.backends.base import TensorInfo, check_feed, check_output_names
+from graphprune.errors import BackendError, UnsupportedModelError
+from graphprune.frontends.onnx_file import save
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+    from graphprune.backends.targets import Target
+
+# Protobuf stops at 2 GiB; the rest of the message needs some of it.
+_INLINE_LIMIT = 1_800_000_000
+
+_DTYPES = {
+    "float": "float32", "double": "float64", "float16": "float16", "bool": "bool", "string": "object",
+    "int8": "int8", "int16": "int16", "int32": "int32", "int64": "int64",
+    "uint8": "uint8", "uint16": "uint16", "uint32": "uint32", "uint64": "uint64",
+}  # fmt: skip
+
+
+class OnnxRuntimeBackend:
+    """Runs models on ONNX Runtime's CPU provider, with all graph optimisations on."""
+
+    name = "onnxruntime"
+
+    def compile(self, model: ir.Model, target: Target, threads: int) -> OnnxRuntimeSession:  # noqa: ARG002
+        """Hand `model` to ONNX Runtime; `target` is not used, as it picks its kernels at run time.
+
+        Raises:
+            BackendError: ONNX Runtime rejects the model.
+        """
+        return session_for(model, threads)
+
+
+class _NodeArg(Protocol):
+    name: str
+    type: str
+    shape: Sequence[int | str | None] | None
+
+
+class OnnxRuntimeSession:
+    """An `onnxruntime.InferenceSession` whose feeds are checked and whose errors are one line."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        """Wrap `session`."""
+        self._session = session
+        self._inputs = [_tensor_info(arg) for arg in session.get_inputs()]
+        self._outputs = [_tensor_info(arg) for arg in session.get_outputs()]
+
+    def run(self, output_names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Run once. See :meth:`graphprune.backends.base.Session.run`."""
+        names = check_output_names(self._outputs, output_names)
+        check_feed(self._inputs, feed)
+        try:
+            results: list[np.ndarray] = self._session.run(names, dict(feed))
+        except Exception as error:  # its exception classes share no base
+            raise BackendError(f"onnxruntime: {_one_line(error)}", code="GP521") from error
+        return results
+
+    def get_inputs(self) -> list[TensorInfo]:
+        """The inputs in the model's order."""
+        return list(self._inputs)
+
+    def get_outputs(self) -> list[TensorInfo]:
+        """The outputs in the model's order."""
+        return list(self._outputs)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Refuse: ONNX Runtime has no compiled form that runs without the model.
+
+        Raises:
+            BackendError: always.
+        """
+        raise BackendError(f"onnxruntime sessions have no compiled file to write to {os.fspath(path)}", code="GP522")
+
+
+def session_for(model: ir.Model, threads: int = 1, *, optimize: bool = True) -> OnnxRuntimeSession:
+    """A session for a model in memory.
+
+    Args:
+        model: any stage; packed calls run by their functions' bodies.
+        threads: size of the thread pool of one operator.
+        optimize: False turns every graph optimisation off, which makes the session an oracle.
+
+    Raises:
+        BackendError: ONNX Runtime rejects the model.
+    """
+    with ExitStack() as stack:
+        source: str | bytes
+        if _fits_in_memory(model):
+            source = ir.to_proto(model).SerializeToString()
+        else:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="graphprune-"))
+            source = str(Path(folder) / "model.onnx")
+            save(model, source)
+        return OnnxRuntimeSession(_create(source, threads, optimize=optimize))
+
+
+def session_for_file(path: str | PathLike[str], threads: int = 1, *, optimize: bool = True) -> OnnxRuntimeSession:
+    """A session for an `.onnx` file as it lies on disk, read by ONNX Runtime alone.
+
+    Raises:
+        BackendError: ONNX Runtime rejects the file.
+    """
+    return OnnxRuntimeSession(_create(os.fspath(path), threads, optimize=optimize))
+
+
+def _fits_in_memory(model: ir.Model) -> bool:
+    tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
+    external = any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors)
+    return not external and sum(tensor.nbytes for tensor in tensors) < _INLINE_LIMIT
+
+
+def _create(source: str | bytes, threads: int, *, optimize: bool) -> ort.InferenceSession:
+    # Imported here: it costs 0.1 s, and this module is imported to name the backend.
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what it would log on stderr arrives as an exception too
+    levels = ort.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+    try:
+        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exception classes share no base
+        raise BackendError(f"onnxruntime: {_one_line(error)}", code="GP523") from error
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
+def _tensor_info(arg: _NodeArg) -> TensorInfo:
+    inner = arg.type.removeprefix("tensor(").removesuffix(")")
+    if inner not in _DTYPES:
+        message = f"{arg.name!r} has type {arg.type}, which NumPy cannot hold; expected a plain tensor"
+        raise UnsupportedModelError(message, code="GP524")
+    dims = tuple(dim or None if isinstance(dim, str) else dim for dim in arg.shape or ())
+    return TensorInfo(arg.name, dims, np.dtype(_DTYPES[inner]))

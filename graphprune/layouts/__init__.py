@@ -1,0 +1,1 @@
+"""Physical layouts of sparse weights, one a file, NumPy only."""

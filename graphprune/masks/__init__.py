@@ -1,0 +1,1 @@
+"""Which weights go: criteria that score, patterns that select."""

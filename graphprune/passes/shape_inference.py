@@ -1,0 +1,106 @@
+"""Strict shape inference: everything derived is cleared first, and a failure is an error.
+
+`onnx_ir`'s own pass logs a failure and keeps the stale shapes; a graph whose channels were cut would pass as sound.
+"""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+from onnx import shape_inference
+
+from graphprune.errors import UnsupportedModelError
+from graphprune.passes.structure import checked_proto, one_line, subgraphs
+
+_GENERATED = "unk__"  # prefix of the symbols that onnx makes up
+
+
+def infer_shapes(model: ir.Model) -> None:
+    """Replace the types and shapes of all values of the graph and its subgraphs by freshly inferred ones.
+
+    Values that onnx cannot infer end up unknown. An operator without a schema and without a function is opaque: what
+    was declared for its outputs is kept only as long as the shapes of its inputs are what they were. Weights are not
+    read, so the model may be larger than 2 GB.
+
+    Raises:
+        UnsupportedModelError: The graph is ill-formed (GP261) or its types and shapes contradict each other (GP262).
+    """
+    opaque = [node for node in model.graph.all_nodes() if _is_opaque(model, node)]
+    seen = [_input_shapes(node) for node in opaque]
+    while True:
+        _clear(model, kept=set(opaque))
+        _merge(model.graph, _inferred(model).graph, is_main=True)
+        moved = [node for node, shapes in zip(opaque, seen, strict=True) if _input_shapes(node) != shapes]
+        if not moved:
+            return
+        for node in moved:
+            _clear_outputs(node)
+            index = opaque.index(node)
+            del opaque[index], seen[index]
+
+
+def _inferred(model: ir.Model) -> ir.Model:
+    proto = checked_proto(model)
+    try:
+        return ir.from_proto(shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True))
+    except shape_inference.InferenceError as error:
+        raise UnsupportedModelError(f"shapes do not fit: {one_line(error)}", code="GP262") from None
+
+
+def _clear(model: ir.Model, kept: set[ir.Node]) -> None:
+    for node in model.graph.all_nodes():
+        if node not in kept:
+            _clear_outputs(node)
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                value.type = ir.TensorType(value.const_value.dtype)
+                value.shape = ir.Shape(value.const_value.shape.numpy())
+    for graph in model.graph.subgraphs():
+        for value in (*graph.inputs, *graph.outputs):
+            value.shape = None
+
+
+def _clear_outputs(node: ir.Node) -> None:
+    for value in node.outputs:
+        if not value.is_graph_output():
+            value.type = None
+            value.shape = None
+
+
+def _merge(graph: ir.Graph, inferred: ir.Graph, *, is_main: bool) -> None:
+    if not is_main:
+        for value, known in zip(graph.inputs, inferred.inputs, strict=True):
+            _take(value, known, is_output=False)
+    outputs = set(graph.outputs) if is_main else set()
+    for node, twin in zip(graph, inferred, strict=True):
+        for value, known in zip(node.outputs, twin.outputs, strict=True):
+            _take(value, known, is_output=value in outputs)
+        for one, other in zip(subgraphs(node), subgraphs(twin), strict=True):
+            _merge(one, other, is_main=False)
+
+
+def _take(value: ir.Value, known: ir.Value, *, is_output: bool) -> None:
+    """Copy what was inferred; symbols that onnx made up do not become part of the graph's interface."""
+    if known.type is not None:
+        value.type = known.type
+    if known.shape is None:
+        return
+    declared = value.shape if is_output else None
+    dims = [
+        (declared[axis] if declared is not None else None) if is_output and _is_generated(dim) else dim
+        for axis, dim in enumerate(known.shape)
+    ]
+    value.shape = ir.Shape(dims)
+
+
+def _is_generated(dim: int | ir.SymbolicDim) -> bool:
+    return isinstance(dim, ir.SymbolicDim) and dim.value is not None and dim.value.startswith(_GENERATED)
+
+
+def _is_opaque(model: ir.Model, node: ir.Node) -> bool:
+    return node.op_identifier() not in model.functions and not onnx.defs.has(node.op_type, node.domain)
+
+
+def _input_shapes(node: ir.Node) -> list[str]:
+    return ["" if value is None else str(value.shape) for value in node.inputs]

@@ -19,6 +19,7 @@ Mask = npt.NDArray[np.bool_]
 _CHUNK = 1 << 18  # elements: the integer images of a chunk stay in cache
 _HALF = 1 << 16
 _LOWER = np.uint32(_HALF - 1)
+_SHIFT = np.uint32(16)
 
 
 class Threshold(NamedTuple):
@@ -35,8 +36,8 @@ def threshold(pieces: Callable[[], Iterable[Scores]], count: int) -> Threshold:
         pieces: Gives the scores, finite float32 of any shapes; called twice.
         count: From 1 to the number of scores.
     """
-    upper, below = _locate(_histogram(image >> 16 for image in _images(pieces)), count)
-    in_bucket = (image[image >> 16 == upper] & _LOWER for image in _images(pieces))
+    upper, below = _locate(_histogram(image >> _SHIFT for image in _images(pieces)), count)
+    in_bucket = (image[image >> _SHIFT == upper] & _LOWER for image in _images(pieces))
     lower, below_in_bucket = _locate(_histogram(in_bucket), count - below)
     return Threshold(_value_of(upper * _HALF + lower), below + below_in_bucket)
 

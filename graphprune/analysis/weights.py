@@ -1,0 +1,203 @@
+"""Linear weights: the constants that Conv, Gemm and MatMul multiply by, and which of them are pruned by default."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphprune.analysis.constants import Reader, constant_tensor, constants, is_constant, readers
+from graphprune.diagnostics import Skip
+from graphprune.stages import describe
+
+MIN_INPUT_CHANNELS = 8
+"""A convolution of fewer input channels is dense by default: it is cheap and sensitive."""
+
+_FLOATING = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
+_QUANTIZED = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4}
+_MATRIX_RANK = 2
+
+_Refusal = tuple[str, str]  # code and reason
+
+
+@dataclass(frozen=True)
+class WeightUse:
+    """One Conv, Gemm or MatMul that multiplies by a weight.
+
+    Attributes:
+        node: The node.
+        index: Which operand the weight is: 1, or 0 for a matrix from the left.
+        perm: Axis `i` of the operand is axis `perm[i]` of the weight.
+    """
+
+    node: ir.Node
+    index: int
+    perm: tuple[int, ...]
+
+    @property
+    def rows_axis(self) -> int:
+        """The axis of the weight that counts output features."""
+        return self.perm[self._operand_rows_axis()]
+
+    def matrix(self, weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the weight as [output features, inputs], inputs flattened in the operand's order."""
+        rows_first = np.moveaxis(weight.transpose(self.perm), self._operand_rows_axis(), 0)
+        return rows_first.reshape(rows_first.shape[0], math.prod(rows_first.shape[1:]))
+
+    def _operand_rows_axis(self) -> int:
+        if self.node.op_type == "Conv":
+            return 0
+        transposed = self.node.attributes.get_int("transB" if self.index else "transA", 0)
+        return self.index ^ transposed
+
+
+@dataclass(frozen=True)
+class LinearWeight:
+    """A constant that only Conv, Gemm and MatMul read, in the main graph.
+
+    Attributes:
+        name: Of the initializer, or of the output of the Constant node.
+        value: The constant.
+        uses: Who multiplies by it: several where the weight is shared.
+    """
+
+    name: str
+    value: ir.Value
+    uses: tuple[WeightUse, ...]
+
+    @property
+    def node(self) -> ir.Node:
+        """The first node that uses it."""
+        return self.uses[0].node
+
+    @property
+    def tensor(self) -> ir.TensorProtocol:
+        """The weight itself; its `numpy()` reads it."""
+        tensor = constant_tensor(self.value)
+        assert tensor is not None, f"'{self.name}' is no constant any more"  # noqa: S101 - made only from constants
+        return tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape as stored."""
+        return tuple(self.tensor.shape.numpy())
+
+
+def prunable_weights(model: ir.Model) -> tuple[list[LinearWeight], list[Skip]]:
+    """Return the weights that are pruned by default, in graph order, and why the other large constants are not.
+
+    No tensor is read, so this is fast on any size of model.
+    """
+    weights, skips = linear_weights(model)
+    prunable = []
+    for weight in weights:
+        channels = _input_channels(weight)
+        if channels < MIN_INPUT_CHANNELS:
+            reason = f"{describe(weight.node)} has {channels} input channels, fewer than {MIN_INPUT_CHANNELS}"
+            skips.append(Skip("GP303", weight.name, reason))
+        else:
+            prunable.append(weight)
+    return prunable, skips
+
+
+def linear_weights(model: ir.Model) -> tuple[list[LinearWeight], list[Skip]]:
+    """Return every weight that could be pruned or packed, in graph order, and why the other large constants are not."""
+    weights: list[LinearWeight] = []
+    skips: list[Skip] = []
+    for value, tensor in constants(model.graph):
+        found = _readers(value, tensor)
+        if not _is_candidate(tensor, found):
+            continue
+        refusal = _tensor_refusal(tensor) or _readers_refusal(model, found)
+        if refusal is None:
+            uses = tuple(WeightUse(use.node, use.index, use.perm) for use in found if use is not None)
+            weights.append(LinearWeight(value.name or "", value, uses))
+        else:
+            skips.append(Skip(refusal[0], value.name or "", refusal[1]))
+    return weights, skips + _nested_skips(model)
+
+
+def _readers(value: ir.Value, tensor: ir.TensorProtocol) -> list[Reader | None]:
+    return list(readers(value, tuple(range(tensor.shape.rank()))))
+
+
+def _is_candidate(tensor: ir.TensorProtocol, found: Sequence[Reader | None]) -> bool:
+    """Whether somebody may ask why it is not pruned: vectors and index tables are of no interest."""
+    if any(use is not None and _is_linear(use) for use in found):
+        return tensor.shape.rank() >= _MATRIX_RANK
+    wide = [size for size in tensor.shape.numpy() if size != 1]
+    return len(wide) >= _MATRIX_RANK and tensor.dtype in _FLOATING | _QUANTIZED
+
+
+def _is_linear(use: Reader) -> bool:
+    weight_positions = {"Conv": (1,), "Gemm": (0, 1), "MatMul": (0, 1)}
+    return use.node.domain == "" and use.index in weight_positions.get(use.node.op_type, ())
+
+
+def _tensor_refusal(tensor: ir.TensorProtocol) -> _Refusal | None:
+    if tensor.dtype not in _FLOATING:
+        return "GP304", f"holds {tensor.dtype.name.lower()}, not floating-point numbers"
+    if tensor.size == 0:
+        return "GP310", f"is empty: its shape is {list(tensor.shape.numpy())}"
+    return None
+
+
+def _readers_refusal(model: ir.Model, found: Sequence[Reader | None]) -> _Refusal | None:
+    """The first reader in the way: a shared weight is pruned for all its readers or for none."""
+    if not found:
+        return "GP301", "no node reads it"
+    refusals = [_reader_refusal(model, use) for use in found]
+    first = next((refusal for refusal in refusals if refusal is not None), None)
+    if first is None or None not in refusals:
+        return first
+    return "GP305", f"is shared, and not every reader can take zeros: {first[1]}"
+
+
+def _reader_refusal(model: ir.Model, use: Reader | None) -> _Refusal | None:
+    if use is None:
+        return "GP308", "is a graph output"
+    if use.node.graph is not model.graph:
+        return "GP306", f"is read inside a subgraph, by {describe(use.node)}"
+    if use.node.op_identifier() in model.functions:
+        return "GP307", f"is passed into a function, by {describe(use.node)}"
+    if not _is_linear(use):
+        return "GP301", f"is read by {describe(use.node)}, not as a weight of Conv, Gemm or MatMul"
+    return _conv_refusal(use) if use.node.op_type == "Conv" else _matrix_refusal(use)
+
+
+def _conv_refusal(use: Reader) -> _Refusal | None:
+    group = use.node.attributes.get_int("group", 1)
+    return None if group == 1 else ("GP302", f"{describe(use.node)} has {group} groups, expected 1")
+
+
+def _matrix_refusal(use: Reader) -> _Refusal | None:
+    if len(use.perm) != _MATRIX_RANK:
+        return "GP309", f"{describe(use.node)} multiplies by matrices stacked to rank {len(use.perm)}, expected rank 2"
+    if is_constant(use.node.inputs[1 - use.index]):
+        return "GP311", f"{describe(use.node)} multiplies two constants"
+    return None
+
+
+def _nested_skips(model: ir.Model) -> list[Skip]:
+    """Weights that live inside subgraphs and functions."""
+    places: list[tuple[ir.Graph | ir.Function, str, str]] = [
+        (graph, "GP306", f"lives in the subgraph '{graph.name}'") for graph in model.graph.subgraphs()
+    ]
+    places += [(body, "GP307", f"lives in the function '{body.name}'") for body in model.functions.values()]
+    return [
+        Skip(code, value.name or "", reason)
+        for place, code, reason in places
+        for value, tensor in constants(place)
+        if _is_candidate(tensor, _readers(value, tensor))
+    ]
+
+
+def _input_channels(weight: LinearWeight) -> int:
+    """The fewest input channels of its convolutions; a matrix always has enough."""
+    channels = [weight.shape[use.perm[1]] for use in weight.uses if use.node.op_type == "Conv"]
+    return min(channels, default=MIN_INPUT_CHANNELS)

@@ -1,0 +1,1 @@
+"""Ways in and out: ONNX files and torch modules."""

@@ -1,0 +1,166 @@
+"""External data: checked against the disk before a model is handed out, written under a name made of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import onnx_ir as ir
+
+from graphprune.errors import ModelFileError
+from graphprune.files import atomic_write
+from graphprune.frontends.well_formed import all_nodes
+
+SMALL_BYTES = 1024  # such tensors are held in memory: shape inference looks into them
+_ALIGNMENT = 4096  # of every tensor in a data file, so that each is mapped by whole pages
+_DATA_SUFFIX = ".data"
+
+
+def initializers(model: ir.Model) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:
+    """Every initializer that holds a tensor, of the graph and its subgraphs, with that tensor."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value, value.const_value
+
+
+def anchor_external_data(model: ir.Model, source: Path) -> None:
+    """Tie every external tensor to the folder of `source` and check it there; read small ones and those in attributes.
+
+    Raises:
+        ModelFileError: Data is missing or short [GP103], outside the folder [GP104], or of another size than its
+            tensor [GP105].
+    """
+    folder = source.absolute().parent
+    for value, tensor in initializers(model):
+        if isinstance(tensor, ir.ExternalTensor):
+            value.const_value = _anchored(tensor, folder)
+    for node in all_nodes(model):
+        for attribute in node.attributes.values():
+            if attribute.type == ir.AttributeType.TENSOR and isinstance(attribute.value, ir.ExternalTensor):
+                held = _in_memory(_anchored(attribute.value, folder))
+                node.attributes[attribute.name] = ir.AttrTensor(attribute.name, held)
+
+
+def _anchored(tensor: ir.ExternalTensor, folder: Path) -> ir.TensorProtocol:
+    tensor.base_dir = folder
+    path = _contained_path(tensor, folder)
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ModelFileError(
+            f"tensor '{tensor.name}': external data '{path}' cannot be read: {error.strerror}", code="GP103"
+        ) from error
+    _check_extent(tensor, path, status.st_mode, status.st_size)
+    if status.st_nlink > 1:  # onnx_ir refuses to read it: the second name may lie anywhere
+        raise ModelFileError(
+            f"tensor '{tensor.name}': external data '{path}' has {status.st_nlink} hard links, expected 1",
+            code="GP104",
+        )
+    return _in_memory(tensor) if tensor.nbytes <= SMALL_BYTES else tensor
+
+
+def _contained_path(tensor: ir.ExternalTensor, folder: Path) -> Path:
+    location = str(tensor.location)
+    path = folder / location
+    real = path.resolve()
+    if not location or Path(location).is_absolute() or not real.is_relative_to(folder.resolve()):
+        raise ModelFileError(
+            f"tensor '{tensor.name}': external data '{location}' is outside the model's folder '{folder}'", code="GP104"
+        )
+    return path
+
+
+def _check_extent(tensor: ir.ExternalTensor, path: Path, mode: int, size: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise ModelFileError(f"tensor '{tensor.name}': external data '{path}' is not a regular file", code="GP103")
+    offset = tensor.offset or 0
+    if tensor.length not in (None, tensor.nbytes) or offset < 0:
+        raise ModelFileError(
+            f"tensor '{tensor.name}': external data has {tensor.length} bytes at offset {offset}, its shape "
+            f"{list(tensor.shape)} of {tensor.dtype} needs {tensor.nbytes}",
+            code="GP105",
+        )
+    if offset + tensor.nbytes > size:
+        raise ModelFileError(
+            f"tensor '{tensor.name}': external data '{path}' has {size} bytes, expected at least "
+            f"{offset + tensor.nbytes}",
+            code="GP103",
+        )
+
+
+def check_inline_data(model: ir.Model) -> None:
+    """Refuse an initializer inside the file whose bytes do not fill its shape [GP105]."""
+    for value, tensor in initializers(model):
+        if isinstance(tensor, ir.TensorProtoTensor):
+            try:
+                tensor.numpy()  # a view of the file's bytes
+            except (ValueError, TypeError) as error:
+                raise ModelFileError(
+                    f"tensor '{value.name}': its bytes do not fill {tensor.dtype}{list(tensor.shape)}: {error}",
+                    code="GP105",
+                ) from error
+
+
+def _in_memory(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    array = tensor.numpy().copy()
+    if isinstance(tensor, ir.ExternalTensor):
+        tensor.release()
+    return ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
+
+
+def inline(model: ir.Model) -> None:
+    """Make every external initializer of `model` one that is written inside the model file."""
+    for value, tensor in initializers(model):
+        if isinstance(tensor, ir.ExternalTensor):
+            value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
+
+
+def externalize(model: ir.Model, target: Path) -> Path:
+    """Write the initializers of `model`, but for small ones, to a data file beside `target` and point `model` at it.
+
+    Returns:
+        The data file. Its name holds the hash of its content, so what an earlier save wrote is never overwritten.
+    """
+    inline(model)
+    large = [tensor for _, tensor in initializers(model) if tensor.nbytes > SMALL_BYTES]
+    digest = hashlib.blake2b(digest_size=8)
+    _write_aligned(large, digest.update)
+    path = target.with_name(f"{target.stem}-{digest.hexdigest()}{_DATA_SUFFIX}")
+    if not path.exists():
+        with atomic_write(path) as file:
+            _write_aligned(large, file.write)
+    offset = 0
+    for value, tensor in initializers(model):
+        if tensor.nbytes > SMALL_BYTES:
+            shape = ir.Shape(tensor.shape.numpy())
+            value.const_value = ir.ExternalTensor(
+                path.name, offset, tensor.nbytes, tensor.dtype, shape=shape, name=value.name or "", base_dir=path.parent
+            )
+            offset += _padded(tensor.nbytes)
+    return path
+
+
+def data_files(model: ir.Model) -> set[Path]:
+    """The external data files that the initializers of `model` read."""
+    return {Path(tensor.path) for _, tensor in initializers(model) if isinstance(tensor, ir.ExternalTensor)}
+
+
+def is_written_for(path: Path, target: Path) -> bool:
+    """Whether `externalize` gave `path` its name for the model file `target`."""
+    name = re.escape(target.stem) + "-[0-9a-f]{16}" + re.escape(_DATA_SUFFIX)
+    return path.parent == target.parent and re.fullmatch(name, path.name) is not None
+
+
+def _write_aligned(tensors: list[ir.TensorProtocol], write: Callable[[bytes], object]) -> None:
+    for tensor in tensors:
+        data = tensor.tobytes()
+        write(data)
+        write(bytes(_padded(len(data)) - len(data)))
+
+
+def _padded(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT

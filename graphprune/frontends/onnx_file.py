@@ -1,0 +1,141 @@
+"""Read and write ONNX files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
+
+from graphprune.errors import GraphPruneError, ModelFileError
+from graphprune.files import atomic_write
+from graphprune.frontends.external_data import (
+    anchor_external_data,
+    check_inline_data,
+    data_files,
+    externalize,
+    initializers,
+    inline,
+    is_written_for,
+)
+from graphprune.frontends.opset import modernize
+from graphprune.frontends.quiet import quiet
+from graphprune.frontends.well_formed import all_nodes, check_origin, check_well_formed
+
+SUFFIX = ".onnx"
+PROTOBUF_LIMIT = 2**31 - 1
+_GRAPH_ALLOWANCE = 64 * 2**20
+
+
+def load(path: str | os.PathLike[str]) -> ir.Model:
+    """Read an ONNX file and bring it to the form that the rest of the package expects.
+
+    Weights in external data stay on disk and are memory-mapped when they are read. Opsets from 7 on are accepted and
+    those below 18 converted to 18. Initializers are no longer listed among the graph's inputs, and a node without a
+    name gets that of its first output. Functions and subgraphs are kept (functions of a file below 18 are inlined).
+
+    Args:
+        path: A binary `.onnx` file.
+
+    Returns:
+        A checked model of IR version 8 or newer.
+
+    Raises:
+        ModelFileError: The file cannot be read [GP101], is not ONNX [GP102], or its external data is missing or short
+            [GP103], outside the model's folder [GP104], or of another size than its tensor [GP105].
+        UnsupportedModelError: The graph is ill-formed [GP110], its opset is out of range [GP111], an operator is of
+            an unknown domain [GP112], or it has no conversion to opset 18 [GP113].
+    """
+    source = Path(path)
+    with quiet("onnx_ir"):
+        model = _parse(source)
+        check_origin(model, source)
+        anchor_external_data(model, source)
+        check_inline_data(model)
+        common_passes.RemoveInitializersFromInputsPass()(model)
+        _name_nodes(model)
+        check_well_formed(model, source)
+        return modernize(model, source)
+
+
+def save(model: ir.Model, path: str | os.PathLike[str], *, limit: int = PROTOBUF_LIMIT - _GRAPH_ALLOWANCE) -> None:
+    """Write `model` to an ONNX file, atomically; weights of more than `limit` bytes together go to a file beside it.
+
+    That file is named after its content, `NAME-<hash>.data`, so the earlier model and its data stay whole until the new
+    model takes the name. Data that the replaced file had from an earlier `save` is then removed, unless `model` reads
+    it: `model` is not changed, and keeps its tensors where they are.
+
+    Args:
+        model: The model to write.
+        path: The file, ending in `.onnx`.
+        limit: Bytes of weights above which external data is written (protobuf cannot hold 2 GiB).
+
+    Raises:
+        ModelFileError: The name does not end in `.onnx` [GP102], the file cannot be written [GP106], or what is not a
+            weight exceeds what protobuf can hold [GP107].
+    """
+    target = Path(path).absolute()
+    _check_suffix(target)
+    copy = model.clone()
+    earlier = _data_written_for(target)
+    if sum(tensor.nbytes for _, tensor in initializers(copy)) > limit:
+        externalize(copy, target)
+    else:
+        inline(copy)
+    data = _serialized(copy, target)
+    with atomic_write(target) as file:
+        file.write(data)
+    for leftover in earlier - data_files(copy) - data_files(model):
+        with contextlib.suppress(OSError):
+            leftover.unlink()
+
+
+def _parse(source: Path) -> ir.Model:
+    _check_suffix(source)
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"cannot read '{source}': {error.strerror}", code="GP101") from error
+    if not data:
+        raise ModelFileError(f"'{source}' is empty", code="GP102")
+    try:
+        return ir.from_proto(onnx.load_model_from_string(data))
+    except Exception as error:  # damaged bytes fail in many ways, in protobuf and in onnx_ir
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise ModelFileError(f"'{source}' is not an ONNX model, or damaged: {reason}", code="GP102") from error
+
+
+def _check_suffix(path: Path) -> None:
+    if path.suffix.lower() != SUFFIX:
+        hint = "; graphprune.from_torch takes torch modules" if path.suffix in {".pt", ".pth"} else ""
+        raise ModelFileError(f"'{path}': expected a name ending in {SUFFIX}{hint}", code="GP102")
+
+
+def _name_nodes(model: ir.Model) -> None:
+    for node in all_nodes(model):
+        if not node.name and node.outputs:
+            node.name = node.outputs[0].name
+
+
+def _data_written_for(target: Path) -> set[Path]:
+    """Data files that an earlier `save` to `target` wrote and that the file there still names."""
+    if not target.is_file():
+        return set()
+    try:
+        model = _parse(target)
+        anchor_external_data(model, target)
+    except GraphPruneError:
+        return set()
+    return {path for path in data_files(model) if is_written_for(path, target)}
+
+
+def _serialized(model: ir.Model, target: Path) -> bytes:
+    try:
+        return bytes(ir.to_proto(model).SerializeToString())
+    except ValueError as error:  # protobuf's own limit
+        raise ModelFileError(
+            f"cannot write '{target}': the graph without its weights exceeds {PROTOBUF_LIMIT} bytes", code="GP107"
+        ) from error

@@ -1,0 +1,75 @@
+"""Bring a model to an opset and IR version that every part of the package accepts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import onnx.version_converter
+import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
+
+from graphprune.errors import UnsupportedModelError
+from graphprune.frontends.well_formed import run_checker
+
+TARGET_OPSET = 18
+MIN_IR_VERSION = 8
+_SMALL_BYTES = 1024  # what an adapter may have to read (axes, ratios, scales) is far smaller
+
+
+def modernize(model: ir.Model, source: Path) -> ir.Model:
+    """Convert a model below opset 18 to 18 and raise its IR version to 8; a newer model keeps its versions.
+
+    Raises:
+        UnsupportedModelError: An operator has no conversion. [GP113]
+    """
+    # First the IR version: before 4, the converter wants every initializer to be an input as well.
+    model.ir_version = max(model.ir_version, MIN_IR_VERSION)
+    return _convert(model, source) if model.opset_imports.get("", TARGET_OPSET) < TARGET_OPSET else model
+
+
+def _convert(model: ir.Model, source: Path) -> ir.Model:
+    if model.functions:
+        # The converter does not enter functions, whose opset must agree with the graph's.
+        common_passes.InlinePass()(model)
+    subject = f"'{source}' cannot be converted from opset {model.opset_imports['']} to {TARGET_OPSET}"
+    weights = _weights_to_inputs(model)
+    try:
+        proto = onnx.version_converter.convert_version(ir.to_proto(model), TARGET_OPSET)
+    except (RuntimeError, onnx.version_converter.ConvertError) as error:
+        raise UnsupportedModelError(f"{subject}: {' '.join(str(error).split())}", code="GP113") from error
+    converted = ir.from_proto(proto)
+    _inputs_to_weights(converted, weights)
+    _forget_shapes(converted)
+    common_passes.NameFixPass()(converted)  # the converter numbers new values per graph, so subgraphs clash
+    run_checker(converted, subject, "GP113")
+    return common_passes.ShapeInferencePass()(converted).model
+
+
+def _weights_to_inputs(model: ir.Model) -> dict[str, ir.TensorProtocol]:
+    """Make large initializers plain inputs: the converter copies the whole file, and needs no weight to do its work."""
+    weights = {}
+    for name, value in list(model.graph.initializers.items()):
+        if value.const_value is not None and value.const_value.nbytes > _SMALL_BYTES:
+            weights[name] = value.const_value
+            del model.graph.initializers[name]
+            value.const_value = None
+            model.graph.inputs.append(value)
+    return weights
+
+
+def _inputs_to_weights(model: ir.Model, weights: dict[str, ir.TensorProtocol]) -> None:
+    for value in list(model.graph.inputs):
+        if value.name in weights:
+            model.graph.inputs.remove(value)
+            value.const_value = weights[value.name]
+            model.graph.register_initializer(value)
+    common_passes.RemoveInitializersFromInputsPass()(model)
+
+
+def _forget_shapes(model: ir.Model) -> None:
+    # The converter gives new values wrong ranks (seen on onnx 1.23: Softmax 11 -> 13 leaves `float[]`).
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        for output in node.outputs:
+            if not output.is_graph_output():
+                output.shape = None

@@ -1,0 +1,101 @@
+"""What a model must be to enter: of known versions and domains, without cycle, accepted by ONNX's full checker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import networkx as nx
+import onnx
+import onnx_ir as ir
+import onnx_ir.passes.common as common_passes
+
+from graphprune.errors import ModelFileError, UnsupportedModelError
+
+OLDEST_OPSET = 7
+_OLDEST_IR_VERSION = 3
+
+
+def check_origin(model: ir.Model, source: Path) -> None:
+    """Refuse what cannot be an ONNX model [GP102], versions out of range [GP111] and unknown domains [GP112]."""
+    if model.ir_version < _OLDEST_IR_VERSION or not model.graph.outputs:
+        raise ModelFileError(f"'{source}' is not an ONNX model: it has no graph with outputs", code="GP102")
+    if model.ir_version > onnx.IR_VERSION:
+        raise UnsupportedModelError(
+            f"'{source}' has IR version {model.ir_version}, the installed onnx knows up to {onnx.IR_VERSION}",
+            code="GP111",
+        )
+    newest = onnx.defs.onnx_opset_version()
+    for owner, version in _main_opsets(model):
+        if not OLDEST_OPSET <= version <= newest:
+            raise UnsupportedModelError(
+                f"'{source}': {owner} has opset {version}, supported are {OLDEST_OPSET} to {newest}", code="GP111"
+            )
+    _check_domains(model, source)
+
+
+def _main_opsets(model: ir.Model) -> Iterator[tuple[str, int]]:
+    for owner, imports in [
+        ("the model", model.opset_imports),
+        *((f"function '{function.name}'", function.opset_imports) for function in model.functions.values()),
+    ]:
+        if "" in imports:
+            yield owner, imports[""]
+
+
+def _check_domains(model: ir.Model, source: Path) -> None:
+    known = {schema.domain for schema in onnx.defs.get_all_schemas_with_history()}
+    for node in all_nodes(model):
+        if node.domain not in known and node.op_identifier() not in model.functions:
+            raise UnsupportedModelError(
+                f"'{source}': node '{node.name}' ({node.domain}.{node.op_type}): domain '{node.domain}' is unknown, "
+                "and the model has no function of that name",
+                code="GP112",
+            )
+
+
+def all_nodes(model: ir.Model) -> Iterator[ir.Node]:
+    """Every node: of the graph, its subgraphs and the functions."""
+    for graph in [model.graph, *(function.graph for function in model.functions.values())]:
+        yield from ir.traversal.RecursiveGraphIterator(graph)
+
+
+def check_well_formed(model: ir.Model, source: Path) -> None:
+    """Sort the nodes where they are out of order, and refuse cycles and what ONNX's full checker refuses [GP110]."""
+    for graph in [model.graph, *(function.graph for function in model.functions.values())]:
+        _check_reads(graph, source)
+        try:
+            graph.sort()
+        except ValueError as error:
+            raise UnsupportedModelError(f"'{source}': {_describe_cycle(graph)}", code="GP110") from error
+    run_checker(model, f"'{source}' is ill-formed", "GP110")
+
+
+def run_checker(model: ir.Model, subject: str, code: str) -> None:
+    """Run ONNX's full checker (strict shape inference included) without weights; raise one line under `code`."""
+    try:
+        common_passes.CheckerPass(full_check=True)(model)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, RuntimeError, ValueError) as error:
+        raise UnsupportedModelError(f"{subject}: {' '.join(str(error).split())}", code=code) from error
+
+
+def _check_reads(graph: ir.Graph, source: Path) -> None:
+    for node in ir.traversal.RecursiveGraphIterator(graph):
+        for value in node.inputs:
+            if value is None or value.producer() or value.is_graph_input() or value.is_initializer():
+                continue
+            raise UnsupportedModelError(
+                f"'{source}': node '{node.name}' ({node.op_type}): reads '{value.name}', which nothing produces",
+                code="GP110",
+            )
+
+
+def _describe_cycle(graph: ir.Graph) -> str:
+    edges = nx.DiGraph()
+    for node in graph:
+        edges.add_edges_from((node, consumer) for consumer in node.successors() if consumer.graph is graph)
+    try:
+        names = [f"'{node.name}'" for node, _ in nx.find_cycle(edges)]
+    except nx.NetworkXNoCycle:
+        return f"graph '{graph.name}' has a cycle through a subgraph"
+    return f"graph '{graph.name}' has a cycle of {len(names)} nodes: {', '.join(names[:5])}"

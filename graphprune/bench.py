@@ -92,11 +92,11 @@ def _check(
     sides: Mapping[str, Session], feed: Mapping[str, np.ndarray], runs: int, warmup: int, baseline: str | None
 ) -> str:
     if not sides:
-        raise InputError("there is no session to time", code="GP621")
+        raise InputError("there is no session to time", code="GP571")
     if runs < 1 or warmup < 0:
-        raise InputError(f"runs is {runs} and warmup {warmup}, expected at least 1 and 0", code="GP622")
+        raise InputError(f"runs is {runs} and warmup {warmup}, expected at least 1 and 0", code="GP572")
     if baseline is not None and baseline not in sides:
-        raise InputError(f"unknown baseline {baseline!r}, expected one of {', '.join(sides)}", code="GP623")
+        raise InputError(f"unknown baseline {baseline!r}, expected one of {', '.join(sides)}", code="GP573")
     for label, session in sides.items():
         try:
             check_feed(session.get_inputs(), feed)

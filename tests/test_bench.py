@@ -102,10 +102,10 @@ def test_the_report_states_what_it_was_taken_with() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"sides": {}}, r"there is no session to time \[GP621\]"),
-        ({"runs": 0}, r"runs is 0 and warmup 5, expected at least 1 and 0 \[GP622\]"),
+        ({"sides": {}}, r"there is no session to time \[GP571\]"),
+        ({"runs": 0}, r"runs is 0 and warmup 5, expected at least 1 and 0 \[GP572\]"),
         ({"warmup": -1}, r"runs is 30 and warmup -1"),
-        ({"baseline": "b"}, r"unknown baseline 'b', expected one of a \[GP623\]"),
+        ({"baseline": "b"}, r"unknown baseline 'b', expected one of a \[GP573\]"),
         ({"feed": {}}, r"a does not take the common input: input 'x' is missing, .* \[GP513\]"),
     ],
 )

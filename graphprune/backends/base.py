@@ -125,12 +125,12 @@ def get_backend(name: str) -> Backend:
         BackendError: there is none, or a library that it needs is not installed.
     """
     if name not in _BACKENDS:
-        raise BackendError(f"unknown backend {name!r}, expected one of {', '.join(_BACKENDS)}", code="GP501")
+        raise BackendError(f"unknown backend {name!r}, expected one of {', '.join(_BACKENDS)}", code="GP491")
     module_name, class_name = _BACKENDS[name]
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise BackendError(f"backend {name!r} cannot be imported: {error}", code="GP502") from error
+        raise BackendError(f"backend {name!r} cannot be imported: {error}", code="GP492") from error
     return cast("Backend", getattr(module, class_name)())
 
 

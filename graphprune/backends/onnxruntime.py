@@ -68,7 +68,7 @@ class OnnxRuntimeSession:
         try:
             results: list[np.ndarray] = self._session.run(names, dict(feed))
         except Exception as error:  # its exception classes share no base
-            raise BackendError(f"onnxruntime: {_one_line(error)}", code="GP521") from error
+            raise BackendError(f"onnxruntime: {_one_line(error)}", code="GP481") from error
         return results
 
     def get_inputs(self) -> list[TensorInfo]:
@@ -85,7 +85,7 @@ class OnnxRuntimeSession:
         Raises:
             BackendError: always.
         """
-        raise BackendError(f"onnxruntime sessions have no compiled file to write to {os.fspath(path)}", code="GP522")
+        raise BackendError(f"onnxruntime sessions have no compiled file to write to {os.fspath(path)}", code="GP482")
 
 
 def session_for(model: ir.Model, threads: int = 1, *, optimize: bool = True) -> OnnxRuntimeSession:
@@ -138,7 +138,7 @@ def _create(source: str | bytes, threads: int, *, optimize: bool) -> ort.Inferen
     try:
         return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exception classes share no base
-        raise BackendError(f"onnxruntime: {_one_line(error)}", code="GP523") from error
+        raise BackendError(f"onnxruntime: {_one_line(error)}", code="GP483") from error
 
 
 def _one_line(error: Exception) -> str:
@@ -150,6 +150,6 @@ def _tensor_info(arg: _NodeArg) -> TensorInfo:
     inner = arg.type.removeprefix("tensor(").removesuffix(")")
     if inner not in _DTYPES:
         message = f"{arg.name!r} has type {arg.type}, which NumPy cannot hold; expected a plain tensor"
-        raise UnsupportedModelError(message, code="GP524")
+        raise UnsupportedModelError(message, code="GP484")
     dims = tuple(dim or None if isinstance(dim, str) else dim for dim in arg.shape or ())
     return TensorInfo(arg.name, dims, np.dtype(_DTYPES[inner]))

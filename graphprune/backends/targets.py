@@ -62,7 +62,7 @@ def resolve_target(name: str) -> Target:
     if name == "native":
         return native_target(read_cpu(), read_cache_bytes())
     if name not in TARGETS:
-        raise BackendError(f"unknown target {name!r}, expected one of {', '.join(target_names())}", code="GP503")
+        raise BackendError(f"unknown target {name!r}, expected one of {', '.join(target_names())}", code="GP493")
     return TARGETS[name]
 
 
@@ -78,7 +78,7 @@ def native_target(cpu: CpuInfo, cache_bytes: dict[int, int]) -> Target:
         raise BackendError(
             f"target 'native': {cpu.model or 'this processor'} ({cpu.machine}) does not report {', '.join(missing)}, "
             "which x86-64-v3 needs; name a target to compile for another machine",
-            code="GP504",
+            code="GP494",
         )
     return replace(
         level,

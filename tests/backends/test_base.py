@@ -94,11 +94,11 @@ def test_backends_are_found_by_name() -> None:
 
 
 def test_an_unknown_backend_is_refused() -> None:
-    with pytest.raises(BackendError, match=r"unknown backend 'tmv', expected one of tvm, onnxruntime \[GP501\]"):
+    with pytest.raises(BackendError, match=r"unknown backend 'tmv', expected one of tvm, onnxruntime \[GP491\]"):
         get_backend("tmv")
 
 
 def test_a_backend_whose_library_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "graphprune.backends.onnxruntime", None)
-    with pytest.raises(BackendError, match=r"backend 'onnxruntime' cannot be imported: .* \[GP502\]"):
+    with pytest.raises(BackendError, match=r"backend 'onnxruntime' cannot be imported: .* \[GP492\]"):
         get_backend("onnxruntime")

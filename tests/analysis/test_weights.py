@@ -69,6 +69,7 @@ def test_rows_give_what_the_operator_gives(case: str) -> None:
     rank = 3 if "B,S" in PRUNABLE[case][0] else 2
     x = np.random.default_rng(1).standard_normal((2,) * (rank - 1) + (3,)).astype(np.float32)
     (expected,) = ReferenceEvaluator(ir.to_proto(model)).run(None, {"x": x})
+    assert isinstance(expected, np.ndarray)
     np.testing.assert_allclose(x @ weight.uses[0].matrix(weight.tensor.numpy()).T, expected, rtol=1e-6)
 
 

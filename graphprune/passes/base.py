@@ -7,6 +7,7 @@ instead of writing into them, and reports what it did and what it refused; wheth
 from __future__ import annotations
 
 import abc
+import copy
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
@@ -169,7 +170,7 @@ def run_pass(pass_: Pass, model: ir.Model, *, verify: bool = True) -> PassResult
             the stage does not allow (GP273).
     """
     _verify_input(pass_, model, verify=verify)
-    clone = model.clone()
+    clone = _clone(model)
     outcome = pass_.apply(clone)
     if pass_.produces is not None:
         set_stage(clone, pass_.produces)
@@ -198,6 +199,16 @@ def _verify_input(pass_: Pass, model: ir.Model, *, verify: bool) -> None:
     verify_scopes(model)
     if verify:
         verify_stage(model)
+
+
+def _clone(model: ir.Model) -> ir.Model:
+    """Clone `model` with types of its own: onnx_ir shares them, and `value.dtype = ...` writes into them."""
+    clone = model.clone()
+    for graph in clone.graphs():
+        produced = (value for node in graph for value in node.outputs)
+        for value in (*graph.inputs, *graph.initializers.values(), *produced):
+            value.type = copy.deepcopy(value.type)
+    return clone
 
 
 def _infer_output(pass_: Pass, model: ir.Model, clone: ir.Model) -> None:

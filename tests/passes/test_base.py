@@ -48,6 +48,15 @@ def test_a_pass_that_raises_leaves_the_input_untouched(model: ir.Model) -> None:
     assert ir.to_onnx_text(model) == before
 
 
+def test_a_pass_that_writes_into_a_type_reaches_its_clone_only(model: ir.Model) -> None:
+    def retype(clone: ir.Model) -> None:
+        clone.graph.outputs[0].dtype = ir.DataType.DOUBLE  # onnx_ir writes into the type object
+
+    with pytest.raises(PostconditionError, match="GP271"):
+        run_pass(toy(retype), model)
+    assert model.graph.outputs[0].dtype == ir.DataType.FLOAT
+
+
 def test_the_wrong_stage_is_refused(model: ir.Model) -> None:
     set_stage(model, Stage.PACKED)
     with pytest.raises(

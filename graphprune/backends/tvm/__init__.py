@@ -1,0 +1,58 @@
+"""The TVM backend for CPUs: sparse and dense kernels of our own, memory planning and the virtual machine of Relax."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tvm import relax
+
+from graphprune.backends.base import tensor_infos
+from graphprune.backends.tvm.build import DESCRIPTION, build
+from graphprune.backends.tvm.kernels.builder import Machine
+from graphprune.backends.tvm.lowering import lower_graph
+from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
+from graphprune.backends.tvm.operators.scalar import SCALAR
+from graphprune.backends.tvm.prepare import prepare
+from graphprune.backends.tvm.session import Description, TvmSession, load
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from graphprune.backends.targets import Target
+
+
+class TvmBackend:
+    """Compiles a model for a CPU."""
+
+    name = "tvm"
+
+    def compile(self, model: ir.Model, target: Target, threads: int) -> TvmSession:
+        """Lower, compile and wrap `model`; see `graphprune.backends.base.Backend.compile`."""
+        machine = Machine(target.vector_lanes, target.vector_registers, target.l1d_bytes, threads)
+        prepared = prepare(model, OPERATORS)
+        builder = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS)
+        description = Description(
+            tuple(tensor_infos(model.graph.inputs)),
+            tuple(tensor_infos(prepared.graph.outputs)),
+            target.mcpu,
+            target.features,
+        )
+        _describe(builder, description)
+        return TvmSession(build(builder, target), description, threads)
+
+
+def _describe(builder: relax.BlockBuilder, description: Description) -> None:
+    """Add the function that returns the description, so that a saved library explains itself."""
+    text = np.frombuffer(description.to_json().encode(), np.uint8)
+    with builder.function(DESCRIPTION, []):
+        builder.emit_func_output(builder.emit(relax.const(text)))
+
+
+def load_session(path: str | PathLike[str], threads: int) -> TvmSession:
+    """Load a compiled model; see `graphprune.load_session`."""
+    return load(path, threads)
+
+
+__all__ = ["TvmBackend", "load_session"]

@@ -1,0 +1,84 @@
+"""Compiling a Relax module to machine code, and writing it as one shared library."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import tvm
+from tvm import relax
+from tvm.support import cc
+
+from graphprune.backends.targets import Target
+from graphprune.backends.tvm.view import Handle
+from graphprune.errors import BackendError
+
+DESCRIPTION = "graphprune_description"
+"""Name of the function in a compiled library that returns the session's description, as bytes of JSON."""
+
+
+def build(builder: relax.BlockBuilder, target: Target) -> Handle:
+    """The executable of a lowered module.
+
+    Raises:
+        BackendError: TVM could not compile it.
+    """
+    chip = tvm.target.Target({"kind": "llvm", "mcpu": target.mcpu})
+    try:
+        with tvm.transform.PassContext(opt_level=3), quiet_stderr():
+            return relax.build(builder.get(), chip)
+    except Exception as error:
+        raise BackendError(f"tvm could not compile the model: {_one_line(error)}", code="GP406") from error
+
+
+def export(executable: Handle, path: Path) -> None:
+    """Link the executable into a shared library at `path`, which appears only when it is complete.
+
+    Raises:
+        BackendError: no linker is installed, or the file cannot be written.
+    """
+    link = linker()
+    with tempfile.TemporaryDirectory(prefix=".graphprune-", dir=path.parent) as folder:
+        made = Path(folder) / "library.so"
+        with quiet_stderr():
+            executable.export_library(str(made), fcompile=link, workspace_dir=folder)
+        made.replace(path)
+
+
+def linker() -> Handle:
+    """What links object files into a shared library: the system's C compiler, else zig's.
+
+    Raises:
+        BackendError: neither is installed.
+    """
+    compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
+    if compiler:
+        return cc.cross_compiler(compiler)
+    if importlib.util.find_spec("ziglang"):
+        return cc.cross_compiler(f"{sys.executable}", options=["-m", "ziglang", "cc"])
+    raise BackendError("saving needs a linker: install a C compiler, or `pip install graphprune[zig]`", code="GP407")
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Drop what TVM's C++ side prints on standard error inside the block: notices that mean nothing to users."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as null:
+            os.dup2(null.fileno(), 2)
+            yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

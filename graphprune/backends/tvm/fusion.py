@@ -1,0 +1,128 @@
+"""Grouping nodes into kernels: a node that computes, and the element-wise region that can follow it in registers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+import networkx as nx
+import onnx_ir as ir
+
+_SINK = "sink"
+
+
+@dataclass(frozen=True)
+class Group:
+    """One kernel: `anchor` and the element-wise nodes fused behind it, in topological order.
+
+    Every value inside is used only inside; `output` is the single value that leaves through the last node. The anchor's
+    other outputs, where it has several, leave too (such an anchor has no region).
+    """
+
+    anchor: ir.Node
+    region: tuple[ir.Node, ...] = ()
+
+    @property
+    def last(self) -> ir.Node:
+        """The node whose output leaves the group."""
+        return self.region[-1] if self.region else self.anchor
+
+    @property
+    def output(self) -> ir.Value:
+        """The value that leaves the group."""
+        return self.last.outputs[0]
+
+    @property
+    def nodes(self) -> tuple[ir.Node, ...]:
+        """Anchor and region."""
+        return (self.anchor, *self.region)
+
+    def external_inputs(self) -> list[ir.Value]:
+        """Values the region reads that the group does not compute, each once, in order of use."""
+        inner = {out for node in self.nodes for out in node.outputs}
+        values = (v for node in self.region for v in node.inputs if v is not None)
+        return [v for v in dict.fromkeys(values) if v not in inner]
+
+
+def fuse(graph: ir.Graph, elementwise: Collection[str], anchors: Collection[str]) -> list[Group]:
+    """Partition the nodes of a topologically sorted graph into groups, in an order in which they can run.
+
+    `elementwise` names the operators that may join a region, `anchors` those that may be followed by one (element-wise
+    operators may always). A region grows from its anchor to the anchor's post-dominator as long as all nodes between
+    are element-wise and keep the anchor's shape; this takes in residual additions as well as branches that meet again
+    (GELU).
+    """
+    nodes = list(graph)
+    position = {node: i for i, node in enumerate(nodes)}
+    ipdom = _post_dominators(nodes, set(graph.outputs))
+    taken: set[ir.Node] = set()
+    groups = []
+    for node in nodes:
+        if node in taken:
+            continue
+        region = _region(node, ipdom, elementwise, anchors, taken)
+        taken.update((node, *region))
+        groups.append(Group(node, tuple(sorted(region, key=position.__getitem__))))
+    return sorted(groups, key=lambda group: position[group.last])
+
+
+def _post_dominators(nodes: Iterable[ir.Node], outputs: set[ir.Value]) -> dict[ir.Node | str, ir.Node | str]:
+    """The immediate post-dominator of every node; `_SINK` stands for the graph's outputs and unused values."""
+    reverse: nx.DiGraph[ir.Node | str] = nx.DiGraph()
+    reverse.add_node(_SINK)
+    for node in nodes:
+        for out in node.outputs:
+            users = [user for user, _ in out.uses()]
+            if (
+                out in outputs
+                or (not users and len(node.outputs) == 1)
+                or any(u.graph is not node.graph for u in users)
+            ):
+                reverse.add_edge(_SINK, node)
+            for user in users:
+                if user.graph is node.graph:
+                    reverse.add_edge(user, node)
+        if not any(out.uses() for out in node.outputs):
+            reverse.add_edge(_SINK, node)
+    return dict(nx.immediate_dominators(reverse, _SINK))
+
+
+def _region(
+    anchor: ir.Node,
+    ipdom: dict[ir.Node | str, ir.Node | str],
+    elementwise: Collection[str],
+    anchors: Collection[str],
+    taken: set[ir.Node],
+) -> set[ir.Node]:
+    region: set[ir.Node] = set()
+    if anchor.op_type not in elementwise and anchor.op_type not in anchors:
+        return region
+    if len(anchor.outputs) != 1:
+        return region
+    shape, head = anchor.outputs[0].shape, anchor
+    while True:
+        stop = ipdom.get(head, _SINK)
+        if isinstance(stop, str):
+            return region
+        between = _between(head, stop)
+        if any(
+            n.op_type not in elementwise or n in taken or len(n.outputs) != 1 or n.outputs[0].shape != shape
+            for n in between
+        ):
+            return region
+        region |= between
+        head = stop
+
+
+def _between(head: ir.Node, stop: ir.Node) -> set[ir.Node]:
+    """Every node on a path from `head` (not included) to its post-dominator `stop` (included)."""
+    found: set[ir.Node] = set()
+    pending = list(head.outputs[0].consumers())
+    while pending:
+        node = pending.pop()
+        if node in found:
+            continue
+        found.add(node)
+        if node is not stop:
+            pending.extend(user for out in node.outputs for user in out.consumers())
+    return found

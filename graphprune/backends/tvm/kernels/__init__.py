@@ -1,0 +1,1 @@
+"""TIR kernels: one computation a file, specialised on static shapes."""

@@ -1,0 +1,134 @@
+"""Building a TIR function: flat buffers in, flat buffers out, loops written in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tvm import tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+
+Expr = Any
+"""A TIR expression; TVM's Python package carries no types."""
+
+LaneBody = Callable[[Expr], None]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a kernel needs to know of the chip: float32 lanes of a vector, vector registers, L1 data bytes, threads."""
+
+    lanes: int
+    registers: int
+    l1_bytes: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Flat:
+    """One flat buffer argument of a kernel."""
+
+    name: str
+    size: int
+    dtype: str
+
+
+class Kernel:
+    """A TIR function under construction; buffers are reached by name with `kernel["x"]`."""
+
+    def __init__(self, buffers: dict[str, Expr]) -> None:
+        self._buffers = buffers
+
+    def __getitem__(self, name: str) -> Expr:
+        return self._buffers[name]
+
+
+def build_function(name: str, arguments: Sequence[Flat], body: Callable[[Kernel], None]) -> Expr:
+    """A private TIR function of these flat buffers, none of which overlap, whose statements `body` emits."""
+    with IRBuilder() as builder, T.prim_func(private=True):
+        T.func_name(name)
+        T.func_attr({"tirx.noalias": True})
+        body(Kernel({a.name: T.arg(a.name, T.buffer((max(a.size, 1),), a.dtype)) for a in arguments}))
+    return builder.get()
+
+
+@contextmanager
+def loop(extent: Expr, *, parallel: bool = False) -> Iterator[Expr]:
+    """A loop over `extent`; a constant extent of 1 makes no loop at all."""
+    if isinstance(extent, int) and extent == 1:
+        yield tirx.IntImm("int32", 0)
+        return
+    with (T.parallel if parallel else T.serial)(extent) as index:
+        yield index
+
+
+def store(buffer: Expr, index: Expr, value: Expr) -> None:
+    """buffer[index] = value."""
+    T.buffer_store(buffer, value, [index])
+
+
+def bind(value: Expr) -> Expr:
+    """Compute `value` once, here, and return the variable."""
+    return T.bind(value)
+
+
+class LastBody(Protocol):
+    """Emits a step of a loop, told whether it is the last one."""
+
+    def __call__(self, *, is_last: bool) -> None:
+        """Emit the step."""
+
+
+def select_last(index: Expr, count: int, body: LastBody) -> None:
+    """Emit `body` for all steps of a loop but the last, and for the last one."""
+    if count == 1:
+        body(is_last=True)
+        return
+    with T.If(index < count - 1):
+        with T.Then():
+            body(is_last=False)
+        with T.Else():
+            body(is_last=True)
+
+
+def lanes(length: int, width: int, body: LaneBody) -> None:
+    """Emit body(position) for 0..length-1 in vectors of `width`, then one shorter vector for the rest."""
+    full = length // width
+    if full:
+        with loop(full) as block, T.vectorized(width) as lane:
+            body(block * width + lane)
+    rest = length - full * width
+    if rest == 1:
+        body(tirx.IntImm("int32", full * width))
+    elif rest:
+        with T.vectorized(rest) as lane:
+            body(full * width + lane)
+
+
+def unrolled_lanes(length: int, width: int, body: LaneBody) -> None:
+    """As `lanes`, with every vector written out, so that constant indices let the compiler keep it in a register."""
+    for first in range(0, length, width):
+        count = min(width, length - first)
+        if count == 1:
+            body(tirx.IntImm("int32", first))
+        else:
+            with T.vectorized(count) as lane:
+                body(first + lane)
+
+
+def scratch(size: int, dtype: str = "float32") -> Expr:
+    """A work buffer of this thread, in memory."""
+    return T.alloc_buffer((size,), dtype, scope="global", align=64)
+
+
+def registers(size: int, dtype: str = "float32") -> Expr:
+    """A small work buffer that the compiler turns into registers when all indices into it are constants."""
+    return T.alloc_buffer((size,), dtype, scope="local")
+
+
+def constant(value: float, dtype: str) -> Expr:
+    """A literal of this dtype."""
+    return tirx.const(value, dtype)

@@ -1,0 +1,160 @@
+"""Dense weight times planes: dense and grouped convolution of any shape, and matrix product with a constant weight.
+
+`y[n, m, p] = sum over k of weight[m, k] * x[n, offset[k] + p]`, in register tiles of several output channels by several
+vectors of positions. The weight is packed as [block of channels][k][channel in the block].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from graphprune.backends.tvm.kernels.builder import (
+    Expr,
+    Flat,
+    Machine,
+    bind,
+    constant,
+    loop,
+    registers,
+    scratch,
+    select_last,
+    store,
+    unrolled_lanes,
+)
+from graphprune.backends.tvm.kernels.planes import Epilogue, PlaneProblem, TileContext, no_epilogue, plane_function
+from graphprune.backends.tvm.kernels.tiling import chunks
+
+
+@dataclass(frozen=True)
+class DenseBlocks:
+    """A weight packed for the kernel: `values` [groups][blocks][depth][rows], padded with zero rows.
+
+    `outputs` and `inputs` are channels of one group; `depth` is inputs times taps; `vectors` is the width of the
+    register tile, `rows` its height.
+    """
+
+    values: npt.NDArray[np.float32]
+    groups: int
+    outputs: int
+    inputs: int
+    depth: int
+    rows: int
+    vectors: int
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of output channels in a group."""
+        return -(-self.outputs // self.rows)
+
+
+def register_tile(machine: Machine, span: int, outputs: int) -> tuple[int, int]:
+    """(rows, vectors) of the register tile that wastes the least for tiles of `span` positions and `outputs` channels.
+
+    The accumulators, one vector of inputs each and one broadcast weight must fit the registers.
+    """
+    available = -(-span // machine.lanes)
+    most = {32: ((6, 4), (8, 3), (12, 2), (24, 1)), 16: ((4, 3), (6, 2), (12, 1))}[machine.registers]
+
+    def cost(shape: tuple[int, int]) -> tuple[float, int]:
+        rows, vectors = shape
+        computed = -(-outputs // rows) * rows * sum(v for _, v in chunks(span, machine.lanes, vectors))
+        loads = 1 / rows + 1 / min(vectors, available)
+        return computed * (1 + 0.25 * loads), -vectors
+
+    rows, vectors = min(most, key=cost)
+    return min(rows, outputs), min(vectors, available)
+
+
+def dense_blocks(weight: npt.NDArray[np.float32], groups: int, rows: int, vectors: int) -> DenseBlocks:
+    """Pack a weight [groups * outputs, inputs, taps] for register tiles of `rows` channels."""
+    outputs, inputs, depth = weight.shape[0] // groups, weight.shape[1], weight.shape[1] * weight.shape[2]
+    blocks = -(-outputs // rows)
+    padded = np.zeros((groups, blocks * rows, depth), np.float32)
+    padded[:, :outputs] = weight.reshape(groups, outputs, depth)
+    values = padded.reshape(groups, blocks, rows, depth).transpose(0, 1, 3, 2)
+    return DenseBlocks(np.ascontiguousarray(values), groups, outputs, inputs, depth, rows, vectors)
+
+
+def tap_table(channels: int, tap_offsets: npt.NDArray[np.int32], channel_distance: int) -> npt.NDArray[np.int32]:
+    """Input offsets of depth index `c * taps + t`, in elements."""
+    return (np.arange(channels)[:, None] * channel_distance + tap_offsets[None, :]).ravel().astype(np.int32)
+
+
+def dense_function(
+    name: str,
+    problem: PlaneProblem,
+    weight: DenseBlocks,
+    channel_distance: int,
+    operands: Sequence[Flat] = (),
+    epilogue: Epilogue = no_epilogue,
+    output_dtype: str = "float32",
+) -> Expr:
+    """The TIR function (x, weight, offsets, operands..., y)."""
+    arguments = [Flat("weight", weight.values.size, "float32"), Flat("offsets", weight.depth, "int32"), *operands]
+
+    def inner(tile: TileContext) -> None:
+        line = scratch(weight.rows * _padded(tile))
+        with loop(weight.groups * weight.blocks) as block:
+            group = block // weight.blocks if weight.groups > 1 else 0
+            base = bind(tile.base + group * (weight.inputs * channel_distance))
+            for start, vectors in chunks(tile.tile.span, problem.machine.lanes, weight.vectors):
+                _register_tile(tile, weight, block, base, start, vectors, line)
+            _write_block(tile, weight, block, line)
+
+    return plane_function(name, problem, arguments, inner, epilogue, output_dtype)
+
+
+def _padded(tile: TileContext) -> int:
+    width = tile.problem.machine.lanes
+    return -(-tile.tile.span // width) * width
+
+
+def _register_tile(
+    tile: TileContext, weight: DenseBlocks, block: Expr, base: Expr, start: int, vectors: int, line: Expr
+) -> None:
+    width = tile.problem.machine.lanes
+    wide = vectors * width
+    sums = registers(weight.rows * wide)
+    unrolled_lanes(weight.rows * wide, width, lambda i: store(sums, i, constant(0.0, "float32")))
+    with loop(weight.depth) as k:
+        source = bind(base + tile.kernel["offsets"][k] + start)
+        values = bind((block * weight.depth + k) * weight.rows)
+        for row in range(weight.rows):
+
+            def multiply_add(i: Expr, row: int = row) -> None:
+                product = tile.kernel["weight"][values + row] * tile.x[source + i]
+                store(sums, row * wide + i, sums[row * wide + i] + product)
+
+            unrolled_lanes(wide, width, multiply_add)
+    for row in range(weight.rows):
+        place = row * _padded(tile) + start
+        unrolled_lanes(wide, width, partial(_copy, line, place, sums, row * wide))
+
+
+def _copy(target: Expr, to: Expr, source: Expr, at: Expr, i: Expr) -> None:
+    store(target, to + i, source[at + i])
+
+
+def _write_block(tile: TileContext, weight: DenseBlocks, block: Expr, line: Expr) -> None:
+    """Write the block's channels; the last block of a group may hold fewer."""
+    last = weight.outputs - (weight.blocks - 1) * weight.rows
+    group = block // weight.blocks if weight.groups > 1 else 0
+    in_group = block % weight.blocks if weight.groups > 1 else block
+    first = bind(group * weight.outputs + in_group * weight.rows)
+
+    def rows_of(count: int) -> None:
+        with loop(count) as row:
+            tile.write(first + row, line, row * _padded(tile))
+
+    def emit(*, is_last: bool) -> None:
+        rows_of(last if is_last else weight.rows)
+
+    if last == weight.rows:
+        rows_of(last)
+    else:
+        select_last(in_group, weight.blocks, emit)

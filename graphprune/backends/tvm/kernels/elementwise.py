@@ -1,0 +1,67 @@
+"""Element-wise kernels over strided views: loops over the fewest axes that all operands allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from graphprune.backends.tvm.kernels.builder import (
+    Expr,
+    Flat,
+    Kernel,
+    Machine,
+    bind,
+    build_function,
+    lanes,
+    loop,
+    store,
+)
+from graphprune.backends.tvm.view import View, coalesce
+
+Compute = Callable[[Sequence[Expr]], Expr]
+"""From one element of each operand to one element of the result."""
+
+
+def elementwise_function(name: str, machine: Machine, operands: Sequence[View], result: View, compute: Compute) -> Expr:
+    """The TIR function (x0, x1, ..., y): `y = compute(x0, x1, ...)`, each operand of the result's shape."""
+    order = result.memory_order()
+    shape = [result.shape[a] for a in order]
+    views = [*operands, result]
+    extents, steps = coalesce(shape, [[view.strides[a] for a in order] for view in views])
+    extents, steps = _split_for_threads(extents, steps, machine)
+
+    def body(kernel: Kernel) -> None:
+        buffers = [kernel[f"x{i}"] for i in range(len(operands))]
+
+        def nest(axis: int, starts: list[Expr]) -> None:
+            if axis == len(extents) - 1:
+                inner = [s[axis] for s in steps]
+
+                def element(i: Expr) -> None:
+                    places = [start + i * step for start, step in zip(starts, inner, strict=True)]
+                    loads = [b[p] for b, p in zip(buffers, places[:-1], strict=True)]
+                    store(kernel["y"], places[-1], compute(loads))
+
+                lanes(extents[axis], machine.lanes, element)
+                return
+            with loop(extents[axis], parallel=axis == 0 and machine.threads > 1) as i:
+                nest(axis + 1, [bind(start + i * s[axis]) for start, s in zip(starts, steps, strict=True)])
+
+        nest(0, [view.offset for view in views])
+
+    arguments = [Flat(f"x{i}", view.size, view.dtype) for i, view in enumerate(operands)]
+    return build_function(name, [*arguments, Flat("y", result.size, result.dtype)], body)
+
+
+def copy_function(machine: Machine, source: View, result: View) -> Expr:
+    """The TIR function (x0, y) that writes the view `source` as the view `result`."""
+    return elementwise_function("copy", machine, [source], result, lambda x: x[0])
+
+
+def _split_for_threads(
+    extents: list[int], steps: list[list[int]], machine: Machine
+) -> tuple[list[int], list[list[int]]]:
+    """Give a one-axis problem an outer axis to share among threads, where whole vectors allow it."""
+    if machine.threads == 1 or len(extents) > 1 or extents[0] % (machine.threads * machine.lanes):
+        return extents, steps
+    part = extents[0] // machine.threads
+    return [machine.threads, part], [[part * s[0], s[0]] for s in steps]

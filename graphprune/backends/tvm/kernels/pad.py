@@ -1,0 +1,154 @@
+"""Zero-padded, phase-split copies of planes: what makes every convolution a sum over constant offsets.
+
+Output `(oh, ow)` of a convolution with stride s reads, for tap `(kh, kw)`, the padded input at
+`(oh * s + kh * dilation, ow * s + kw * dilation)`. Split the padded plane in s x s phases by the remainders of row and
+column: each tap then reads one phase at a constant distance from `oh * pitch + ow`, whatever the stride and dilation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from graphprune.backends.tvm.kernels.builder import (
+    Expr,
+    Flat,
+    Kernel,
+    Machine,
+    bind,
+    build_function,
+    constant,
+    lanes,
+    loop,
+    store,
+)
+from graphprune.backends.tvm.view import View
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sliding window over (height, width): kernel, strides, dilations, and pads (top, left, bottom, right)."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    pads: tuple[int, int, int, int]
+
+    def output(self, height: int, width: int) -> tuple[int, int]:
+        """Size of the output for an input of this size (rounded down)."""
+        return self._along(height, 0), self._along(width, 1)
+
+    def _along(self, size: int, axis: int) -> int:
+        reach = (self.kernel[axis] - 1) * self.dilations[axis] + 1
+        return (size + self.pads[axis] + self.pads[axis + 2] - reach) // self.strides[axis] + 1
+
+    @property
+    def is_pointwise(self) -> bool:
+        """True if each output reads just the input at its own position."""
+        return self.kernel == (1, 1) and self.strides == (1, 1) and not any(self.pads)
+
+
+@dataclass(frozen=True)
+class PaddedPlanes:
+    """The layout of the padded copy: [image][channel][phase row][phase column][rows][pitch], with slack at the end."""
+
+    window: Window
+    channels: int
+    height: int
+    width: int
+    output: tuple[int, int]
+    rows: int
+    pitch: int
+    channel_stride: int
+
+    @property
+    def phases(self) -> tuple[int, int]:
+        """Phases along height and width; no more than the kernel touches."""
+        w = self.window
+        return min(w.strides[0], _reach(w, 0)), min(w.strides[1], _reach(w, 1))
+
+    def tap_offsets(self) -> npt.NDArray[np.int32]:
+        """Offset of each tap `kh * kernel_width + kw` from the output position in the plane, in elements."""
+        (kernel_h, kernel_w), (stride_h, stride_w), (dil_h, dil_w) = (
+            self.window.kernel,
+            self.window.strides,
+            self.window.dilations,
+        )
+        row = np.arange(kernel_h)[:, None] * dil_h
+        column = np.arange(kernel_w)[None, :] * dil_w
+        phase = (row % stride_h) * self.phases[1] + column % stride_w
+        return (
+            (phase * self.rows * self.pitch + (row // stride_h) * self.pitch + column // stride_w).ravel().astype("i4")
+        )
+
+
+def _reach(window: Window, axis: int) -> int:
+    return (window.kernel[axis] - 1) * window.dilations[axis] + 1
+
+
+def padded_planes(
+    window: Window, channels: int, height: int, width: int, output: tuple[int, int], lanes_: int
+) -> PaddedPlanes:
+    """The layout for this window and input; a channel takes an odd number of vectors, to spread over the cache sets."""
+    rows = output[0] + (_reach(window, 0) - 1) // window.strides[0]
+    pitch = output[1] + (_reach(window, 1) - 1) // window.strides[1]
+    layout = PaddedPlanes(window, channels, height, width, output, rows, pitch, 0)
+    size = layout.phases[0] * layout.phases[1] * rows * pitch
+    vectors = -(-size // lanes_) | 1
+    return PaddedPlanes(window, channels, height, width, output, rows, pitch, vectors * lanes_)
+
+
+def padded_size(layout: PaddedPlanes, images: int, slack: int) -> int:
+    """Elements of the padded copy of `images` images, `slack` spare ones included."""
+    return images * layout.channels * layout.channel_stride + slack
+
+
+def pad_function(name: str, machine: Machine, x: View, layout: PaddedPlanes, size: int, fill: float) -> Expr:
+    """The TIR function (x, y): `x` is a view [image, channel, height, width]; `fill` goes where there is no input."""
+    images = x.shape[0]
+
+    def body(kernel: Kernel) -> None:
+        with loop(images * layout.channels, parallel=machine.threads > 1) as plane:
+            target = bind(plane * layout.channel_stride)
+            image, channel = plane // layout.channels, plane % layout.channels
+            source = bind(x.offset + image * x.strides[0] + channel * x.strides[1])
+            lanes(
+                layout.channel_stride,
+                machine.lanes,
+                lambda i: store(kernel["y"], target + i, constant(fill, x.dtype)),
+            )
+            for a in range(layout.phases[0]):
+                for b in range(layout.phases[1]):
+                    _copy_phase(kernel, machine, x, layout, (a, b), source, target)
+
+    return build_function(name, [Flat("x", x.size, x.dtype), Flat("y", size, x.dtype)], body)
+
+
+def _copy_phase(
+    kernel: Kernel, machine: Machine, x: View, layout: PaddedPlanes, phase: tuple[int, int], source: Expr, target: Expr
+) -> None:
+    """Copy the input rows and columns that belong to one phase."""
+    (stride_h, stride_w), (top, left) = layout.window.strides, layout.window.pads[:2]
+    first_row, rows = _range(phase[0] - top, stride_h, layout.height, layout.rows)
+    first_col, columns = _range(phase[1] - left, stride_w, layout.width, layout.pitch)
+    if rows <= 0 or columns <= 0:
+        return
+    start = target + (phase[0] * layout.phases[1] + phase[1]) * layout.rows * layout.pitch
+    with loop(rows) as r:
+        to = bind(start + (r + first_row) * layout.pitch + first_col)
+        at_row = (r + first_row) * stride_h + (phase[0] - top)
+        at = bind(source + at_row * x.strides[2] + (first_col * stride_w + phase[1] - left) * x.strides[3])
+        lanes(
+            columns,
+            machine.lanes,
+            lambda i: store(kernel["y"], to + i, kernel["x"][at + i * (stride_w * x.strides[3])]),
+        )
+
+
+def _range(shift: int, stride: int, size: int, limit: int) -> tuple[int, int]:
+    """First index i >= 0 with `0 <= i * stride + shift < size`, and how many there are below `limit`."""
+    first = max(0, -(shift // stride)) if shift < 0 else 0
+    end = min(limit, -(-(size - shift) // stride))
+    return first, end - first

@@ -1,0 +1,177 @@
+"""The frame shared by all kernels that map planes to planes: batch and tile loops, input tile, epilogue, write-back.
+
+A kernel computes `y[n, m, p]` from planes `x[n, c, ...]`. What differs (sparse rows, dense blocks, depthwise windows)
+is only how one tile's sums are formed; the frame hands that code a `TileContext` and stores what comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from graphprune.backends.tvm.kernels.builder import (
+    Expr,
+    Flat,
+    Kernel,
+    Machine,
+    bind,
+    build_function,
+    lanes,
+    loop,
+    scratch,
+    store,
+    unrolled_lanes,
+)
+from graphprune.backends.tvm.kernels.tiling import Tile, Tiling
+
+Position = tuple[Expr, Expr, Expr]
+"""(image, channel, position in the plane) of one output element."""
+
+Epilogue = Callable[[Kernel, Expr, Position], Expr]
+"""Maps the raw sum of an output element to its final value; may load other operands."""
+
+
+def no_epilogue(_kernel: Kernel, value: Expr, _position: Position) -> Expr:
+    """The sum itself."""
+    return value
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Where the input planes lie: channel `c` of image `n` starts at `offset + n * image_stride + c * channel_stride`.
+
+    `position_stride` separates neighbouring positions; `size` is the whole buffer.
+    """
+
+    size: int
+    channels: int
+    image_stride: int
+    channel_stride: int
+    position_stride: int = 1
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class PlaneProblem:
+    """The sizes of a plane-to-plane kernel, its input and its output tiles."""
+
+    machine: Machine
+    images: int
+    outputs: int
+    positions: int
+    planes: Planes
+    tiling: Tiling
+    dtype: str = "float32"
+    copy_tile: bool = False
+    """Copy each input tile into aligned scratch memory first."""
+
+
+@dataclass
+class TileContext:
+    """What the inner code of one tile reads: `x` at `base + offset of the tap`, and where results go."""
+
+    kernel: Kernel
+    tile: Tile
+    x: Expr
+    base: Expr
+    image: Expr
+    output_start: Expr
+    problem: PlaneProblem
+    epilogue: Epilogue
+
+    def write(self, channel: Expr, sums: Expr, start: Expr | int = 0, *, in_registers: bool = False) -> None:
+        """Store one channel's outputs from `sums[start + input position]`, epilogue applied."""
+        each = unrolled_lanes if in_registers else lanes
+        p = self.problem
+        row = (self.image * p.outputs + channel) * p.positions + self.output_start
+        for input_start, output_start, length in self.tile.segments:
+
+            def element(
+                i: Expr, input_start: int = input_start, output_start: int = output_start, row: Expr = row
+            ) -> None:
+                place = (self.image, channel, self.output_start + output_start + i)
+                value = self.epilogue(self.kernel, sums[start + input_start + i], place)
+                store(self.kernel["y"], row + output_start + i, value)
+
+            each(length, p.machine.lanes, element)
+
+
+def tile_stride(problem: PlaneProblem) -> int:
+    """Distance between channels in the copied input tile, in elements: whole vectors."""
+    width = problem.machine.lanes
+    return -(-problem.tiling.span // width) * width
+
+
+def channel_distance(problem: PlaneProblem) -> int:
+    """Distance between input channels as the inner code sees them; offsets of weights are scaled by it."""
+    return tile_stride(problem) if problem.copy_tile else problem.planes.channel_stride
+
+
+def plane_function(
+    name: str,
+    problem: PlaneProblem,
+    operands: Sequence[Flat],
+    inner: Callable[[TileContext], None],
+    epilogue: Epilogue = no_epilogue,
+    output_dtype: str = "float32",
+) -> Expr:
+    """The TIR function (x, operands..., y): `inner` emits the code of one tile."""
+    p = problem
+    arguments = [
+        Flat("x", p.planes.size, p.dtype),
+        *operands,
+        Flat("y", p.images * p.outputs * p.positions, output_dtype),
+    ]
+
+    def body(kernel: Kernel) -> None:
+        for tile in p.tiling.tiles:
+            with loop(p.images * tile.count, parallel=p.machine.threads > 1) as step:
+                image = step // tile.count if p.images > 1 else 0
+                number = tile.first + (step % tile.count if p.images > 1 else step)
+                _emit_tile(kernel, p, tile, image, bind(number), inner, epilogue)
+
+    return build_function(name, arguments, body)
+
+
+def _emit_tile(
+    kernel: Kernel,
+    p: PlaneProblem,
+    tile: Tile,
+    image: Expr,
+    number: Expr,
+    inner: Callable[[TileContext], None],
+    epilogue: Epilogue,
+) -> None:
+    start = p.planes.offset + image * p.planes.image_stride + number * (p.tiling.input_step * p.planes.position_stride)
+    output_start = bind(number * p.tiling.output_step)
+    x, base = kernel["x"], bind(start)
+    if p.copy_tile:
+        x, base = _copied_tile(p, tile, kernel["x"], base), 0
+    inner(TileContext(kernel, tile, x, base, image, output_start, p, epilogue))
+
+
+def _copied_tile(p: PlaneProblem, tile: Tile, x: Expr, base: Expr) -> Expr:
+    """An aligned copy [channel][tile_stride] of the input tile, so that every later load is aligned and near.
+
+    Lanes beyond the tile stay unset; they only ever reach outputs that are not stored.
+    """
+    stride = tile_stride(p)
+    copy = scratch(p.planes.channels * stride, p.dtype)
+    if p.planes.position_stride != 1 and p.planes.channel_stride == 1:
+        _copy_transposed(p, tile, x, base, copy, stride)
+        return copy
+    with loop(p.planes.channels) as c:
+        source, target = bind(base + c * p.planes.channel_stride), bind(c * stride)
+        lanes(
+            tile.span,
+            p.machine.lanes,
+            lambda i: store(copy, target + i, x[source + i * p.planes.position_stride]),
+        )
+    return copy
+
+
+def _copy_transposed(p: PlaneProblem, tile: Tile, x: Expr, base: Expr, copy: Expr, stride: int) -> None:
+    """The channels of a position lie next to each other: load along them, store apart."""
+    with loop(tile.span) as i:
+        source = bind(base + i * p.planes.position_stride)
+        lanes(p.planes.channels, p.machine.lanes, lambda c: store(copy, c * stride + i, x[source + c]))

@@ -1,0 +1,102 @@
+"""How the output positions of one image (or the tokens of one sequence) are cut into register tiles.
+
+Kernels for convolutions and matrix products work on *planes*: for each input channel, a row of positions. A tile is a
+run of `span` consecutive input positions, starting at `tile * input_step`, of which the `segments` are outputs:
+`(input_start, output_start, length)` relative to the tile. A 1x1 convolution or a matrix product has one segment a
+tile; a k x k convolution reads the zero-padded plane, whose rows are longer than the output's, and has one segment an
+output row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MOST_VECTORS = 8
+Segment = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """`count` equal tiles, the first of which is number `first`."""
+
+    first: int
+    count: int
+    span: int
+    segments: tuple[Segment, ...]
+
+    @property
+    def outputs(self) -> int:
+        """Number of output positions of one tile."""
+        return sum(length for _, _, length in self.segments)
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """All tiles of a plane: equal ones and perhaps a shorter last one."""
+
+    input_step: int
+    output_step: int
+    tiles: tuple[Tile, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of tiles."""
+        return sum(tile.count for tile in self.tiles)
+
+    @property
+    def span(self) -> int:
+        """Input positions of the longest tile."""
+        return max(tile.span for tile in self.tiles)
+
+
+def tile_positions(positions: int, lanes: int, vectors: int) -> Tiling:
+    """Tiles of at most `vectors` vectors over `positions` consecutive positions, as even as whole vectors allow."""
+    available = -(-positions // lanes)
+    count = -(-available // vectors)
+    step = -(-available // count) * lanes
+    full, rest = divmod(positions, step)
+    tiles = [Tile(0, full, step, ((0, 0, step),))] if full else []
+    if rest:
+        tiles.append(Tile(full, 1, rest, ((0, 0, rest),)))
+    return Tiling(step, step, tuple(tiles))
+
+
+def tile_rows(rows: int, width: int, pitch: int, lanes: int) -> Tiling:
+    """Tiles of whole output rows: `width` outputs every `pitch` input positions, `rows` times.
+
+    The number of rows a tile is the one that computes the fewest vectors in all; ties go to the larger tile.
+    """
+    fitting = [r for r in range(1, rows + 1) if r == 1 or _span(r, width, pitch) <= MOST_VECTORS * lanes]
+    best = min(fitting, key=lambda r: (_vectors_in_all(r, rows, width, pitch, lanes), -r))
+    full, rest = divmod(rows, best)
+    tiles = [_row_tile(0, full, best, width, pitch)] if full else []
+    if rest:
+        tiles.append(_row_tile(full, 1, rest, width, pitch))
+    return Tiling(best * pitch, best * width, tuple(tiles))
+
+
+def chunks(span: int, lanes: int, most_vectors: int) -> list[tuple[int, int]]:
+    """Cut a span into runs of at most `most_vectors` vectors, evenly: pairs (first position, vectors)."""
+    vectors = -(-span // lanes)
+    count = -(-vectors // most_vectors)
+    result, first = [], 0
+    for i in range(count):
+        size = (vectors - first) // (count - i)
+        result.append((first * lanes, size))
+        first += size
+    return result
+
+
+def _span(rows: int, width: int, pitch: int) -> int:
+    return (rows - 1) * pitch + width
+
+
+def _vectors_in_all(per_tile: int, rows: int, width: int, pitch: int, lanes: int) -> int:
+    full, rest = divmod(rows, per_tile)
+    last = -(-_span(rest, width, pitch) // lanes) if rest else 0
+    return full * -(-_span(per_tile, width, pitch) // lanes) + last
+
+
+def _row_tile(first: int, count: int, rows: int, width: int, pitch: int) -> Tile:
+    segments = tuple((r * pitch, r * width, width) for r in range(rows))
+    return Tile(first, count, _span(rows, width, pitch), segments)

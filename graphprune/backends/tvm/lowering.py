@@ -1,0 +1,140 @@
+"""From a prepared graph to a Relax module: each group of nodes becomes calls of TIR functions on flat buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+from tvm import relax
+
+from graphprune.backends.tvm.fusion import Group, fuse
+from graphprune.backends.tvm.kernels.builder import Machine
+from graphprune.backends.tvm.kernels.elementwise import copy_function
+from graphprune.backends.tvm.layout import Order, plan_layouts
+from graphprune.backends.tvm.view import Handle, View
+from graphprune.errors import BackendError
+
+Lower = Callable[["Lowering", Group], None]
+Array = npt.NDArray[Any]
+
+
+class Lowering:
+    """The state of one lowering: where each value lies, and the Relax function under construction."""
+
+    def __init__(self, builder: relax.BlockBuilder, machine: Machine, layouts: dict[ir.Value, Order]) -> None:
+        self.builder = builder
+        self.machine = machine
+        self._layouts = layouts
+        self._views: dict[ir.Value, View] = {}
+
+    def define(self, value: ir.Value, view: View) -> None:
+        """Record where a value lies."""
+        self._views[value] = view
+
+    def view(self, value: ir.Value) -> View:
+        """Where a value lies; a constant is placed in the module when it is first asked for."""
+        if value not in self._views:
+            self._views[value] = self.constant(constant_array(value))
+        return self._views[value]
+
+    def constant(self, array: Array) -> View:
+        """An array as a row-major view of a constant of the module."""
+        flat = np.ascontiguousarray(array).reshape(-1)
+        return View.dense(relax.const(flat), dtype_name(array.dtype), array.shape)
+
+    def order(self, value: ir.Value, otherwise: View | None = None) -> Order:
+        """The memory order to write a value in: the planned one, else that of `otherwise`, else row-major."""
+        if value in self._layouts:
+            return self._layouts[value]
+        if otherwise is not None and otherwise.shape == static_shape(value):
+            return otherwise.memory_order()
+        return tuple(range(len(static_shape(value))))
+
+    def call(self, function: Handle, inputs: Sequence[View], size: int, dtype: str) -> Handle:
+        """Emit a call of a TIR function that reads these buffers and writes a new one of `size` elements."""
+        name = self.builder.add_func(function, str(function.attrs["global_symbol"]) if function.attrs else "kernel")
+        arguments = relax.Tuple([view.buffer for view in inputs])
+        return self.builder.emit(relax.call_tir(name, arguments, relax.TensorType((size,), dtype)))
+
+    def dense(self, view: View, order: Order | None = None) -> View:
+        """The same values as a dense buffer in `order` (default row-major); the view itself where it already is one."""
+        wanted = View.dense(None, view.dtype, view.shape, order)
+        if view.is_dense_as(wanted.strides):
+            return view
+        buffer = self.call(copy_function(self.machine, view, wanted), [view], view.elements, view.dtype)
+        return View.dense(buffer, view.dtype, view.shape, order)
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """TVM's name of a NumPy dtype."""
+    return "bool" if dtype == np.bool_ else str(dtype)
+
+
+def constant_array(value: ir.Value) -> Array:
+    """The value of an initializer as a NumPy array.
+
+    Raises:
+        BackendError: the value is not a constant.
+    """
+    if value.const_value is None:
+        raise BackendError(f"value '{value.name}' is not a constant", code="GP402")
+    return np.asarray(value.const_value.numpy())
+
+
+def is_constant(value: ir.Value | None) -> bool:
+    """True for an initializer."""
+    return value is not None and value.is_initializer() and value.const_value is not None
+
+
+def static_shape(value: ir.Value) -> tuple[int, ...]:
+    """The value's shape, all of whose dimensions are known."""
+    if value.shape is None or not all(isinstance(d, int) for d in value.shape):
+        raise BackendError(f"value '{value.name}' has no static shape, found {value.shape}", code="GP403")
+    return tuple(int(d) for d in value.shape)  # type: ignore[arg-type]
+
+
+def static_dtype(value: ir.Value) -> str:
+    """TVM's name of the value's element type."""
+    if value.dtype is None:
+        raise BackendError(f"value '{value.name}' has no known element type", code="GP403")
+    return dtype_name(value.dtype.numpy())
+
+
+def lower_graph(
+    graph: ir.Graph,
+    machine: Machine,
+    operators: dict[str, Lower],
+    elementwise: Sequence[str],
+    anchors: Sequence[str],
+    report: Callable[[int, int], None] = lambda _done, _total: None,
+) -> relax.BlockBuilder:
+    """A Relax builder that holds `main`: the graph's inputs and outputs as flat row-major buffers.
+
+    `graph` is topologically sorted, its shapes are static and every operator in it has an entry in `operators` or
+    `elementwise`. `report(done, total)` is called after each group.
+    """
+    groups = fuse(graph, elementwise, anchors)
+    builder = relax.BlockBuilder()
+    parameters = [
+        relax.Var(f"input_{i}", relax.TensorType((_size(value),), static_dtype(value)))
+        for i, value in enumerate(graph.inputs)
+    ]
+    with builder.function("main", parameters):
+        with builder.dataflow():
+            lowering = Lowering(builder, machine, plan_layouts(groups, elementwise.__contains__))
+            for value, parameter in zip(graph.inputs, parameters, strict=True):
+                lowering.define(value, View.dense(parameter, static_dtype(value), static_shape(value)))
+            for done, group in enumerate(groups, 1):
+                operators[group.anchor.op_type](lowering, group)
+                report(done, len(groups))
+            outputs = [lowering.dense(lowering.view(value)).buffer for value in graph.outputs]
+            result = builder.emit_output(relax.Tuple(outputs))
+        builder.emit_func_output(result)
+    return builder
+
+
+def _size(value: ir.Value) -> int:
+    return int(np.prod(static_shape(value), dtype=np.int64))

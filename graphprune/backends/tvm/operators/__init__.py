@@ -1,0 +1,27 @@
+"""The table of operators this backend lowers: one small function an operator, grouped in files by kind."""
+
+from __future__ import annotations
+
+from graphprune.backends.tvm.lowering import Lower
+from graphprune.backends.tvm.operators import convolution, linear, views
+from graphprune.backends.tvm.operators.elementwise import elementwise
+from graphprune.backends.tvm.operators.scalar import SCALAR
+
+OPERATORS: dict[str, Lower] = {
+    **dict.fromkeys(SCALAR, elementwise),
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), views.reshape),
+    **dict.fromkeys(("Identity", "Dropout"), views.identity),
+    "Transpose": views.transpose,
+    "Expand": views.expand,
+    "Slice": views.slice_,
+    "Split": views.split,
+    "Conv": convolution.convolution,
+    "PackedConv": convolution.packed_convolution,
+    "MatMul": linear.matmul,
+    "PackedMatMul": linear.packed_matmul,
+    "Gemm": linear.gemm,
+    "PackedGemm": linear.packed_gemm,
+}
+
+ANCHORS = ("Conv", "PackedConv", "MatMul", "PackedMatMul", "Gemm", "PackedGemm")
+"""Operators besides the element-wise ones whose kernels take an epilogue."""

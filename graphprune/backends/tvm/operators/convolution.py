@@ -1,0 +1,80 @@
+"""Conv and PackedConv over one or two spatial axes, with groups of any size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from graphprune.backends.tvm.fusion import Group
+from graphprune.backends.tvm.kernels.pad import Window
+from graphprune.backends.tvm.kernels.planes import PlaneProblem, Planes
+from graphprune.backends.tvm.kernels.tiling import tile_rows
+from graphprune.backends.tvm.lowering import Lowering, constant_array, static_shape
+from graphprune.backends.tvm.operators.planes import (
+    Weight,
+    dense_weight,
+    lower_planes,
+    packed_weight,
+    position_problem,
+)
+from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue
+from graphprune.backends.tvm.operators.views import input_value
+from graphprune.backends.tvm.operators.windows import as_images, pad, window_of
+from graphprune.backends.tvm.view import Handle, View, merged_stride
+
+
+def convolution(lowering: Lowering, group: Group) -> None:
+    """Conv with a constant weight."""
+    array = constant_array(input_value(group.anchor, 1))
+    weight = dense_weight(array.reshape(*array.shape[:2], -1))
+    _convolve(lowering, group, weight, array.shape[2:], bias_index=2)
+
+
+def packed_convolution(lowering: Lowering, group: Group) -> None:
+    """PackedConv."""
+    kernel = tuple(group.anchor.attributes.get_ints("weight_shape", []))[2:]
+    _convolve(lowering, group, packed_weight(group.anchor), kernel, bias_index=4)
+
+
+def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[int, ...], *, bias_index: int) -> None:
+    node, shape = group.anchor, static_shape(group.output)
+    x = lowering.view(input_value(node, 0))
+    window = window_of(node, kernel, x.shape[2:])
+    bias = _bias(lowering, group, bias_index)
+    fused = plane_epilogue(lowering, group, ((0,), (1,), tuple(range(2, len(shape)))), bias)
+    groups = node.attributes.get_int("group", 1)
+    reads_in_place = window.kernel == (1, 1) and not any(window.pads)
+    emit = _pointwise if reads_in_place else _windowed
+    buffer = emit(lowering, as_images(x), window, weight, fused, groups)
+    lowering.define(group.output, View.dense(buffer, fused.dtype, shape))
+
+
+def _bias(lowering: Lowering, group: Group, index: int) -> View | None:
+    value = group.anchor.inputs[index] if len(group.anchor.inputs) > index else None
+    if value is None:
+        return None
+    shape, view = static_shape(group.output), lowering.view(value)
+    spatial = len(shape) - 2
+    return replace(view, shape=(*view.shape, *[1] * spatial), strides=(*view.strides, *[0] * spatial)).broadcast(shape)
+
+
+def _pointwise(
+    lowering: Lowering, x: View, window: Window, weight: Weight, fused: FusedEpilogue, groups: int
+) -> Handle:
+    """A kernel of one tap without padding; a stride only skips input positions."""
+    for axis, (stride, length) in enumerate(zip(window.strides, window.output(*x.shape[2:]), strict=True), 2):
+        x = x.slice(axis, 0, length, stride)
+    position = merged_stride(x.shape[2:], x.strides[2:])
+    if position is None:
+        x, position = lowering.dense(x), 1
+    images, channels, height, width = x.shape
+    planes = Planes(x.size, channels, x.strides[0], x.strides[1], position or 1, x.offset)
+    problem = position_problem(lowering, planes, images, weight, height * width)
+    return lower_planes(lowering, problem, weight, x, fused, groups=groups)
+
+
+def _windowed(lowering: Lowering, x: View, window: Window, weight: Weight, fused: FusedEpilogue, groups: int) -> Handle:
+    height, width = window.output(*x.shape[2:])
+    padded, layout, planes = pad(lowering, x, window, (height, width), 0.0)
+    tiling = tile_rows(height, width, layout.pitch, lowering.machine.lanes)
+    problem = PlaneProblem(lowering.machine, x.shape[0], weight.outputs, height * width, planes, tiling)
+    return lower_planes(lowering, problem, weight, padded, fused, layout.tap_offsets(), groups)

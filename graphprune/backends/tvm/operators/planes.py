@@ -1,0 +1,122 @@
+"""Choosing and calling a plane kernel: dense or sparse weight, tile, copied or direct input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
+from graphprune.backends.tvm.kernels.planes import PlaneProblem, Planes, channel_distance
+from graphprune.backends.tvm.kernels.sparse import channels_per_block, sparse_function, sparse_rows
+from graphprune.backends.tvm.kernels.tiling import tile_positions
+from graphprune.backends.tvm.lowering import Array, Lowering, constant_array
+from graphprune.backends.tvm.operators.region import FusedEpilogue
+from graphprune.backends.tvm.operators.views import input_value
+from graphprune.backends.tvm.view import Handle, View
+
+TILE_VECTORS = 4
+USES_WORTH_A_COPY = 32
+"""Copy the input tile once each of its elements is used about this often (measured on 1x1 convolutions)."""
+
+ONE_TAP = np.zeros(1, np.int32)
+Indices = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A constant weight of `outputs` channels over `inputs` channels (of one group) and `taps` taps.
+
+    Either `dense` [outputs, inputs, taps], or the CSR rows `values`, `columns`, `row_offsets` where column
+    `c * taps + t` is input channel c, tap t.
+    """
+
+    outputs: int
+    inputs: int
+    taps: int
+    dense: Array | None = None
+    values: Array | None = None
+    columns: Array | None = None
+    row_offsets: Array | None = None
+
+    @property
+    def uses(self) -> float:
+        """How often an input element is used, on average, a tap."""
+        return self.outputs if self.values is None else len(self.values) / (self.inputs * self.taps)
+
+    def scaled(self, factor: float) -> Weight:
+        """The weight times `factor`."""
+        if factor == 1.0 or self.values is None:
+            return self
+        return replace(self, values=np.float32(factor) * self.values)
+
+
+def dense_weight(array: Array) -> Weight:
+    """A dense weight [outputs, inputs, taps]."""
+    return Weight(array.shape[0], array.shape[1], array.shape[2], dense=array)
+
+
+def packed_weight(node: ir.Node) -> Weight:
+    """The weight of a `graphprune::Packed...` call."""
+    values, columns, row_offsets = (constant_array(input_value(node, i)) for i in (1, 2, 3))
+    shape = node.attributes.get_ints("weight_shape", [])
+    return Weight(shape[0], shape[1], int(np.prod(shape[2:])), values=values, columns=columns, row_offsets=row_offsets)
+
+
+def position_problem(lowering: Lowering, planes: Planes, images: int, weight: Weight, positions: int) -> PlaneProblem:
+    """The problem of a product whose outputs are at the positions of its inputs."""
+    machine = lowering.machine
+    aligned = planes.position_stride == 1 and not any(
+        n % machine.lanes for n in (positions, planes.channel_stride, planes.image_stride, planes.offset)
+    )
+    copy = not aligned or weight.uses >= USES_WORTH_A_COPY
+    tiling = tile_positions(positions, machine.lanes, TILE_VECTORS)
+    return PlaneProblem(machine, images, weight.outputs, positions, planes, tiling, copy_tile=copy)
+
+
+def lower_planes(
+    lowering: Lowering,
+    problem: PlaneProblem,
+    weight: Weight,
+    x: View,
+    fused: FusedEpilogue,
+    taps: Indices = ONE_TAP,
+    groups: int = 1,
+) -> Handle:
+    """Emit the kernel for this weight; returns the output buffer [image][output channel][position]."""
+    emit = _dense if weight.dense is not None else _sparse
+    function, constants = emit(problem, weight, fused, taps, groups)
+    inputs = [x, *(lowering.constant(array) for array in constants), *fused.views]
+    return lowering.call(function, inputs, problem.images * problem.outputs * problem.positions, fused.dtype)
+
+
+def _dense(
+    problem: PlaneProblem, weight: Weight, fused: FusedEpilogue, taps: Indices, groups: int
+) -> tuple[Handle, list[Array]]:
+    assert weight.dense is not None
+    rows, vectors = register_tile(problem.machine, problem.tiling.span, weight.outputs // groups)
+    blocks = dense_blocks(weight.dense, groups, rows, vectors)
+    distance = channel_distance(problem)
+    function = dense_function("dense", problem, blocks, distance, fused.arguments, fused.apply, fused.dtype)
+    return function, [blocks.values, tap_table(weight.inputs, taps, distance)]
+
+
+def _sparse(
+    problem: PlaneProblem, weight: Weight, fused: FusedEpilogue, taps: Indices, groups: int
+) -> tuple[Handle, list[Array]]:
+    assert weight.values is not None
+    assert weight.columns is not None
+    assert weight.row_offsets is not None
+    assert groups == 1, "only ungrouped convolutions are packed"
+    rows = sparse_rows(
+        weight.values,
+        weight.columns,
+        weight.row_offsets,
+        taps,
+        channel_distance(problem),
+        channels_per_block(problem),
+    )
+    function = sparse_function("sparse", problem, rows, fused.arguments, fused.apply, fused.dtype)
+    return function, [rows.values, rows.offsets, rows.starts]

@@ -1,0 +1,133 @@
+"""A compiled model: feeding, running, saving and loading."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tvm
+from tvm import relax
+
+from graphprune.backends.base import TensorInfo, check_feed, check_output_names
+from graphprune.backends.tvm.build import DESCRIPTION, export, quiet_stderr
+from graphprune.backends.tvm.view import Handle
+from graphprune.errors import BackendError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a session knows of its model besides the code."""
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    target: str
+    features: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """The description as JSON."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "inputs": [_to_dict(info) for info in self.inputs],
+                "outputs": [_to_dict(info) for info in self.outputs],
+                "target": self.target,
+                "features": self.features,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Description:
+        """Read what `to_json` wrote.
+
+        Raises:
+            BackendError: it is of another version.
+        """
+        data = json.loads(text)
+        if data.get("format") != FORMAT:
+            raise BackendError(f"compiled model has format {data.get('format')}, expected {FORMAT}", code="GP408")
+        infos = [tuple(_from_dict(d) for d in data[key]) for key in ("inputs", "outputs")]
+        return cls(infos[0], infos[1], data["target"], tuple(data["features"]))
+
+
+def _to_dict(info: TensorInfo) -> dict[str, Any]:
+    return {"name": info.name, "shape": info.shape, "dtype": info.dtype.name}
+
+
+def _from_dict(data: dict[str, Any]) -> TensorInfo:
+    return TensorInfo(data["name"], tuple(data["shape"]), np.dtype(data["dtype"]))
+
+
+class TvmSession:
+    """A compiled model, with the call signature of `onnxruntime.InferenceSession`."""
+
+    def __init__(self, executable: Handle, description: Description, threads: int) -> None:
+        self._executable = executable
+        self._description = description
+        self._threads = threads
+        self._device = tvm.cpu()
+        self._main = relax.VirtualMachine(executable, self._device)["main"]
+
+    def run(self, output_names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Run once; see `graphprune.backends.base.Session.run`."""
+        names = check_output_names(self._description.outputs, output_names)
+        check_feed(self._description.inputs, feed)
+        use_threads(self._threads)
+        arrays = [tvm.runtime.tensor(np.ascontiguousarray(feed[i.name]).reshape(-1)) for i in self._description.inputs]
+        results = self._main(*arrays)
+        positions = {info.name: i for i, info in enumerate(self._description.outputs)}
+        return [self._output(results[positions[name]], positions[name]) for name in names]
+
+    def _output(self, tensor: Handle, index: int) -> np.ndarray:
+        info = self._description.outputs[index]
+        array: np.ndarray = tensor.numpy().reshape([int(d) for d in info.shape if d is not None])
+        return array
+
+    def get_inputs(self) -> list[TensorInfo]:
+        """The inputs in the model's order."""
+        return list(self._description.inputs)
+
+    def get_outputs(self) -> list[TensorInfo]:
+        """The outputs in the model's order."""
+        return list(self._description.outputs)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write code and weights to one shared library, which `graphprune.load_session` reads.
+
+        Raises:
+            BackendError: there is no linker, or the session was itself loaded from a file.
+            ModelFileError: the file cannot be written.
+        """
+        export(self._executable, Path(path))
+
+
+def use_threads(threads: int) -> None:
+    """Set the size of TVM's thread pool, which all sessions of the process share."""
+    global _pool_size  # noqa: PLW0603 - the pool itself is global
+    if threads != _pool_size:
+        tvm.get_global_func("runtime.config_threadpool")(-1, threads)
+        _pool_size = threads
+
+
+_pool_size = 0
+
+
+def load(path: str | PathLike[str], threads: int) -> TvmSession:
+    """Load a library that `TvmSession.save` wrote.
+
+    Raises:
+        BackendError: it is not one.
+    """
+    try:
+        with quiet_stderr():
+            module = tvm.runtime.load_module(str(path))
+            description = relax.VirtualMachine(module, tvm.cpu())[DESCRIPTION]().numpy().tobytes().decode()
+    except Exception as error:
+        raise BackendError(f"'{path}' is not a compiled model", code="GP409") from error
+    return TvmSession(module, Description.from_json(description), threads)

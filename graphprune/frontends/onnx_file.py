@@ -26,6 +26,7 @@ from graphprune.frontends.quiet import quiet
 from graphprune.frontends.well_formed import all_nodes, check_origin, check_well_formed
 
 SUFFIX = ".onnx"
+_MIN_IR_VERSION = 8  # before 4, every initializer had to be an input as well; before 8, there were no functions
 PROTOBUF_LIMIT = 2**31 - 1
 _GRAPH_ALLOWANCE = 64 * 2**20
 
@@ -56,6 +57,7 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
         anchor_external_data(model, source)
         check_inline_data(model)
         common_passes.RemoveInitializersFromInputsPass()(model)
+        model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
         _name_nodes(model)
         check_well_formed(model, source)
         return modernize(model, source)

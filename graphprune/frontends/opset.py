@@ -10,21 +10,18 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
 from graphprune.errors import UnsupportedModelError
-from graphprune.frontends.well_formed import run_checker
+from graphprune.frontends.well_formed import infer_or_refuse
 
 TARGET_OPSET = 18
-MIN_IR_VERSION = 8
 _SMALL_BYTES = 1024  # what an adapter may have to read (axes, ratios, scales) is far smaller
 
 
 def modernize(model: ir.Model, source: Path) -> ir.Model:
-    """Convert a model below opset 18 to 18 and raise its IR version to 8; a newer model keeps its versions.
+    """Convert a model below opset 18 to 18; a newer model keeps its version.
 
     Raises:
         UnsupportedModelError: An operator has no conversion. [GP113]
     """
-    # First the IR version: before 4, the converter wants every initializer to be an input as well.
-    model.ir_version = max(model.ir_version, MIN_IR_VERSION)
     return _convert(model, source) if model.opset_imports.get("", TARGET_OPSET) < TARGET_OPSET else model
 
 
@@ -40,10 +37,9 @@ def _convert(model: ir.Model, source: Path) -> ir.Model:
         raise UnsupportedModelError(f"{subject}: {' '.join(str(error).split())}", code="GP113") from error
     converted = ir.from_proto(proto)
     _inputs_to_weights(converted, weights)
-    _forget_shapes(converted)
     common_passes.NameFixPass()(converted)  # the converter numbers new values per graph, so subgraphs clash
-    run_checker(converted, subject, "GP113")
-    return common_passes.ShapeInferencePass()(converted).model
+    infer_or_refuse(converted, subject, "GP113")
+    return converted
 
 
 def _weights_to_inputs(model: ir.Model) -> dict[str, ir.TensorProtocol]:
@@ -65,11 +61,3 @@ def _inputs_to_weights(model: ir.Model, weights: dict[str, ir.TensorProtocol]) -
             value.const_value = weights[value.name]
             model.graph.register_initializer(value)
     common_passes.RemoveInitializersFromInputsPass()(model)
-
-
-def _forget_shapes(model: ir.Model) -> None:
-    # The converter gives new values wrong ranks (seen on onnx 1.23: Softmax 11 -> 13 leaves `float[]`).
-    for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        for output in node.outputs:
-            if not output.is_graph_output():
-                output.shape = None

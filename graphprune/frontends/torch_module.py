@@ -13,6 +13,7 @@ from onnxscript import optimizer
 
 from graphprune.errors import GraphPruneError, InputError, UnsupportedModelError
 from graphprune.frontends.quiet import quiet
+from graphprune.frontends.well_formed import infer_or_refuse
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +126,7 @@ def _cleaned(model: ir.Model) -> ir.Model:
     _strip_torch_metadata(model)
     weights = set(model.graph.initializers.values())
     with quiet("onnxscript"), quiet("onnx_ir"):
-        common_passes.ShapeInferencePass()(model)
+        infer_or_refuse(model, "export", "GP121")
         optimizer.fold_constants(
             model,
             input_size_limit=_FOLDED_BYTES,
@@ -133,9 +134,9 @@ def _cleaned(model: ir.Model) -> ir.Model:
             should_fold=lambda node: False if _reads_values(node, weights) else None,
         )
         common_passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-        common_passes.DeduplicateInitializersPass()(model)
         common_passes.RemoveUnusedNodesPass()(model)
-        return common_passes.ShapeInferencePass()(model).model
+        infer_or_refuse(model, "export", "GP121")
+    return model
 
 
 def _reads_values(node: ir.Node, weights: set[ir.Value]) -> bool:

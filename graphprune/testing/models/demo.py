@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.tape import Tape
 
+from graphprune.passes.shape_inference import infer_shapes
 from graphprune.testing.models.seeding import placeholder, seed_weights
 
 _OPSET = 20
@@ -34,7 +35,8 @@ def build_demo(size: int = 224) -> ir.Model:
             channels = width
     model = network.finish(image, network.classify(x, channels))
     seed_weights(model)
-    return ir.passes.common.ShapeInferencePass()(model).model
+    infer_shapes(model)
+    return model
 
 
 class _Network:

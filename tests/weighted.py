@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,14 @@ import onnx_ir as ir
 HEADER = '<ir_version: 10, opset_import: ["" : 18]>\n'
 
 
-def weighted_model(text: str, *, seed: int = 0, **weights: npt.NDArray[Any]) -> ir.Model:
+def weighted_model(text: str, weights: Mapping[str, npt.NDArray[Any]] | None = None, *, seed: int = 0) -> ir.Model:
     """Parse `text`, give each input `w…` of the main graph the array of that name, or else normal random numbers."""
     model = ir.from_onnx_text(text if text.lstrip().startswith("<") else HEADER + text)
     rng = np.random.default_rng(seed)
     for value in [value for value in model.graph.inputs if (value.name or "").startswith("w")]:
         assert value.name is not None
         assert value.shape is not None
-        array = weights.get(value.name)
+        array = (weights or {}).get(value.name)
         if array is None:
             assert value.dtype is not None
             array = rng.standard_normal(value.shape.numpy()).astype(value.dtype.numpy())

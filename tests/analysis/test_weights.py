@@ -55,10 +55,10 @@ def test_every_floating_type_is_prunable(dtype: str) -> None:
 
 def test_rows_are_output_features() -> None:
     array = np.arange(4 * 8 * 3 * 3, dtype=np.float32).reshape(4, 8, 3, 3)
-    (direct,), _ = prunable_weights(weighted_model(PRUNABLE["convolution"][0], w=array))
+    (direct,), _ = prunable_weights(weighted_model(PRUNABLE["convolution"][0], {"w": array}))
     np.testing.assert_array_equal(direct.uses[0].matrix(array), array.reshape(4, -1))
     permuted = np.ascontiguousarray(array.transpose(2, 3, 1, 0))
-    (turned,), _ = prunable_weights(weighted_model(PRUNABLE["convolution of a permuted weight"][0], w=permuted))
+    (turned,), _ = prunable_weights(weighted_model(PRUNABLE["convolution of a permuted weight"][0], {"w": permuted}))
     np.testing.assert_array_equal(turned.uses[0].matrix(permuted), array.reshape(4, -1))
 
 

@@ -1,0 +1,103 @@
+"""Pruning plans: which weight of one particular model gets how many zeros. A plan is data that may be edited."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, Literal, Self
+
+import onnx_ir as ir
+from pydantic import Field, ModelWrapValidatorHandler, computed_field, model_validator
+
+from graphprune.analysis.weights import LinearWeight, linear_weights
+from graphprune.documents import Document, suggestion
+from graphprune.errors import RecipeError
+from graphprune.masks.criteria import Magnitude
+from graphprune.masks.patterns import parse_pattern
+from graphprune.recipe import CriterionText, PatternText, Sparsity
+
+
+class WeightPlan(Document):
+    """What happens to one weight.
+
+    Attributes:
+        name: Of the initializer.
+        shape: As the model stores it.
+        pattern: How zeros may be placed.
+        criterion: What an element is worth.
+        sparsity: The share of zeros, in [0, 1).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    pattern: PatternText
+    criterion: CriterionText = Magnitude.name
+    sparsity: Sparsity
+
+    @computed_field  # type: ignore[prop-decorator] # pydantic's documented use
+    @cached_property
+    def pruned(self) -> int:
+        """The number of zeros; written into files to be read, and only checked when it is read back."""
+        return parse_pattern(self.pattern).pruned_count(self.shape, self.sparsity)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check_count(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
+        stated = data.get("pruned") if isinstance(data, dict) else None
+        if stated is None:
+            return handler(data)
+        made = handler({key: value for key, value in data.items() if key != "pruned"})
+        if made.pruned != stated:
+            message = f"weight '{made.name}': {stated} pruned, but sparsity {made.sparsity} makes {made.pruned}"
+            raise RecipeError(f"{message}; edit the sparsity and leave 'pruned' out", code="GP325")
+        return made
+
+
+class PruningPlan(Document):
+    """What `plan` decided for one model.
+
+    Attributes:
+        version: Of the file's form.
+        model: Fingerprint of the model that the plan was made for.
+        weights: One entry a weight, in graph order.
+    """
+
+    version: Literal[1] = 1
+    model: str
+    weights: tuple[WeightPlan, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        names = [weight.name for weight in self.weights]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                raise RecipeError(f"pruning plan: weight '{name}' is planned twice", code="GP325")
+        return self
+
+    def resolve(self, model: ir.Model) -> list[tuple[WeightPlan, LinearWeight]]:
+        """Return each planned weight with its place in `model`.
+
+        Raises:
+            RecipeError: The plan was made for another model (GP324).
+        """
+        weights = {weight.name: weight for weight in linear_weights(model)[0]}
+        for planned in self.weights:
+            if planned.name not in weights:
+                hint = suggestion(planned.name, weights)
+                raise RecipeError(f"plan: the model has no prunable weight '{planned.name}'{hint}", code="GP324")
+            shape = weights[planned.name].shape
+            if planned.shape != shape:
+                given, expected = list(shape), list(planned.shape)
+                message = f"plan: weight '{planned.name}' has shape {given} in the model, expected {expected}"
+                raise RecipeError(message, code="GP324")
+        found = fingerprint(weights.values())
+        if found != self.model:
+            raise RecipeError(f"plan: made for model {self.model}, this one is {found}", code="GP324")
+        return [(planned, weights[planned.name]) for planned in self.weights]
+
+
+def fingerprint(weights: Iterable[LinearWeight]) -> str:
+    """Return what identifies a model to a plan: names, types and shapes of its weights, not their values."""
+    lines = sorted(f"{weight.name} {weight.tensor.dtype.name} {list(weight.shape)}" for weight in weights)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -1,0 +1,91 @@
+"""Recipes: what a user wants pruned, and how much. A recipe names no shapes and fits any model."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from graphprune.documents import Document
+from graphprune.errors import RecipeError
+from graphprune.masks.criteria import Magnitude, parse_criterion
+from graphprune.masks.patterns import Unstructured, parse_pattern
+
+_REGEX = "re:"
+
+
+def _as_tuple(value: object) -> object:
+    """One name may be written without a list."""
+    return (value,) if isinstance(value, str) else value
+
+
+def _compilable(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in patterns:
+        if pattern.startswith(_REGEX):
+            try:
+                re.compile(pattern.removeprefix(_REGEX))
+            except re.error as error:
+                raise RecipeError(f"'{pattern}' is not a regular expression: {error}", code="GP320") from None
+    return patterns
+
+
+def _known_pattern(text: str) -> str:
+    return str(parse_pattern(text))
+
+
+def _known_criterion(text: str) -> str:
+    return parse_criterion(text).name
+
+
+NamePatterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_compilable)]
+PatternText = Annotated[str, AfterValidator(_known_pattern)]
+CriterionText = Annotated[str, AfterValidator(_known_criterion)]
+Scope = Literal["layer", "global"]
+Sparsity = Annotated[float, Field(ge=0, lt=1, strict=True)]
+
+
+class Rule(Document):
+    """What differs for the weights that `targets` names; what is left out is as in the recipe."""
+
+    targets: NamePatterns = Field(min_length=1)
+    sparsity: Sparsity | None = None
+    pattern: PatternText | None = None
+    scope: Scope | None = None
+    criterion: CriterionText | None = None
+
+
+class Recipe(Document):
+    """What is pruned and how much.
+
+    A name pattern is a shell pattern, or a regular expression after `re:` that is matched from the start. It is held
+    against the name of the weight, of the nodes that read it, and of their operator (`Conv`, `Gemm`, `MatMul`).
+
+    Attributes:
+        sparsity: The share of zeros, in [0, 1); may be left out where rules say it.
+        pattern: How zeros may be placed: `unstructured`.
+        scope: Over what the share is counted: `layer`, each weight by itself, or `global`, one threshold for all.
+        criterion: What a weight is worth: `magnitude`.
+        targets: Which weights are pruned; empty for all prunable ones.
+        ignore: Which of them are not.
+        rules: Exceptions. The first rule that names a weight holds for it; the weights of one rule make a scope of
+            their own.
+    """
+
+    sparsity: Sparsity | None = None
+    pattern: PatternText = str(Unstructured())
+    scope: Scope = "layer"
+    criterion: CriterionText = Magnitude.name
+    targets: NamePatterns = ()
+    ignore: NamePatterns = ()
+    rules: tuple[Rule, ...] = ()
+
+
+def matches(pattern: str, names: Iterable[str]) -> bool:
+    """Return whether a name pattern fits one of `names`; a name always fits itself, whatever characters it has."""
+    if pattern.startswith(_REGEX):
+        regex = re.compile(pattern.removeprefix(_REGEX))
+        return any(regex.match(name) for name in names)
+    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for name in names)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from graphprune.backends.targets import Target
 
 
+EMBED_LIMIT = 1_900_000_000
+"""Weights of more bytes than this go beside the library: code addresses data of its own within 2 GiB."""
+
+
 class TvmBackend:
     """Compiles a model for a CPU."""
 
@@ -32,15 +36,22 @@ class TvmBackend:
         """Lower, compile and wrap `model`; see `graphprune.backends.base.Backend.compile`."""
         machine = Machine(target.vector_lanes, target.vector_registers, target.l1d_bytes, threads)
         prepared = prepare(model, OPERATORS)
-        builder = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS)
+        embed = _weight_bytes(prepared) <= EMBED_LIMIT
+        lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, embed=embed)
         description = Description(
             tuple(tensor_infos(model.graph.inputs)),
             tuple(tensor_infos(prepared.graph.outputs)),
             target.mcpu,
             target.features,
+            tuple((str(array.dtype), array.size) for array in lowered.weights),
         )
-        _describe(builder, description)
-        return TvmSession(build(builder, target), description, threads)
+        _describe(lowered.builder, description)
+        return TvmSession(build(lowered.builder, target), description, threads, lowered.weights)
+
+
+def _weight_bytes(model: ir.Model) -> int:
+    values = model.graph.initializers.values()
+    return sum(value.const_value.nbytes for value in values if value.const_value is not None)
 
 
 def _describe(builder: relax.BlockBuilder, description: Description) -> None:

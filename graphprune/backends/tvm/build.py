@@ -32,9 +32,31 @@ def build(builder: relax.BlockBuilder, target: Target) -> Handle:
     chip = tvm.target.Target({"kind": "llvm", "mcpu": target.mcpu})
     try:
         with tvm.transform.PassContext(opt_level=3), quiet_stderr():
-            return relax.build(builder.get(), chip)
+            return relax.build(builder.get(), chip, relax_pipeline=_pipeline())
     except Exception as error:
         raise BackendError(f"tvm could not compile the model: {_one_line(error)}", code="GP406") from error
+
+
+def _pipeline() -> Handle:
+    """Relax's build pipeline without legalisation: the module holds calls of TIR functions and reshapes only.
+
+    Its `RewriteDataflowReshape`, left out with it, refuses TIR functions without blocks, which ours are.
+    """
+    t = relax.transform
+    return tvm.transform.Sequential(
+        [
+            t.ToNonDataflow(),
+            t.RemovePurityChecking(),
+            t.CallTIRRewrite(),
+            t.StaticPlanBlockMemory(),
+            t.LowerAllocTensor(),
+            t.KillAfterLastUse(),
+            t.LowerRuntimeBuiltin(),
+            t.ComputePrimValue(),
+            t.VMShapeLower(),
+            t.AttachGlobalSymbol(),
+        ]
+    )
 
 
 def export(executable: Handle, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import onnx_ir as ir
 from tvm import relax
 
 from graphprune.backends.tvm.fusion import Group, fuse
-from graphprune.backends.tvm.kernels.builder import Machine
+from graphprune.backends.tvm.kernels.builder import NAME, Machine
 from graphprune.backends.tvm.kernels.elementwise import copy_function
 from graphprune.backends.tvm.layout import Order, plan_layouts
 from graphprune.backends.tvm.view import Handle, View
@@ -24,9 +25,13 @@ Array = npt.NDArray[Any]
 class Lowering:
     """The state of one lowering: where each value lies, and the Relax function under construction."""
 
-    def __init__(self, builder: relax.BlockBuilder, machine: Machine, layouts: dict[ir.Value, Order]) -> None:
+    def __init__(
+        self, builder: relax.BlockBuilder, machine: Machine, layouts: dict[ir.Value, Order], *, embed: bool
+    ) -> None:
         self.builder = builder
         self.machine = machine
+        self.weights: list[tuple[Handle, Array]] = []
+        self._embed = embed
         self._layouts = layouts
         self._views: dict[ir.Value, View] = {}
 
@@ -41,9 +46,14 @@ class Lowering:
         return self._views[value]
 
     def constant(self, array: Array) -> View:
-        """An array as a row-major view of a constant of the module."""
+        """An array as a row-major view: of a constant of the module, or of a further parameter where not embedded."""
         flat = np.ascontiguousarray(array).reshape(-1)
-        return View.dense(relax.const(flat), dtype_name(array.dtype), array.shape)
+        if self._embed:
+            return View.dense(relax.const(flat), dtype_name(array.dtype), array.shape)
+        name = f"weight_{len(self.weights)}"
+        parameter = relax.Var(name, relax.TensorType(flat.shape, dtype_name(flat.dtype)))
+        self.weights.append((parameter, flat))
+        return View.dense(parameter, dtype_name(array.dtype), array.shape)
 
     def order(self, value: ir.Value, otherwise: View | None = None) -> Order:
         """The memory order to write a value in: the planned one, else that of `otherwise`, else row-major."""
@@ -55,7 +65,7 @@ class Lowering:
 
     def call(self, function: Handle, inputs: Sequence[View], size: int, dtype: str) -> Handle:
         """Emit a call of a TIR function that reads these buffers and writes a new one of `size` elements."""
-        name = self.builder.add_func(function, str(function.attrs["global_symbol"]) if function.attrs else "kernel")
+        name = self.builder.add_func(function, str(function.attrs[NAME]))
         arguments = relax.Tuple([view.buffer for view in inputs])
         return self.builder.emit(relax.call_tir(name, arguments, relax.TensorType((size,), dtype)))
 
@@ -103,18 +113,27 @@ def static_dtype(value: ir.Value) -> str:
     return dtype_name(value.dtype.numpy())
 
 
+@dataclass(frozen=True)
+class Lowered:
+    """The Relax function `main`, and the weights that it takes as parameters after the inputs."""
+
+    builder: relax.BlockBuilder
+    weights: list[Array]
+
+
 def lower_graph(
     graph: ir.Graph,
     machine: Machine,
     operators: dict[str, Lower],
     elementwise: Sequence[str],
     anchors: Sequence[str],
-    report: Callable[[int, int], None] = lambda _done, _total: None,
-) -> relax.BlockBuilder:
-    """A Relax builder that holds `main`: the graph's inputs and outputs as flat row-major buffers.
+    *,
+    embed: bool = True,
+) -> Lowered:
+    """Build `main`, which takes the graph's inputs, and returns its outputs, as flat row-major buffers.
 
     `graph` is topologically sorted, its shapes are static and every operator in it has an entry in `operators` or
-    `elementwise`. `report(done, total)` is called after each group.
+    `elementwise`. Constants are embedded in the module, or else become parameters after the inputs.
     """
     groups = fuse(graph, elementwise, anchors)
     builder = relax.BlockBuilder()
@@ -122,18 +141,17 @@ def lower_graph(
         relax.Var(f"input_{i}", relax.TensorType((_size(value),), static_dtype(value)))
         for i, value in enumerate(graph.inputs)
     ]
-    with builder.function("main", parameters):
+    lowering = Lowering(builder, machine, plan_layouts(groups, elementwise.__contains__), embed=embed)
+    with builder.function("main"):
         with builder.dataflow():
-            lowering = Lowering(builder, machine, plan_layouts(groups, elementwise.__contains__))
             for value, parameter in zip(graph.inputs, parameters, strict=True):
                 lowering.define(value, View.dense(parameter, static_dtype(value), static_shape(value)))
-            for done, group in enumerate(groups, 1):
+            for group in groups:
                 operators[group.anchor.op_type](lowering, group)
-                report(done, len(groups))
             outputs = [lowering.dense(lowering.view(value)).buffer for value in graph.outputs]
             result = builder.emit_output(relax.Tuple(outputs))
-        builder.emit_func_output(result)
-    return builder
+        builder.emit_func_output(result, params=[*parameters, *(parameter for parameter, _ in lowering.weights)])
+    return Lowered(builder, [array for _, array in lowering.weights])
 
 
 def _size(value: ir.Value) -> int:

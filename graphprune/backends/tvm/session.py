@@ -14,6 +14,7 @@ import tvm
 from tvm import relax
 
 from graphprune.backends.base import TensorInfo, check_feed, check_output_names
+from graphprune.backends.tvm import weights_file
 from graphprune.backends.tvm.build import DESCRIPTION, export, quiet_stderr
 from graphprune.backends.tvm.view import Handle
 from graphprune.errors import BackendError
@@ -29,6 +30,8 @@ class Description:
     outputs: tuple[TensorInfo, ...]
     target: str
     features: tuple[str, ...]
+    weights: tuple[tuple[str, int], ...] = ()
+    """Element type and count of each weight that is not part of the library."""
 
     def to_json(self) -> str:
         """The description as JSON."""
@@ -39,6 +42,7 @@ class Description:
                 "outputs": [_to_dict(info) for info in self.outputs],
                 "target": self.target,
                 "features": self.features,
+                "weights": self.weights,
             }
         )
 
@@ -53,7 +57,9 @@ class Description:
         if data.get("format") != FORMAT:
             raise BackendError(f"compiled model has format {data.get('format')}, expected {FORMAT}", code="GP408")
         infos = [tuple(_from_dict(d) for d in data[key]) for key in ("inputs", "outputs")]
-        return cls(infos[0], infos[1], data["target"], tuple(data["features"]))
+        return cls(
+            infos[0], infos[1], data["target"], tuple(data["features"]), tuple((d, n) for d, n in data["weights"])
+        )
 
 
 def _to_dict(info: TensorInfo) -> dict[str, Any]:
@@ -67,11 +73,15 @@ def _from_dict(data: dict[str, Any]) -> TensorInfo:
 class TvmSession:
     """A compiled model, with the call signature of `onnxruntime.InferenceSession`."""
 
-    def __init__(self, executable: Handle, description: Description, threads: int) -> None:
+    def __init__(
+        self, executable: Handle, description: Description, threads: int, weights: Sequence[np.ndarray] = ()
+    ) -> None:
         self._executable = executable
         self._description = description
         self._threads = threads
         self._device = tvm.cpu()
+        self._arrays = weights
+        self._weights = [tvm.runtime.from_dlpack(array) for array in map(weights_file.aligned, weights)]
         self._main = relax.VirtualMachine(executable, self._device)["main"]
 
     def run(self, output_names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -80,7 +90,7 @@ class TvmSession:
         check_feed(self._description.inputs, feed)
         use_threads(self._threads)
         arrays = [tvm.runtime.tensor(np.ascontiguousarray(feed[i.name]).reshape(-1)) for i in self._description.inputs]
-        results = self._main(*arrays)
+        results = self._main(*arrays, *self._weights)
         positions = {info.name: i for i, info in enumerate(self._description.outputs)}
         return [self._output(results[positions[name]], positions[name]) for name in names]
 
@@ -100,10 +110,14 @@ class TvmSession:
     def save(self, path: str | PathLike[str]) -> None:
         """Write code and weights to one shared library, which `graphprune.load_session` reads.
 
+        Weights above 2 GB go to a second file beside it, named as the library with `.weights` added.
+
         Raises:
             BackendError: there is no linker, or the session was itself loaded from a file.
             ModelFileError: the file cannot be written.
         """
+        if self._arrays:
+            weights_file.write(Path(f"{path}.weights"), self._arrays)
         export(self._executable, Path(path))
 
 
@@ -130,4 +144,6 @@ def load(path: str | PathLike[str], threads: int) -> TvmSession:
             description = relax.VirtualMachine(module, tvm.cpu())[DESCRIPTION]().numpy().tobytes().decode()
     except Exception as error:
         raise BackendError(f"'{path}' is not a compiled model", code="GP409") from error
-    return TvmSession(module, Description.from_json(description), threads)
+    described = Description.from_json(description)
+    weights = weights_file.read(Path(f"{path}.weights"), described.weights) if described.weights else []
+    return TvmSession(module, described, threads, weights)

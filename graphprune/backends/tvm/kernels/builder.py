@@ -36,6 +36,10 @@ class Flat:
     dtype: str
 
 
+NAME = "graphprune.name"
+"""The attribute of a TIR function that says what it computes."""
+
+
 class Kernel:
     """A TIR function under construction; buffers are reached by name with `kernel["x"]`."""
 
@@ -50,7 +54,7 @@ def build_function(name: str, arguments: Sequence[Flat], body: Callable[[Kernel]
     """A private TIR function of these flat buffers, none of which overlap, whose statements `body` emits."""
     with IRBuilder() as builder, T.prim_func(private=True):
         T.func_name(name)
-        T.func_attr({"tirx.noalias": True})
+        T.func_attr({"tirx.noalias": True, NAME: name})
         body(Kernel({a.name: T.arg(a.name, T.buffer((max(a.size, 1),), a.dtype)) for a in arguments}))
     return builder.get()
 

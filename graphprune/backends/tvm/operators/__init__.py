@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphprune.backends.tvm.lowering import Lower
-from graphprune.backends.tvm.operators import convolution, linear, views
+from graphprune.backends.tvm.operators import convolution, linear, products, views
 from graphprune.backends.tvm.operators.elementwise import elementwise
 from graphprune.backends.tvm.operators.scalar import SCALAR
 
@@ -17,7 +17,7 @@ OPERATORS: dict[str, Lower] = {
     "Split": views.split,
     "Conv": convolution.convolution,
     "PackedConv": convolution.packed_convolution,
-    "MatMul": linear.matmul,
+    "MatMul": products.matmul,
     "PackedMatMul": linear.packed_matmul,
     "Gemm": linear.gemm,
     "PackedGemm": linear.packed_gemm,

@@ -19,11 +19,11 @@ CHANNEL_OPERANDS: dict[str, tuple[int, ...]] = {"BatchNormalization": (1, 2, 3, 
 
 
 def _like(x: Expr, value: float) -> Expr:
-    return constant(value, x.dtype)
+    return constant(value, math.dtype_of(x))
 
 
 def _is_float(x: Expr) -> bool:
-    return str(x.dtype).startswith(("float", "bfloat"))
+    return math.dtype_of(x).startswith(("float", "bfloat"))
 
 
 def _float(node: ir.Node, name: str, default: float) -> float:

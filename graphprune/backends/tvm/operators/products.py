@@ -1,0 +1,58 @@
+"""MatMul of two activations, batched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from graphprune.backends.tvm.fusion import Group
+from graphprune.backends.tvm.kernels.matmul import matmul_function
+from graphprune.backends.tvm.lowering import Lowering, is_constant, static_shape
+from graphprune.backends.tvm.operators import linear
+from graphprune.backends.tvm.operators.region import plane_epilogue
+from graphprune.backends.tvm.operators.views import input_value
+from graphprune.backends.tvm.view import View
+
+
+def matmul(lowering: Lowering, group: Group) -> None:
+    """MatMul: with a constant right matrix it is a linear layer, else a product of two activations."""
+    left, right = (input_value(group.anchor, i) for i in (0, 1))
+    if is_constant(right) and len(static_shape(right)) == 2 and len(static_shape(left)) >= 2:
+        linear.matmul(lowering, group)
+        return
+    a, b = lowering.view(left), lowering.view(right)
+    has_rows, has_columns = len(a.shape) > 1, len(b.shape) > 1
+    a = a if has_rows else replace(a, shape=(1, *a.shape), strides=(0, *a.strides))
+    b = b if has_columns else replace(b, shape=(*b.shape, 1), strides=(*b.strides, 0))
+    multiply(lowering, group, a, b, (has_rows, has_columns))
+
+
+def multiply(lowering: Lowering, group: Group, a: View, b: View, keeps: tuple[bool, bool] = (True, True)) -> None:
+    """The product of `a` [..., i, k] and `b` [..., k, j]; `keeps` tells whether the output has the axes i and j.
+
+    The output is written with i or with j fastest, as the layout plan asks.
+    """
+    shape = static_shape(group.output)
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = a.broadcast((*batch, *a.shape[-2:])), b.broadcast((*batch, *b.shape[-2:]))
+    rank = len(batch)
+    row_axis = (rank,) if keeps[0] else ()
+    column_axis = (rank + keeps[0],) if keeps[1] else ()
+    axes = (tuple(range(rank)), row_axis, column_axis)
+    rows_fastest = keeps == (True, True) and lowering.order(group.output)[-1] == rank
+    order = (*axes[0], *column_axis, *row_axis) if rows_fastest else (*axes[0], *row_axis, *column_axis)
+    fused = plane_epilogue(lowering, group, axes)
+    function = matmul_function(
+        "matmul",
+        lowering.machine,
+        a,
+        b,
+        fused.arguments,
+        fused.apply,
+        columns_contiguous=not rows_fastest,
+        output_dtype=fused.dtype,
+    )
+    size = int(np.prod(shape, dtype=np.int64))
+    buffer = lowering.call(function, [a, b, *fused.views], size, fused.dtype)
+    lowering.define(group.output, View.dense(buffer, fused.dtype, shape, order))

@@ -1,0 +1,108 @@
+"""How many values of a tensor are zero, and how many are not finite, counted in small pieces.
+
+External data is read from its file through one buffer instead of being mapped, because mapped pages count as memory of
+the process: a 3 GB file costs a megabyte.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphprune.analysis.constants import constants
+from graphprune.errors import ModelFileError
+
+_PIECE_BYTES = 2**18  # a piece and its two temporaries stay in the second-level cache
+
+# The bits of infinity. Above them, without the sign, are the NaNs; zero, without the sign, is 0.
+_INFINITY = {
+    ir.DataType.FLOAT16: 0x7C00,
+    ir.DataType.BFLOAT16: 0x7F80,
+    ir.DataType.FLOAT: 0x7F80_0000,
+    ir.DataType.DOUBLE: 0x7FF0_0000_0000_0000,
+}
+
+
+@dataclass(frozen=True)
+class ValueCounts:
+    """Counts of the values of one tensor, or of several added up."""
+
+    elements: int = 0
+    zeros: int = 0
+    nonfinite: int = 0
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros, in [0, 1]; 0 of an empty tensor."""
+        return self.zeros / self.elements if self.elements else 0.0
+
+    def __add__(self, other: ValueCounts) -> ValueCounts:
+        return ValueCounts(self.elements + other.elements, self.zeros + other.zeros, self.nonfinite + other.nonfinite)
+
+
+def weight_counts(model: ir.Model) -> dict[str, ValueCounts]:
+    """Count the values of every numeric constant of the main graph, by the name of its value, in graph order.
+
+    Raises:
+        ModelFileError: External data has disappeared or shrunk since the model was loaded. [GP103]
+    """
+    return {
+        value.name or "": count_values(tensor)
+        for value, tensor in constants(model.graph)
+        if tensor.dtype != ir.DataType.STRING
+    }
+
+
+def count_values(tensor: ir.TensorProtocol) -> ValueCounts:
+    """Count the zeros of either sign, the infinities and the NaNs of a numeric tensor.
+
+    Raises:
+        ModelFileError: External data has disappeared or shrunk since the model was loaded. [GP103]
+    """
+    infinity = _INFINITY.get(tensor.dtype)
+    zeros = nonfinite = 0
+    for piece in _pieces(tensor):
+        if infinity is None:
+            zeros += piece.size - int(np.count_nonzero(piece))
+        else:
+            unsigned = piece.view(f"u{piece.itemsize}")
+            doubled = unsigned + unsigned  # the sign overflows away
+            zeros += int(np.count_nonzero(doubled == 0))
+            nonfinite += int(np.count_nonzero(doubled >= unsigned.dtype.type(2 * infinity)))
+    return ValueCounts(math.prod(tensor.shape.numpy()), zeros, nonfinite)
+
+
+def _pieces(tensor: ir.TensorProtocol) -> Iterator[npt.NDArray[np.generic]]:
+    """Yield the values in order, flat, a piece at a time; a piece is valid until the next one is asked for."""
+    if isinstance(tensor, ir.ExternalTensor) and tensor.dtype.itemsize >= 1:
+        yield from _file_pieces(tensor)
+        return
+    flat = np.ascontiguousarray(tensor.numpy()).reshape(-1)
+    step = max(1, _PIECE_BYTES // max(1, flat.itemsize))
+    for start in range(0, flat.size, step):
+        yield flat[start : start + step]
+
+
+def _file_pieces(tensor: ir.ExternalTensor) -> Iterator[npt.NDArray[np.generic]]:
+    dtype = np.dtype(tensor.dtype.numpy())
+    buffer = bytearray(_PIECE_BYTES)
+    remaining = tensor.nbytes
+    try:
+        with Path(tensor.path).open("rb", buffering=0) as file:
+            file.seek(tensor.offset or 0)
+            while remaining:
+                wanted = memoryview(buffer)[: min(_PIECE_BYTES, remaining)]
+                if file.readinto(wanted) != len(wanted):
+                    raise ModelFileError(f"tensor '{tensor.name}': '{tensor.path}' ends too early", code="GP103")
+                yield np.frombuffer(wanted, dtype)
+                remaining -= len(wanted)
+    except OSError as error:
+        raise ModelFileError(
+            f"tensor '{tensor.name}': cannot read '{tensor.path}': {error.strerror}", code="GP103"
+        ) from error

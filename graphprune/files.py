@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -40,6 +41,16 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file so that `target` is never half of it.
+
+    Raises:
+        ModelFileError: `source` cannot be read, or `target` not be written. [GP106]
+    """
+    with atomic_write(target) as file, source.open("rb") as content:
+        shutil.copyfileobj(content, file)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from tvm.support import cc
 from graphprune.backends.targets import Target
 from graphprune.backends.tvm.view import Handle
 from graphprune.errors import BackendError
+from graphprune.files import copy_file
 
 DESCRIPTION = "graphprune_description"
 """Name of the function in a compiled library that returns the session's description, as bytes of JSON."""
@@ -63,14 +64,18 @@ def export(executable: Handle, path: Path) -> None:
     """Link the executable into a shared library at `path`, which appears only when it is complete.
 
     Raises:
-        BackendError: no linker is installed, or the file cannot be written.
+        BackendError: no linker is installed, or it failed.
+        ModelFileError: the file cannot be written.
     """
     link = linker()
-    with tempfile.TemporaryDirectory(prefix=".graphprune-", dir=path.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix="graphprune-") as folder:
         made = Path(folder) / "library.so"
-        with quiet_stderr():
-            executable.export_library(str(made), fcompile=link, workspace_dir=folder)
-        made.replace(path)
+        try:
+            with quiet_stderr():
+                executable.export_library(str(made), fcompile=link, workspace_dir=folder)
+        except Exception as error:
+            raise BackendError(f"cannot link '{path}': {_one_line(error)}", code="GP411") from error
+        copy_file(made, path)
 
 
 def linker() -> Handle:

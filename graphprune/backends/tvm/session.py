@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from graphprune.backends.tvm import weights_file
 from graphprune.backends.tvm.build import DESCRIPTION, export, quiet_stderr
 from graphprune.backends.tvm.view import Handle
 from graphprune.errors import BackendError
+from graphprune.files import copy_file
 
 FORMAT = 1
 
@@ -74,9 +76,16 @@ class TvmSession:
     """A compiled model, with the call signature of `onnxruntime.InferenceSession`."""
 
     def __init__(
-        self, executable: Handle, description: Description, threads: int, weights: Sequence[np.ndarray] = ()
+        self,
+        executable: Handle,
+        description: Description,
+        threads: int,
+        weights: Sequence[np.ndarray] = (),
+        library: Path | None = None,
     ) -> None:
         self._executable = executable
+        self._library = library
+        self._running = Lock()
         self._description = description
         self._threads = threads
         self._device = tvm.cpu()
@@ -88,9 +97,10 @@ class TvmSession:
         """Run once; see `graphprune.backends.base.Session.run`."""
         names = check_output_names(self._description.outputs, output_names)
         check_feed(self._description.inputs, feed)
-        use_threads(self._threads)
         arrays = [tvm.runtime.tensor(np.ascontiguousarray(feed[i.name]).reshape(-1)) for i in self._description.inputs]
-        results = self._main(*arrays, *self._weights)
+        with self._running:
+            use_threads(self._threads)
+            results = self._main(*arrays, *self._weights)
         positions = {info.name: i for i, info in enumerate(self._description.outputs)}
         return [self._output(results[positions[name]], positions[name]) for name in names]
 
@@ -113,12 +123,15 @@ class TvmSession:
         Weights above 2 GB go to a second file beside it, named as the library with `.weights` added.
 
         Raises:
-            BackendError: there is no linker, or the session was itself loaded from a file.
+            BackendError: there is no linker, or it failed.
             ModelFileError: the file cannot be written.
         """
         if self._arrays:
             weights_file.write(Path(f"{path}.weights"), self._arrays)
-        export(self._executable, Path(path))
+        if self._library is None:
+            export(self._executable, Path(path))
+        else:
+            copy_file(self._library, Path(path))
 
 
 def use_threads(threads: int) -> None:
@@ -146,4 +159,4 @@ def load(path: str | PathLike[str], threads: int) -> TvmSession:
         raise BackendError(f"'{path}' is not a compiled model", code="GP409") from error
     described = Description.from_json(description)
     weights = weights_file.read(Path(f"{path}.weights"), described.weights) if described.weights else []
-    return TvmSession(module, described, threads, weights)
+    return TvmSession(module, described, threads, weights, Path(path))

@@ -1,0 +1,41 @@
+"""Small graphs written as ONNX text, and their run through the backend beside ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from graphprune.backends.onnxruntime import session_for
+from graphprune.backends.targets import resolve_target
+from graphprune.backends.tvm import TvmBackend
+from graphprune.backends.tvm.session import TvmSession
+from graphprune.feeds import random_feed
+
+Initializer = tuple[int, ...] | np.ndarray
+
+
+def parse(text: str, initializers: Mapping[str, Initializer] | None = None, opset: int = 20) -> ir.Model:
+    """A model from the text of its graph; a shape stands for seeded normal float32 values."""
+    proto = onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : {opset}]>\n{text}')
+    rng = np.random.default_rng(0)
+    for name, value in (initializers or {}).items():
+        array = value if isinstance(value, np.ndarray) else rng.standard_normal(value).astype(np.float32)
+        proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    return ir.from_proto(proto)
+
+
+def compile_(model: ir.Model, target: str = "native", threads: int = 1) -> TvmSession:
+    """The model through the backend alone."""
+    return TvmBackend().compile(model, resolve_target(target), threads)
+
+
+def assert_equal(session: TvmSession, model: ir.Model, seed: int = 0) -> None:
+    """The session gives what ONNX Runtime gives with optimisations off."""
+    feed = random_feed(session.get_inputs(), seed)
+    for ours, theirs in zip(session.run(None, feed), session_for(model, optimize=False).run(None, feed), strict=True):
+        assert ours.shape == theirs.shape
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6 * float(np.abs(theirs).max(initial=1)) + 1e-6)

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+import graphprune.backends.tvm as backend
+from graphprune.backends.tvm import load_session
+from graphprune.backends.tvm.session import Description, TvmSession
+from graphprune.errors import BackendError, InputError, ModelFileError
+from graphprune.feeds import random_feed
+from tests.backends.tvm.graphs import compile_, parse
+
+LINEAR = "g (float[1,10,32] x) => (float[1,10,48] y, float[1,10,48] z) { y = MatMul(x,w)\n z = Relu(y) }"
+
+
+@pytest.fixture(scope="module")
+def session() -> TvmSession:
+    return compile_(parse(LINEAR, {"w": (32, 48)}))
+
+
+def test_describes_itself(session: TvmSession) -> None:
+    assert [str(info) for info in session.get_inputs()] == ["x: float32[1, 10, 32]"]
+    assert [info.name for info in session.get_outputs()] == ["y", "z"]
+
+
+def test_outputs_by_name(session: TvmSession) -> None:
+    feed = random_feed(session.get_inputs(), 0)
+    (z,) = session.run(["z"], feed)
+    y, other = session.run(["y", "z"], feed)
+    np.testing.assert_array_equal(z, other)
+    np.testing.assert_array_equal(z, np.maximum(y, 0))
+
+
+def test_later_runs_leave_earlier_results(session: TvmSession) -> None:
+    first = session.run(None, random_feed(session.get_inputs(), 0))
+    kept = [array.copy() for array in first]
+    session.run(None, random_feed(session.get_inputs(), 1))
+    for array, copy in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_strided_feed(session: TvmSession) -> None:
+    x = np.random.default_rng(0).standard_normal((1, 32, 10)).astype(np.float32).transpose(0, 2, 1)
+    np.testing.assert_array_equal(session.run(["y"], {"x": x})[0], session.run(["y"], {"x": x.copy()})[0])
+
+
+def test_refuses_wrong_feeds(session: TvmSession) -> None:
+    with pytest.raises(InputError, match="GP515"):
+        session.run(None, {"x": np.zeros((1, 10, 31), np.float32)})
+    with pytest.raises(InputError, match="GP514"):
+        session.run(None, {"x": np.zeros((1, 10, 32), np.float64)})
+
+
+def test_save_and_load(session: TvmSession, tmp_path: Path) -> None:
+    session.save(tmp_path / "m.so")
+    assert [file.name for file in tmp_path.iterdir()] == ["m.so"]
+    feed = random_feed(session.get_inputs(), 0)
+    for threads in (1, 2):
+        loaded = load_session(tmp_path / "m.so", threads)
+        assert loaded.get_inputs() == session.get_inputs()
+        for ours, theirs in zip(loaded.run(None, feed), session.run(None, feed), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_loaded_session_saves_again(session: TvmSession, tmp_path: Path) -> None:
+    session.save(tmp_path / "m.so")
+    load_session(tmp_path / "m.so", 1).save(tmp_path / "copy.so")
+    feed = random_feed(session.get_inputs(), 0)
+    again = load_session(tmp_path / "copy.so", 1).run(None, feed)
+    np.testing.assert_array_equal(again[0], session.run(None, feed)[0])
+
+
+def test_weights_beside_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(backend, "EMBED_LIMIT", 100)
+    model = parse(LINEAR, {"w": (32, 48)})
+    beside = compile_(model)
+    beside.save(tmp_path / "m.so")
+    assert (tmp_path / "m.so.weights").stat().st_size >= 32 * 48 * 4
+    feed = random_feed(beside.get_inputs(), 0)
+    np.testing.assert_array_equal(load_session(tmp_path / "m.so", 1).run(None, feed)[0], beside.run(None, feed)[0])
+    (tmp_path / "m.so.weights").write_bytes(b"short")
+    with pytest.raises(BackendError, match=r"holds 5 bytes of weights, expected \d+ \[GP410\]"):
+        load_session(tmp_path / "m.so", 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a library", b"\x7fELF" + bytes(100)])
+def test_refuses_other_files(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "m.so"
+    path.write_bytes(content)
+    with pytest.raises(BackendError, match="GP409"):
+        load_session(path, 1)
+
+
+def test_refuses_another_format() -> None:
+    text = Description((), (), "x86-64-v3", ()).to_json().replace('"format": 1', '"format": 99')
+    with pytest.raises(BackendError, match=r"format 99, expected 1 \[GP408\]"):
+        Description.from_json(text)
+
+
+def test_unwritable_output(session: TvmSession, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelFileError, match="GP106"):
+        session.save(tmp_path / "file" / "m.so")
+
+
+def test_no_linker(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(BackendError, match="GP407"):
+        session.save(tmp_path / "m.so")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failing_linker_leaves_nothing(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CC", "false")
+    with pytest.raises(BackendError, match="GP411"):
+        session.save(tmp_path / "m.so")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sessions_in_several_threads(session: TvmSession) -> None:
+    feeds = [random_feed(session.get_inputs(), seed) for seed in range(4)]
+    expected = [session.run(None, feed)[0] for feed in feeds]
+    results: dict[int, list[np.ndarray]] = {}
+
+    def work(i: int) -> None:
+        results[i] = [session.run(None, feeds[i])[0] for _ in range(50)]
+
+    workers = [Thread(target=work, args=(i,)) for i in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for i, arrays in results.items():
+        for array in arrays:
+            np.testing.assert_array_equal(array, expected[i])

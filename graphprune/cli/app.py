@@ -1,0 +1,54 @@
+"""The command-line application: its commands and its global options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from graphprune import __version__
+from graphprune.cli.bench import bench_command
+from graphprune.cli.compile import compile_command
+from graphprune.cli.demo import demo_command
+from graphprune.cli.errors import OneLineErrors
+from graphprune.cli.inspect import inspect_command
+from graphprune.cli.output import print_line
+from graphprune.cli.prune import prune_command
+from graphprune.cli.run import run_command
+from graphprune.cli.targets import targets_command
+from graphprune.cli.verify import verify_command
+
+app = typer.Typer(
+    name="graphprune",
+    cls=OneLineErrors,
+    help="Prune, compile, verify and benchmark neural networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(*, wanted: bool) -> None:
+    if wanted:
+        print_line(f"graphprune {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Prune, compile, verify and benchmark neural networks."""
+
+
+app.command("inspect")(inspect_command)
+app.command("prune")(prune_command)
+app.command("compile")(compile_command)
+app.command("run")(run_command)
+app.command("verify")(verify_command)
+app.command("bench")(bench_command)
+app.command("targets")(targets_command)
+app.command("demo")(demo_command)

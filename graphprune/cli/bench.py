@@ -1,0 +1,110 @@
+"""`graphprune bench`: how fast models are beside each other and beside ONNX Runtime."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphprune.cli.options import InputShapes, Json, Seed, Threads, parse_input_shapes
+from graphprune.cli.output import print_json, print_line, print_table, progress
+from graphprune.errors import InputError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from graphprune.backends.base import Session
+    from graphprune.bench import BenchReport
+
+
+class Rival(StrEnum):
+    """What `.onnx` files are run on besides compiled code."""
+
+    ONNXRUNTIME = "onnxruntime"
+
+
+def bench_command(  # noqa: PLR0913 - one argument an option
+    models: Annotated[list[Path], typer.Argument(metavar="MODEL", help="Compiled files, or .onnx files to compile.")],
+    against: Annotated[
+        Rival | None, typer.Option(help="Also run every .onnx file on this; the last is the baseline.")
+    ] = None,
+    threads: Threads = 1,
+    runs: Annotated[int, typer.Option(help="Timed runs of each side.")] = 30,
+    warmup: Annotated[int, typer.Option(help="Runs of each side before those.")] = 5,
+    seed: Seed = 0,
+    input_shape: InputShapes = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Time models in turns on the same random input; the last side is the baseline of the speed-ups."""
+    from graphprune.bench import bench
+    from graphprune.environment import pinned
+    from graphprune.feeds import index_limits, random_feed
+    from graphprune.session_file import check_threads
+
+    shapes = parse_input_shapes(input_shape)
+    check_threads(threads)
+    with pinned(threads):
+        graphs = _load_graphs(models, needed=against is not None)
+        sides = _open_sides(models, graphs, threads, shapes, against)
+        limits: dict[str, int] = {}
+        for graph in graphs.values():
+            limits |= index_limits(graph)
+        first = next(iter(sides.values()))
+        feed = random_feed(first.get_inputs(), seed, shapes, limits)
+        with progress("timing", runs + warmup) as advance:
+            report = bench(sides, feed, threads, runs, warmup, on_round=advance)
+    if json:
+        print_json(report.to_dict())
+    else:
+        print_report(report)
+
+
+def _load_graphs(paths: list[Path], *, needed: bool) -> dict[Path, ir.Model]:
+    from graphprune.frontends.onnx_file import load
+    from graphprune.session_file import is_compiled
+
+    graphs = {path: load(path) for path in paths if not is_compiled(path)}
+    if needed and not graphs:
+        raise InputError("no .onnx file is given to run on onnxruntime", code="GP607")
+    return graphs
+
+
+def _open_sides(
+    paths: list[Path],
+    graphs: dict[Path, ir.Model],
+    threads: int,
+    shapes: dict[str, tuple[int, ...]],
+    against: Rival | None,
+) -> dict[str, Session]:
+    from graphprune.backends.onnxruntime import session_for_file
+    from graphprune.compile import compile as compile_model
+    from graphprune.session_file import load_session
+
+    sides: dict[str, Session] = {}
+    for path in paths:
+        with progress(f"opening {path}"):
+            if path in graphs:
+                sides[f"{path} (graphprune)"] = compile_model(graphs[path], "native", threads, input_shapes=shapes)
+            else:
+                sides[str(path)] = load_session(path, threads)
+    if against is Rival.ONNXRUNTIME:
+        for path in graphs:
+            sides[f"{path} (onnxruntime)"] = session_for_file(path, threads)
+    return sides
+
+
+def print_report(report: BenchReport) -> None:
+    """Print the times, and what they were taken with."""
+    columns = ("side", ">median ms", ">10%", ">90%", ">speed-up")
+    rows = (
+        (side.label, *(f"{ms:.3f}" for ms in (side.median_ms, side.p10_ms, side.p90_ms)), f"{side.speedup:.2f}x")
+        for side in report.timings
+    )
+    print_table(f"median of {report.runs} runs, {report.threads} threads", columns, rows)
+    environment = report.environment
+    versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
+    commit = f", commit {environment.commit}" if environment.commit else ""
+    print_line(f"{environment.cpu}; {versions}{commit}")

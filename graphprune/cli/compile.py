@@ -1,0 +1,34 @@
+"""`graphprune compile`: from a model file to one file of machine code with the weights inside."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphprune.cli.options import InputShapes, Target, Threads, check_output_path, parse_input_shapes
+from graphprune.cli.output import print_line, progress
+
+
+def compile_command(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Model, an .onnx file.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", help="Compiled file to write, ending in .so.")],
+    target: Target = "native",
+    threads: Threads = 1,
+    input_shape: InputShapes = None,
+) -> None:
+    """Compile a model for one processor; weights that hold enough zeros are packed."""
+    from graphprune.compile import compile as compile_model
+    from graphprune.frontends.onnx_file import load
+    from graphprune.session_file import COMPILED_SUFFIXES
+
+    shapes = parse_input_shapes(input_shape)
+    check_output_path(output, COMPILED_SUFFIXES)
+    start = time.perf_counter()
+    with progress(f"compiling {source}"):
+        session = compile_model(load(source), target, threads, input_shapes=shapes)
+        session.save(output)
+    seconds = time.perf_counter() - start
+    print_line(f"{output}: {output.stat().st_size / 1e6:.1f} MB for {target}, compiled in {seconds:.1f} s")

@@ -1,0 +1,74 @@
+"""How a command ends: one line on stderr and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from graphprune.errors import GraphPruneError, InputError, VerificationError
+
+FAILED_VERIFICATION = 1
+USER_ERROR = 2
+
+TRACEBACK_VARIABLE = "GRAPHPRUNE_TRACEBACK"
+"""Set in the environment, it shows the traceback of every error."""
+
+
+class OneLineErrors(TyperGroup):
+    """A command group that prints every error as `error: ...` on one line."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own signature
+        """Run the command, and end it ourselves where typer would exit with a code of its own."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            raise InputError("interrupted") from None
+        except BrokenPipeError:  # whoever read us has left; there is nobody to tell
+            _drop_stdout()
+            raise typer.Exit(USER_ERROR) from None
+        return result
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - typer's own signature
+        """Run and exit."""
+        options["standalone_mode"] = False
+        try:
+            code = super().main(*args, **options)
+        except Exception as error:
+            if os.environ.get(TRACEBACK_VARIABLE):
+                raise
+            sys.exit(_report(error))
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, OSError):
+        _drop_stdout()
+    sys.stderr.write(f"error: {' '.join(describe(error).split())}\n")
+    return FAILED_VERIFICATION if isinstance(error, VerificationError) else USER_ERROR
+
+
+def describe(error: Exception) -> str:
+    """The message for the user; for what no code of ours raised, also the kind of error."""
+    if isinstance(error, GraphPruneError):
+        return str(error)
+    if isinstance(error, typer.TyperException) and hasattr(error, "format_message"):
+        message = str(error.format_message())
+        return message[:1].lower() + message[1:]
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or error}"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    return f"internal error: {type(error).__name__}: {error} (set {TRACEBACK_VARIABLE}=1 for the traceback)"
+
+
+def _drop_stdout() -> None:
+    """Send what is still buffered nowhere, or the interpreter reports the same error again as it exits."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

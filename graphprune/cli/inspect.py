@@ -1,0 +1,115 @@
+"""`graphprune inspect`: what a model is, what it costs, and what of it can be pruned."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graphprune.cli.options import Json
+from graphprune.cli.output import print_json, print_line, print_table, progress
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+def inspect_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Show inputs, operators, cost, sparsity, and which weights can be pruned, or why not."""
+    from graphprune.frontends.onnx_file import load
+
+    with progress(f"inspecting {model}"):
+        summary = {"file": str(model), **describe_model(load(model))}
+    if json:
+        print_json(summary)
+    else:
+        _print(summary)
+
+
+def describe_model(model: ir.Model) -> dict[str, Any]:
+    """Everything that the command prints, as plain data.
+
+    Multiply-accumulates are counted for a batch of one where the first dimension of an input is open, and None where
+    another open dimension decides them.
+    """
+    from graphprune.analysis.cost import model_cost
+    from graphprune.analysis.sparsity import weight_counts
+    from graphprune.analysis.weights import prunable_weights
+    from graphprune.backends.base import tensor_infos
+    from graphprune.stages import get_stage
+
+    cost = model_cost(model, _batch_of_one(model))
+    counts = weight_counts(model)
+    weights, skips = prunable_weights(model)
+    operators = Counter(node.op_type for node in cost.nodes)
+    return {
+        "stage": get_stage(model).value,
+        "opset": model.opset_imports.get(""),
+        "producer": " ".join(filter(None, (model.producer_name, model.producer_version))),
+        "inputs": [str(info) for info in tensor_infos(model.graph.inputs)],
+        "outputs": [str(info) for info in tensor_infos(model.graph.outputs)],
+        "operators": {
+            name: {"count": count, "macs": _total([node.macs for node in cost.nodes if node.op_type == name])}
+            for name, count in operators.most_common()
+        },
+        "parameters": cost.parameters,
+        "weight_bytes": cost.weight_bytes,
+        "macs": cost.macs,
+        "prunable": [
+            {
+                "name": weight.name,
+                "node": weight.node.name,
+                "operator": weight.node.op_type,
+                "shape": list(weight.shape),
+                "sparsity": counts[weight.name].sparsity,
+                "nonfinite": counts[weight.name].nonfinite,
+            }
+            for weight in weights
+        ],
+        "not_prunable": [
+            {**asdict(skip), "sparsity": counts[skip.node].sparsity if skip.node in counts else None} for skip in skips
+        ],
+    }
+
+
+def _batch_of_one(model: ir.Model) -> dict[str, int]:
+    first = [value.shape[0] for value in model.graph.inputs if value.shape is not None and value.shape.rank()]
+    return {str(dim.value): 1 for dim in first if not isinstance(dim, int) and dim.value is not None}
+
+
+def _total(amounts: list[int | None]) -> int | None:
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if len(known) == len(amounts) else None
+
+
+def _print(summary: dict[str, Any]) -> None:
+    producer = f", from {summary['producer']}" if summary["producer"] else ""
+    print_line(f"{summary['file']}: stage {summary['stage']}, opset {summary['opset']}{producer}")
+    print_line(
+        f"{summary['parameters']:,} parameters in {summary['weight_bytes'] / 1e6:,.1f} MB, "
+        f"{_count(summary['macs'])} multiply-accumulates"
+    )
+    for key in ("inputs", "outputs"):
+        for info in summary[key]:
+            print_line(f"{key[:-1]} {info}")
+    operators = [(name, entry["count"], _count(entry["macs"])) for name, entry in summary["operators"].items()]
+    print_table("operators", ("operator", ">nodes", ">multiply-accumulates"), operators)
+    prunable = [
+        (entry["name"], entry["operator"], entry["shape"], f"{entry['sparsity']:.1%}", entry["nonfinite"] or "")
+        for entry in summary["prunable"]
+    ]
+    if prunable:
+        print_table("prunable weights", ("weight", "read by", "shape", ">zeros", ">NaN or infinite"), prunable)
+    others = [(entry["node"], entry["reason"], entry["code"]) for entry in summary["not_prunable"]]
+    if others:
+        print_table("not prunable", ("weight", "why", "code"), others)
+
+
+def _count(amount: int | None) -> str:
+    return "unknown" if amount is None else f"{amount:,}"

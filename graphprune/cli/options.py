@@ -1,0 +1,56 @@
+"""Options that several commands share, and the checks of their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from graphprune.errors import InputError, ModelFileError
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Threads = Annotated[int, typer.Option(help="Threads of one run.")]
+Target = Annotated[str, typer.Option(help="Processor to compile for, see `graphprune targets`.")]
+InputShapes = Annotated[
+    list[str] | None,
+    typer.Option("--input-shape", metavar="NAME:1x3x224x224", help="Extents of an input that leaves some open."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")]
+
+
+def parse_input_shapes(texts: Iterable[str] | None) -> dict[str, tuple[int, ...]]:
+    """Read `name:1x3x224x224` texts; a name may hold colons itself.
+
+    Raises:
+        InputError: a text has another form, or a name occurs twice.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts or ():
+        name, _, extents = text.rpartition(":")
+        if not name or not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", extents):
+            raise InputError(f"input shape {text!r} is not of the form name:1x3x224x224", code="GP601")
+        if name in shapes:
+            raise InputError(f"input shape of {name!r} is given twice", code="GP601")
+        shapes[name] = tuple(int(extent) for extent in extents.split("x"))
+    return shapes
+
+
+def check_output_path(path: Path, suffixes: Iterable[str], source: Path | None = None) -> None:
+    """Refuse a file that could not be written, before the work that would be lost.
+
+    Raises:
+        InputError: the suffix is not one of `suffixes`, or the file is `source`.
+        ModelFileError: its folder is missing, or it is a folder itself.
+    """
+    allowed = list(suffixes)
+    if path.suffix.lower() not in allowed:
+        raise InputError(f"output {path} has suffix {path.suffix!r}, expected {' or '.join(allowed)}", code="GP602")
+    if path.is_dir():
+        raise ModelFileError(f"output {path} is a folder", code="GP603")
+    if not path.parent.is_dir():
+        raise ModelFileError(f"output {path}: {path.parent} is not a folder", code="GP603")
+    if source is not None and path.exists() and path.samefile(source):
+        raise InputError(f"output {path} is the input file", code="GP604")

@@ -1,0 +1,119 @@
+"""`graphprune run`: one run of a model, from and to NumPy files."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from graphprune.cli.options import Json, Seed, Threads, check_output_path
+from graphprune.cli.output import print_json, print_line, print_table, progress
+from graphprune.errors import InputError
+from graphprune.files import atomic_write
+
+if TYPE_CHECKING:
+    from graphprune.backends.base import Session
+
+
+def run_command(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A compiled file, or an .onnx file, which runs on ONNX Runtime.")
+    ],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", metavar="NAME=x.npy", help="An input's array; without any, all are drawn at random."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Write the outputs to this .npz file.")] = None,
+    threads: Threads = 1,
+    seed: Seed = 0,
+    *,
+    json: Json = False,
+) -> None:
+    """Run a model once and say what came out."""
+    from graphprune.session_file import check_threads
+
+    check_threads(threads)
+    if output is not None:
+        check_output_path(output, [".npz"])
+    feed = read_arrays(inputs or ())
+    with progress(f"running {model}"):
+        session, limits = _open(model, threads)
+        if not feed:
+            from graphprune.feeds import random_feed
+
+            feed = random_feed(session.get_inputs(), seed, limits=limits)
+        names = [info.name for info in session.get_outputs()]
+        results = dict(zip(names, session.run(None, feed), strict=True))
+    if output is not None:
+        write_arrays(output, results)
+    rows = [_summary(name, array) for name, array in results.items()]
+    if json:
+        print_json({"inputs": "given" if inputs else f"random, seed {seed}", "outputs": rows})
+        return
+    columns = ("output", "dtype", "shape", ">min", ">max", ">mean")
+    print_table(f"outputs of {model}", columns, (row.values() for row in rows))
+    if not inputs:
+        print_line(f"inputs were drawn at random with seed {seed}")
+
+
+def read_arrays(texts: Iterable[str]) -> dict[str, np.ndarray]:
+    """Read `name=x.npy` texts.
+
+    Raises:
+        InputError: a text has another form, a name occurs twice, or a file is not one NumPy array.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for text in texts:
+        name, _, path = text.partition("=")
+        if not name or not path:
+            raise InputError(f"input {text!r} is not of the form name=x.npy", code="GP605")
+        if name in arrays:
+            raise InputError(f"input {name!r} is given twice", code="GP605")
+        arrays[name] = _read_array(Path(path))
+    return arrays
+
+
+def _read_array(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}", code="GP606") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a .npy file of numbers", code="GP606") from error
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"{path} holds several arrays, expected a .npy file", code="GP606")
+    return array
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write an `.npz` file; unlike `np.savez` it takes any name and never pickles."""
+    with atomic_write(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            plain = array.astype(str) if array.dtype == object else array
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, plain, allow_pickle=False)
+
+
+def _open(path: Path, threads: int) -> tuple[Session, dict[str, int]]:
+    from graphprune.session_file import is_compiled, load_session
+
+    if is_compiled(path):
+        return load_session(path, threads), {}
+    from graphprune.backends.onnxruntime import session_for_file
+    from graphprune.feeds import index_limits
+    from graphprune.frontends.onnx_file import load
+
+    limits = index_limits(load(path))
+    return session_for_file(path, threads), limits
+
+
+def _summary(name: str, array: np.ndarray) -> dict[str, Any]:
+    numbers = array.astype(np.float64) if array.dtype != object and array.size else np.full(1, math.nan)
+    statistics = {"min": numbers.min(), "max": numbers.max(), "mean": numbers.mean()}
+    shown = {key: float(f"{value:.6g}") if math.isfinite(value) else None for key, value in statistics.items()}
+    return {"name": name, "dtype": str(array.dtype), "shape": list(array.shape), **shown}

@@ -1,0 +1,63 @@
+"""`graphprune verify`: are two models the same function."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from graphprune.cli.errors import FAILED_VERIFICATION
+from graphprune.cli.options import InputShapes, Json, Seed, parse_input_shapes
+from graphprune.cli.output import print_json, print_line, print_table, progress
+
+if TYPE_CHECKING:
+    from graphprune.verification.report import OutputReport, VerifyReport
+
+
+def verify_command(  # noqa: PLR0913 - one argument an option
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="What is right: an .onnx or a compiled file.")],
+    candidate: Annotated[
+        Path, typer.Argument(metavar="CANDIDATE", help="What is checked: an .onnx or a compiled file.")
+    ],
+    cases: Annotated[int, typer.Option(help="Random inputs to compare on.")] = 3,
+    rtol: Annotated[float | None, typer.Option(help="Relative tolerance, by default that of the type.")] = None,
+    atol: Annotated[
+        float | None, typer.Option(help="Absolute tolerance, by default relative to each output's largest value.")
+    ] = None,
+    seed: Seed = 0,
+    input_shape: InputShapes = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Compare the outputs of two models on random inputs; exit code 1 if they differ."""
+    from graphprune.verify import verify
+
+    shapes = parse_input_shapes(input_shape)
+    with progress("verifying", cases) as advance:
+        report = verify(reference, candidate, cases, rtol, atol, seed, input_shapes=shapes, on_case=advance)
+    if json:
+        print_json(report.to_dict())
+    else:
+        print_report(report)
+    if not report.passed:
+        raise typer.Exit(FAILED_VERIFICATION)
+
+
+def print_report(report: VerifyReport) -> None:
+    """Print the errors of every output, and what else there is to know."""
+    columns = ("output", ">max abs error", ">max rel error", ">max |reference|", ">mismatches", "result")
+    verdict = "equal" if report.passed else "different"
+    title = f"{verdict} on {report.cases} cases, seed {report.seed}"
+    print_table(title, columns, (_row(output) for output in report.outputs))
+    for warning in report.warnings:
+        print_line(f"warning: {warning}")
+    where = report.first_difference
+    if where:
+        print_line(f"first difference: node {where.node!r} ({where.op_type}), value {where.value!r}")
+
+
+def _row(output: OutputReport) -> tuple[object, ...]:
+    difference = output.difference
+    errors = (difference.max_abs_error, difference.max_rel_error, difference.max_abs_reference)
+    return (output.name, *(f"{error:.3g}" for error in errors), difference.mismatches, difference.reason or "ok")

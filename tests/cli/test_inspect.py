@@ -1,0 +1,77 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from graphprune.cli.inspect import describe_model
+from tests.invoke import invoke
+from tests.small_model import TEXT, weight, write
+
+OPEN = """<ir_version: 10, opset_import: ["" : 20]>
+g (float[batch,4,length] x) => (float[batch,4,length] y, float[batch,4,length] z) { y = Relu(x)  z = MatMul(y, y) }"""
+
+
+def test_everything_is_told(tmp_path: Path) -> None:
+    sparse = weight()
+    sparse[:4] = 0
+    outcome = invoke("inspect", write(tmp_path / "m.onnx", w=sparse), "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    summary = json.loads(outcome.out)
+    assert summary["inputs"] == ["x: float32[1, 8, 6, 6]"]
+    assert summary["outputs"] == ["y: float32[1, 16, 6, 6]"]
+    assert summary["operators"] == {"Conv": {"count": 1, "macs": 41472}, "Relu": {"count": 1, "macs": 0}}
+    assert (summary["parameters"], summary["macs"], summary["stage"]) == (1152, 41472, "dense")
+    assert summary["prunable"] == [
+        {"name": "w", "node": "conv", "operator": "Conv", "shape": [16, 8, 3, 3], "sparsity": 0.25, "nonfinite": 0}
+    ]
+
+
+def test_the_table_says_the_same(tmp_path: Path) -> None:
+    out = invoke("inspect", write(tmp_path / "m.onnx")).out
+    for fragment in (
+        "1,152 parameters",
+        "41,472 multiply-accumulates",
+        "x: float32[1, 8, 6, 6]",
+        "[16, 8, 3, 3]",
+        "0.0%",
+    ):
+        assert fragment in out
+
+
+def test_what_is_not_prunable_says_why(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.onnx", TEXT.replace("1,8,6,6", "1,3,6,6"), w=weight((16, 3, 3, 3)))
+    summary = json.loads(invoke("inspect", path, "--json").out)
+    assert summary["prunable"] == []
+    assert [(skip["node"], skip["code"]) for skip in summary["not_prunable"]] == [("w", "GP303")]
+    assert "3 input channels, fewer than 8" in invoke("inspect", path).out
+
+
+def test_values_that_are_not_finite_are_counted(tmp_path: Path) -> None:
+    spoilt = weight()
+    spoilt[0, 0, 0, :2] = np.nan, np.inf
+    summary = json.loads(invoke("inspect", write(tmp_path / "m.onnx", w=spoilt), "--json").out)
+    assert summary["prunable"][0]["nonfinite"] == 2
+
+
+def test_a_batch_counts_as_one_and_other_open_dimensions_as_unknown() -> None:
+    summary = describe_model(ir.from_onnx_text(OPEN.replace("length", "4")))
+    assert summary["macs"] == 4 * 4 * 4
+    assert describe_model(ir.from_onnx_text(OPEN))["macs"] is None
+
+
+def test_it_starts_fast_without_compilers(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom graphprune.cli.app import app\n"
+        "try: app(['inspect', sys.argv[1]])\n"
+        "except SystemExit: print(sorted({'torch', 'tvm', 'onnxruntime'} & set(sys.modules)))"
+    )
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(write(tmp_path / "m.onnx"))], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith("[]\n")
+    assert time.perf_counter() - start < 5  # about 1 s on a machine that is not busy

@@ -65,7 +65,8 @@ def verify_stage(model: ir.Model) -> None:
 
     Raises:
         UnsupportedModelError: A call of the domain `graphprune` that the stage does not allow (GP252) or that has no
-            function in the model (GP253), or a function named like an ONNX operator (GP254).
+            function in the model (GP253), a function named like an ONNX operator (GP254), or a packed call that is
+            damaged or of another version (GP350, GP351, GP352).
     """
     stage = get_stage(model)
     for function in model.functions.values():
@@ -73,6 +74,10 @@ def verify_stage(model: ir.Model) -> None:
     for node in all_nodes(model):
         if node.domain == DOMAIN:
             _verify_call(model, node, stage)
+    if stage is Stage.PACKED:
+        from graphprune.packed.calls import verify_packed_calls  # which builds on this module
+
+        verify_packed_calls(model)
 
 
 def all_nodes(model: ir.Model) -> Iterator[ir.Node]:

@@ -49,7 +49,7 @@ def test_plain_onnx_is_legal_in_every_stage(stage: Stage) -> None:
     verify_stage(model)
 
 
-@pytest.mark.parametrize(("stage", "name"), [(Stage.MASKED, "PdpSoftMask"), (Stage.PACKED, "PackedGemm")])
+@pytest.mark.parametrize(("stage", "name"), [(Stage.MASKED, "PdpSoftMask"), (Stage.PACKED, "PackedNext")])
 def test_a_stage_allows_its_own_calls(stage: Stage, name: str) -> None:
     model = model_with_call(name)
     set_stage(model, stage)

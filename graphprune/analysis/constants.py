@@ -40,12 +40,11 @@ def constant_tensor(value: ir.Value | None) -> ir.TensorProtocol | None:
 
 def replace_constant(value: ir.Value, array: npt.NDArray[Any]) -> None:
     """Give a constant a new tensor of the same shape and type; the old tensor, which clones share, is left alone."""
-    tensor = ir.Tensor(array, name=value.name)
     node = value.producer()
     if node is None:
-        value.const_value = tensor
+        value.const_value = ir.Tensor(array, name=value.name)
     else:
-        node.attributes["value"] = ir.AttrTensor("value", tensor)
+        node.attributes["value"] = ir.AttrTensor("value", ir.Tensor(array))
 
 
 def constants(graph: ir.Graph | ir.Function) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:

@@ -44,6 +44,10 @@ class WeightUse:
         """The axis of the weight that counts output features."""
         return self.perm[self._operand_rows_axis()]
 
+    def operand_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape in which the node sees a weight that is stored in `shape`."""
+        return tuple(shape[axis] for axis in self.perm)
+
     def matrix(self, weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the weight as [output features, inputs], inputs flattened in the operand's order."""
         rows_first = np.moveaxis(weight.transpose(self.perm), self._operand_rows_axis(), 0)
@@ -79,7 +83,7 @@ class LinearWeight:
     def tensor(self) -> ir.TensorProtocol:
         """The weight itself; its `numpy()` reads it."""
         tensor = constant_tensor(self.value)
-        assert tensor is not None, f"'{self.name}' is no constant any more"  # noqa: S101 - made only from constants
+        assert tensor is not None, f"'{self.name}' is no constant any more"
         return tensor
 
     @property
@@ -199,5 +203,5 @@ def _nested_skips(model: ir.Model) -> list[Skip]:
 
 def _input_channels(weight: LinearWeight) -> int:
     """The fewest input channels of its convolutions; a matrix always has enough."""
-    channels = [weight.shape[use.perm[1]] for use in weight.uses if use.node.op_type == "Conv"]
+    channels = [use.operand_shape(weight.shape)[1] for use in weight.uses if use.node.op_type == "Conv"]
     return min(channels, default=MIN_INPUT_CHANNELS)

@@ -1,0 +1,99 @@
+"""The functions behind packed calls: each decodes its rows into a dense weight, then runs the ordinary operator.
+
+The decoding costs one pass over the nonzeros and one over the dense weight. The row of each nonzero is the number of
+rows, the first apart, that start at or before it: a one is added where each starts, then summed along. Nothing in the
+bodies fixes a floating-point type.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnx import parser
+
+from graphprune.errors import PreconditionError
+from graphprune.stages import DOMAIN
+
+VERSION = 1
+"""Version of the domain: what the calls and their tensors look like."""
+
+OLDEST_OPSET = 16
+"""The first operator set with `ScatterElements` that adds."""
+
+_DECODE = """
+  shape = Constant <value_ints: ints = @weight_shape> ()
+  zero = Constant <value_ints = [0]> ()
+  one = Constant <value_ints = [1]> ()
+  minus_one = Constant <value_ints = [-1]> ()
+  size = ReduceProd <keepdims = 1> (shape)
+  row_count = Slice (shape, zero, one)
+  row_size = Div (size, row_count)
+  nonzeros = Shape (values)
+  offsets = Cast <to = 7> (row_offsets)
+  starts = Slice (offsets, one, minus_one)
+  start_count = Shape (starts)
+  ones = ConstantOfShape <value = int64[1] {1}> (start_count)
+  slot_count = Add (nonzeros, one)
+  slots = ConstantOfShape <value = int64[1] {0}> (slot_count)
+  steps = ScatterElements <axis = 0, reduction = "add"> (slots, starts, ones)
+  axis = Constant <value_int = 0> ()
+  row_ids = CumSum (steps, axis)
+  value_rows = Slice (row_ids, zero, nonzeros)
+  row_bases = Mul (value_rows, row_size)
+  wide_columns = Cast <to = 7> (columns)
+  places = Add (row_bases, wide_columns)
+  untyped = ConstantOfShape <value = float[1] {0}> (size)
+  blank = CastLike (untyped, values)
+  flat = ScatterElements <axis = 0> (blank, places, values)
+  weight = Reshape (flat, shape)
+"""
+
+_HEADS_AND_TAILS = {
+    "PackedConv": (
+        "<weight_shape, strides, pads, dilations, group> (X, values, columns, row_offsets, B) => (Y)",
+        """Y = Conv <strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations, group: int = @group>
+             (X, weight, B)""",
+    ),
+    "PackedMatMul": (
+        "<weight_shape> (X, values, columns, row_offsets) => (Y)",
+        """transposed = Transpose <perm = [1, 0]> (weight)
+        Y = MatMul (X, transposed)""",
+    ),
+    "PackedGemm": (
+        "<weight_shape, alpha, beta> (A, values, columns, row_offsets, C) => (Y)",
+        "Y = Gemm <alpha: float = @alpha, beta: float = @beta, transB = 1> (A, weight, C)",
+    ),
+}
+
+OPERATORS = {"PackedConv": "Conv", "PackedMatMul": "MatMul", "PackedGemm": "Gemm"}
+"""Packed call -> the operator that it stands for."""
+
+
+def packed_function(name: str, opset: int) -> ir.Function:
+    """Return the function `name` for a model of the main domain's version `opset`."""
+    head, tail = _HEADS_AND_TAILS[name]
+    text = f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n{name} {head}\n{{{_DECODE}  {tail}\n}}'
+    return ir.serde.deserialize_function(parser.parse_function(text))
+
+
+def define(model: ir.Model, name: str) -> None:
+    """Make sure that `model` has the function `name`.
+
+    Raises:
+        PreconditionError: Its operator set is older than the functions need (GP344).
+    """
+    opset = model.graph.opset_imports.get("", 0)
+    if opset < OLDEST_OPSET:
+        raise PreconditionError(f"model has operator set {opset}, packed calls need {OLDEST_OPSET}", code="GP344")
+    function = packed_function(name, opset)
+    model.functions.setdefault(function.identifier(), function)
+    model.graph.opset_imports[DOMAIN] = VERSION
+
+
+def drop_unused_functions(model: ir.Model) -> None:
+    """Remove the packed functions that no call is left of, and the domain with the last of them."""
+    called = {node.op_identifier() for node in model.graph.all_nodes()}
+    for identifier in list(model.functions):
+        if identifier[0] == DOMAIN and identifier[1] in OPERATORS and identifier not in called:
+            del model.functions[identifier]
+    if not any(identifier[0] == DOMAIN for identifier in model.functions):
+        model.graph.opset_imports.pop(DOMAIN, None)

@@ -1,0 +1,102 @@
+"""Set weights to zero as a plan says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphprune.analysis.constants import replace_constant
+from graphprune.analysis.weights import LinearWeight
+from graphprune.diagnostics import Rewrite, Skip
+from graphprune.errors import InputError
+from graphprune.masks.criteria import parse_criterion
+from graphprune.masks.patterns import parse_pattern
+from graphprune.passes.base import Equivalence, Pass, PassOutcome
+from graphprune.passes.stage_change import with_stage_change
+from graphprune.pruning_plan import PruningPlan, WeightPlan
+from graphprune.stages import Stage
+
+
+@dataclass(frozen=True)
+class PruneWeights(Pass):
+    """Set the lowest-scoring elements of each planned weight to zero, exactly as many as the plan says.
+
+    Among elements of equal score, those of lower index go first. Zeros that are already there count, and a weight that
+    has enough of them stays as it is. A shared weight is pruned once. In text form the plan is JSON, or the name of a
+    file that holds it.
+
+    With a plan of sparsity 0.5 for `w`, before::
+
+        g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {4, -1, 1, 3}> {
+            y = MatMul (x, w)
+        }
+
+    After::
+
+        g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {4, 0, 0, 3}> {
+            y = MatMul (x, w)
+        }
+
+    Raises RecipeError: GP323 a weight holds NaN or an infinity, GP324 the plan was made for another model.
+    Refuses: GP335 the weight already has as many zeros as the plan asks for.
+    """
+
+    name: ClassVar[str] = "prune-weights"
+    consumes: ClassVar[frozenset[Stage]] = frozenset({Stage.DENSE, Stage.SPARSE})
+    produces: ClassVar[Stage | None] = Stage.SPARSE
+    equivalence: ClassVar[Equivalence] = Equivalence.LOSSY
+    plan: PruningPlan
+
+    def apply(self, model: ir.Model) -> PassOutcome:
+        """Replace the tensors of the planned weights."""
+        rewrites: list[Rewrite] = []
+        skips: list[Skip] = []
+        for planned, weight in self.plan.resolve(model):
+            array = weight.tensor.numpy()
+            zeros = array.size - int(np.count_nonzero(array))
+            pruned = _pruned(planned, array)
+            if zeros >= planned.pruned:
+                reason = f"has {zeros} zeros of {array.size} already, the plan asks for {planned.pruned}"
+                skips.append(Skip("GP335", weight.name, reason))
+                continue
+            replace_constant(weight.value, pruned)
+            rewrites.append(_rewrite(planned, weight))
+        return PassOutcome(with_stage_change(model, Stage.SPARSE, rewrites), tuple(skips))
+
+    def options(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        return {"plan": self.plan.model_dump(mode="json")}
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """Make the pass from a plan as JSON values, or from the name of a file that holds one.
+
+        Raises:
+            InputError: There is no plan, or something else (GP243).
+            RecipeError: The plan is wrong (GP320, GP325).
+        """
+        plan = options.get("plan")
+        if isinstance(plan, str):
+            plan = PruningPlan.load(plan)
+        elif isinstance(plan, dict):
+            plan = PruningPlan(**plan)
+        elif plan is not None:
+            raise InputError(f"{cls.name}: option 'plan' is {plan!r}, expected a plan or a file", code="GP243")
+        return super().from_options({**options, "plan": plan} if plan is not None else options)
+
+
+def _pruned(planned: WeightPlan, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    scores = parse_criterion(planned.criterion).score(planned.name, array)
+    keep = parse_pattern(planned.pattern).keep_mask(scores, planned.pruned)
+    return np.where(keep, array, array.dtype.type(0))
+
+
+def _rewrite(planned: WeightPlan, weight: LinearWeight) -> Rewrite:
+    share = planned.pruned / weight.tensor.size
+    detail = f"{planned.pruned} of {weight.tensor.size} elements set to zero ({share:.1%}, {planned.pattern})"
+    return Rewrite(planned.criterion, weight.name, detail)

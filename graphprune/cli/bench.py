@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphprune.backends.base import Session
-    from graphprune.bench import BenchReport
+    from graphprune.benchmark import BenchReport
 
 
 class Rival(StrEnum):
@@ -39,7 +39,7 @@ def bench_command(  # noqa: PLR0913 - one argument an option
     json: Json = False,
 ) -> None:
     """Time models in turns on the same random input; the last side is the baseline of the speed-ups."""
-    from graphprune.bench import bench
+    from graphprune.benchmark import bench
     from graphprune.environment import pinned
     from graphprune.feeds import index_limits, random_feed
     from graphprune.session_file import check_threads
@@ -80,7 +80,7 @@ def _open_sides(
     against: Rival | None,
 ) -> dict[str, Session]:
     from graphprune.backends.onnxruntime import session_for_file
-    from graphprune.compile import compile as compile_model
+    from graphprune.compiler import compile as compile_model
     from graphprune.session_file import load_session
 
     sides: dict[str, Session] = {}
@@ -103,7 +103,7 @@ def print_report(report: BenchReport) -> None:
         (side.label, *(f"{ms:.3f}" for ms in (side.median_ms, side.p10_ms, side.p90_ms)), f"{side.speedup:.2f}x")
         for side in report.timings
     )
-    print_table(f"median of {report.runs} runs, {report.threads} threads", columns, rows)
+    print_table(f"median of {report.runs} runs, threads: {report.threads}", columns, rows)
     environment = report.environment
     versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     commit = f", commit {environment.commit}" if environment.commit else ""

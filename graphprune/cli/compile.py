@@ -20,7 +20,7 @@ def compile_command(
     input_shape: InputShapes = None,
 ) -> None:
     """Compile a model for one processor; weights that hold enough zeros are packed."""
-    from graphprune.compile import compile as compile_model
+    from graphprune.compiler import compile as compile_model
     from graphprune.frontends.onnx_file import load
     from graphprune.session_file import COMPILED_SUFFIXES
 

@@ -20,8 +20,8 @@ def demo_command(
 ) -> None:
     """Build a ResNet-18, prune it, compile it, verify it and time it against ONNX Runtime on the dense model."""
     from graphprune.backends.onnxruntime import session_for
-    from graphprune.bench import bench as time_sides
-    from graphprune.compile import compile as compile_model
+    from graphprune.benchmark import bench as time_sides
+    from graphprune.compiler import compile as compile_model
     from graphprune.environment import pinned
     from graphprune.feeds import random_feed
     from graphprune.passes.base import run_pass
@@ -30,7 +30,7 @@ def demo_command(
     from graphprune.recipe import Recipe
     from graphprune.session_file import check_threads
     from graphprune.testing.models import build
-    from graphprune.verify import verify as compare
+    from graphprune.verifier import verify as compare
 
     check_threads(threads)
     recipe = Recipe(sparsity=sparsity)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from graphprune.backends.base import TensorInfo
-from graphprune.bench import bench
+from graphprune.benchmark import bench
 from graphprune.environment import pinned
 from graphprune.errors import InputError
 

@@ -12,7 +12,7 @@ from graphprune.backends.base import Session, TensorInfo
 from graphprune.backends.onnxruntime import session_for
 from graphprune.errors import InputError, VerificationError
 from graphprune.frontends.onnx_file import save
-from graphprune.verify import verify
+from graphprune.verifier import verify
 
 TWO_LAYERS = """<ir_version: 10, opset_import: ["" : 20]>
 g (float[batch,3] x) => (float[batch,2] y, float[batch,4] h)

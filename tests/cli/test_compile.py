@@ -1,0 +1,23 @@
+from pathlib import Path
+
+from tests.invoke import invoke
+from tests.small_model import TEXT, write
+
+
+def test_a_pruned_file_compiles_runs_and_verifies(tmp_path: Path) -> None:
+    pruned, compiled = tmp_path / "p.onnx", tmp_path / "m.so"
+    assert invoke("prune", write(tmp_path / "m.onnx"), pruned).code == 0
+    outcome = invoke("compile", pruned, compiled)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"{compiled}: ")
+    assert invoke("verify", pruned, compiled).code == 0
+    assert invoke("verify", tmp_path / "m.onnx", compiled).code == 1
+    assert "y" in invoke("run", compiled).out
+
+
+def test_open_dimensions_are_given(tmp_path: Path) -> None:
+    text = TEXT.replace("[1,8,6,6]", "[batch,8,6,6]").replace("[1,16,6,6]", "[batch,16,6,6]")
+    model = write(tmp_path / "m.onnx", text)
+    options = ["--input-shape", "x:2x8x6x6", "--target", "x86-64-v3"]
+    assert invoke("compile", model, tmp_path / "m.so", *options).code == 0
+    assert "[2, 16, 6, 6]" in invoke("run", tmp_path / "m.so").out

@@ -111,40 +111,51 @@ def pad_function(name: str, machine: Machine, x: View, layout: PaddedPlanes, siz
 
     def body(kernel: Kernel) -> None:
         with loop(images * layout.channels, parallel=machine.threads > 1) as plane:
-            target = bind(plane * layout.channel_stride)
-            image, channel = plane // layout.channels, plane % layout.channels
-            source = bind(x.offset + image * x.strides[0] + channel * x.strides[1])
-            lanes(
-                layout.channel_stride,
-                machine.lanes,
-                lambda i: store(kernel["y"], target + i, constant(fill, x.dtype)),
-            )
-            for a in range(layout.phases[0]):
-                for b in range(layout.phases[1]):
-                    _copy_phase(kernel, machine, x, layout, (a, b), source, target)
+            place = (plane // layout.channels, plane % layout.channels)
+            pad_plane(machine, layout, x, kernel["x"], place, kernel["y"], bind(plane * layout.channel_stride), fill)
 
     return build_function(name, [Flat("x", x.size, x.dtype), Flat("y", size, x.dtype)], body)
 
 
-def _copy_phase(
-    kernel: Kernel, machine: Machine, x: View, layout: PaddedPlanes, phase: tuple[int, int], source: Expr, target: Expr
+def pad_plane(
+    machine: Machine,
+    layout: PaddedPlanes,
+    x: View,
+    source: Expr,
+    place: tuple[Expr, Expr],
+    target: Expr,
+    start: Expr,
+    fill: float,
 ) -> None:
-    """Copy the input rows and columns that belong to one phase."""
+    """Emit the padded copy of one plane, `place` (image, channel) of the view `x` in `source`, at `target[start:]`."""
+    lanes(layout.channel_stride, machine.lanes, lambda i: store(target, start + i, constant(fill, x.dtype)))
+    origin = bind(x.offset + place[0] * x.strides[0] + place[1] * x.strides[1])
+    for a in range(layout.phases[0]):
+        for b in range(layout.phases[1]):
+            _copy_phase(machine, layout, x, (a, b), (source, origin), (target, start))
+
+
+def _copy_phase(
+    machine: Machine,
+    layout: PaddedPlanes,
+    x: View,
+    phase: tuple[int, int],
+    source: tuple[Expr, Expr],
+    target: tuple[Expr, Expr],
+) -> None:
+    """Copy the input rows and columns that belong to one phase; buffers come with the place of their plane."""
     (stride_h, stride_w), (top, left) = layout.window.strides, layout.window.pads[:2]
     first_row, rows = _range(phase[0] - top, stride_h, layout.height, layout.rows)
     first_col, columns = _range(phase[1] - left, stride_w, layout.width, layout.pitch)
     if rows <= 0 or columns <= 0:
         return
-    start = target + (phase[0] * layout.phases[1] + phase[1]) * layout.rows * layout.pitch
+    start = target[1] + (phase[0] * layout.phases[1] + phase[1]) * layout.rows * layout.pitch
     with loop(rows) as r:
         to = bind(start + (r + first_row) * layout.pitch + first_col)
         at_row = (r + first_row) * stride_h + (phase[0] - top)
-        at = bind(source + at_row * x.strides[2] + (first_col * stride_w + phase[1] - left) * x.strides[3])
-        lanes(
-            columns,
-            machine.lanes,
-            lambda i: store(kernel["y"], to + i, kernel["x"][at + i * (stride_w * x.strides[3])]),
-        )
+        at = bind(source[1] + at_row * x.strides[2] + (first_col * stride_w + phase[1] - left) * x.strides[3])
+        step = stride_w * x.strides[3]
+        lanes(columns, machine.lanes, lambda i: store(target[0], to + i, source[0][at + i * step]))
 
 
 def _range(shift: int, stride: int, size: int, limit: int) -> tuple[int, int]:

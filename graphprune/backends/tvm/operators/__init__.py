@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphprune.backends.tvm.lowering import Lower
-from graphprune.backends.tvm.operators import convolution, linear, products, views
+from graphprune.backends.tvm.operators import convolution, linear, pooling, products, views
 from graphprune.backends.tvm.operators.elementwise import elementwise
 from graphprune.backends.tvm.operators.scalar import SCALAR
 
@@ -17,11 +17,13 @@ OPERATORS: dict[str, Lower] = {
     "Split": views.split,
     "Conv": convolution.convolution,
     "PackedConv": convolution.packed_convolution,
+    "MaxPool": pooling.max_pool,
+    "AveragePool": pooling.average_pool,
     "MatMul": products.matmul,
     "PackedMatMul": linear.packed_matmul,
     "Gemm": linear.gemm,
     "PackedGemm": linear.packed_gemm,
 }
 
-ANCHORS = ("Conv", "PackedConv", "MatMul", "PackedMatMul", "Gemm", "PackedGemm")
+ANCHORS = ("Conv", "PackedConv", "MatMul", "PackedMatMul", "Gemm", "PackedGemm", "MaxPool", "AveragePool")
 """Operators besides the element-wise ones whose kernels take an epilogue."""

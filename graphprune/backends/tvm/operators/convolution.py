@@ -9,6 +9,7 @@ from graphprune.backends.tvm.kernels.pad import Window
 from graphprune.backends.tvm.kernels.planes import PlaneProblem, Planes
 from graphprune.backends.tvm.kernels.tiling import tile_rows
 from graphprune.backends.tvm.lowering import Lowering, constant_array, static_shape
+from graphprune.backends.tvm.operators import pooling
 from graphprune.backends.tvm.operators.planes import (
     Weight,
     dense_weight,
@@ -26,6 +27,9 @@ def convolution(lowering: Lowering, group: Group) -> None:
     """Conv with a constant weight."""
     array = constant_array(input_value(group.anchor, 1))
     weight = dense_weight(array.reshape(*array.shape[:2], -1))
+    if array.shape[1] == 1 and group.anchor.attributes.get_int("group", 1) > 1:
+        _depthwise(lowering, group, weight, array.shape[2:])
+        return
     _convolve(lowering, group, weight, array.shape[2:], bias_index=2)
 
 
@@ -35,17 +39,28 @@ def packed_convolution(lowering: Lowering, group: Group) -> None:
     _convolve(lowering, group, packed_weight(group.anchor), kernel, bias_index=4)
 
 
+def _depthwise(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[int, ...]) -> None:
+    assert weight.dense is not None
+    x = lowering.view(input_value(group.anchor, 0))
+    window = window_of(group.anchor, kernel, x.shape[2:])
+    pooling.depthwise(lowering, group, as_images(x), window, weight.dense, _epilogue(lowering, group, 2))
+
+
 def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[int, ...], *, bias_index: int) -> None:
     node, shape = group.anchor, static_shape(group.output)
     x = lowering.view(input_value(node, 0))
     window = window_of(node, kernel, x.shape[2:])
-    bias = _bias(lowering, group, bias_index)
-    fused = plane_epilogue(lowering, group, ((0,), (1,), tuple(range(2, len(shape)))), bias)
+    fused = _epilogue(lowering, group, bias_index)
     groups = node.attributes.get_int("group", 1)
     reads_in_place = window.kernel == (1, 1) and not any(window.pads)
     emit = _pointwise if reads_in_place else _windowed
     buffer = emit(lowering, as_images(x), window, weight, fused, groups)
     lowering.define(group.output, View.dense(buffer, fused.dtype, shape))
+
+
+def _epilogue(lowering: Lowering, group: Group, bias_index: int) -> FusedEpilogue:
+    axes = ((0,), (1,), tuple(range(2, len(static_shape(group.output)))))
+    return plane_epilogue(lowering, group, axes, _bias(lowering, group, bias_index))
 
 
 def _bias(lowering: Lowering, group: Group, index: int) -> View | None:

@@ -113,16 +113,18 @@ def linear_weights(model: ir.Model) -> tuple[list[LinearWeight], list[Skip]]:
     """Return every weight that could be pruned or packed, in graph order, and why the other large constants are not."""
     weights: list[LinearWeight] = []
     skips: list[Skip] = []
+    order = {node: index for index, node in enumerate(model.graph)}
     for value, tensor in constants(model.graph):
         found = _readers(value, tensor)
         if not _is_candidate(tensor, found):
             continue
         refusal = _tensor_refusal(tensor) or _readers_refusal(model, found)
         if refusal is None:
-            uses = tuple(WeightUse(use.node, use.index, use.perm) for use in found if use is not None)
-            weights.append(LinearWeight(value.name or "", value, uses))
+            uses = [WeightUse(use.node, use.index, use.perm) for use in found if use is not None]
+            weights.append(LinearWeight(value.name or "", value, tuple(sorted(uses, key=lambda use: order[use.node]))))
         else:
             skips.append(Skip(refusal[0], value.name or "", refusal[1]))
+    weights.sort(key=lambda weight: order[weight.node])
     return weights, skips + _nested_skips(model)
 
 

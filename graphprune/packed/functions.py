@@ -2,7 +2,8 @@
 
 The decoding costs one pass over the nonzeros and one over the dense weight. The row of each nonzero is the number of
 rows, the first apart, that start at or before it: a one is added where each starts, then summed along. Nothing in the
-bodies fixes a floating-point type.
+bodies fixes a floating-point type. Everything long is a matrix of one line: shape inference traces the elements of
+integer vectors, which takes seconds a model where they are indices.
 """
 
 from __future__ import annotations
@@ -24,26 +25,32 @@ _DECODE = """
   zero = Constant <value_ints = [0]> ()
   one = Constant <value_ints = [1]> ()
   minus_one = Constant <value_ints = [-1]> ()
+  line = Constant <value_ints = [1, -1]> ()
   size = ReduceProd <keepdims = 1> (shape)
   row_count = Slice (shape, zero, one)
   row_size = Div (size, row_count)
+  value_line = Reshape (values, line)
+  column_line = Reshape (columns, line)
+  offset_line = Reshape (row_offsets, line)
+  wide_columns = Cast <to = 7> (column_line)
+  wide_offsets = Cast <to = 7> (offset_line)
+  starts = Slice (wide_offsets, one, minus_one, one)
+  start_shape = Shape (starts)
+  ones = ConstantOfShape <value = int64[1] {1}> (start_shape)
   nonzeros = Shape (values)
-  offsets = Cast <to = 7> (row_offsets)
-  starts = Slice (offsets, one, minus_one)
-  start_count = Shape (starts)
-  ones = ConstantOfShape <value = int64[1] {1}> (start_count)
   slot_count = Add (nonzeros, one)
-  slots = ConstantOfShape <value = int64[1] {0}> (slot_count)
-  steps = ScatterElements <axis = 0, reduction = "add"> (slots, starts, ones)
-  axis = Constant <value_int = 0> ()
+  slot_shape = Concat <axis = 0> (one, slot_count)
+  slots = ConstantOfShape <value = int64[1] {0}> (slot_shape)
+  steps = ScatterElements <axis = 1, reduction = "add"> (slots, starts, ones)
+  axis = Constant <value_int = 1> ()
   row_ids = CumSum (steps, axis)
-  value_rows = Slice (row_ids, zero, nonzeros)
+  value_rows = Slice (row_ids, zero, nonzeros, one)
   row_bases = Mul (value_rows, row_size)
-  wide_columns = Cast <to = 7> (columns)
   places = Add (row_bases, wide_columns)
-  untyped = ConstantOfShape <value = float[1] {0}> (size)
+  flat_shape = Concat <axis = 0> (one, size)
+  untyped = ConstantOfShape <value = float[1] {0}> (flat_shape)
   blank = CastLike (untyped, values)
-  flat = ScatterElements <axis = 0> (blank, places, values)
+  flat = ScatterElements <axis = 1> (blank, places, value_line)
   weight = Reshape (flat, shape)
 """
 

@@ -90,8 +90,8 @@ def test_a_shared_weight_comes_once_with_all_its_uses() -> None:
     assert skips == []
 
 
-def test_weights_come_in_graph_order_and_small_ones_are_of_no_interest() -> None:
-    model = weighted_model("""main (float[N,3] x, float[3,4] w_b, float[4] w_bias, float[4,2] w_a) => (float[N,2] y) {
+def test_weights_come_in_the_order_of_their_nodes_and_small_ones_are_of_no_interest() -> None:
+    model = weighted_model("""main (float[N,3] x, float[4,2] w_a, float[4] w_bias, float[3,4] w_b) => (float[N,2] y) {
         a = MatMul (x, w_b)
         b = Add (a, w_bias)
         y = MatMul (b, w_a)

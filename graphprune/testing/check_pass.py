@@ -171,7 +171,7 @@ def _oracle(pass_: Pass, model: ir.Model, reference: ir.Model | None) -> ir.Mode
 def _check_numerics(
     pass_: Pass, before: ir.Model, after: ir.Model, cases: int | Sequence[Mapping[str, np.ndarray]]
 ) -> None:
-    feeds = open_feeds(before, cases) if isinstance(cases, int) else cases
+    feeds = open_feeds(after, cases) if isinstance(cases, int) else cases
     found = difference(pass_, before, after, feeds)
     if found is not None:
         raise CheckError(pass_, "numerics", found)

@@ -1,0 +1,69 @@
+"""Compute one operator whose inputs are all constants, by onnx's reference evaluator."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx import helper
+
+from graphprune.passes.structure import one_line
+
+
+class CannotEvaluateError(Exception):
+    """The operator cannot be computed at compile time; the message says why."""
+
+
+def evaluate(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol]:
+    """Return the outputs of `node` as tensors.
+
+    Raises:
+        CannotEvaluateError: The evaluator lacks the operator or fails, or its result is not of the type and shape that
+            inference gives.
+    """
+    from onnx.reference import ReferenceEvaluator
+
+    if node.op_type == "Constant":
+        return [_constant(node)]
+    feed = {
+        str(value.name): value.const_value.numpy()
+        for value in node.inputs
+        if value is not None and value.const_value is not None
+    }
+    try:
+        results = ReferenceEvaluator(_single_node(model, node, feed)).run(None, feed)
+    except Exception as error:  # it raises whatever NumPy does
+        raise CannotEvaluateError(f"onnx cannot evaluate it: {one_line(error)}") from error
+    return [_checked(value, result) for value, result in zip(node.outputs, results, strict=True)]
+
+
+def _constant(node: ir.Node) -> ir.TensorProtocol:
+    """Return the value of a `Constant`: a new tensor, because attributes are shared between clones."""
+    if "value" in node.attributes:
+        tensor = node.attributes["value"].as_tensor()
+        return ir.tensor(tensor.numpy(), tensor.dtype)
+    name, attribute = next(iter(node.attributes.items()))
+    return ir.tensor(np.array(attribute.value, np.float32 if name.startswith("value_float") else np.int64))
+
+
+def _single_node(model: ir.Model, node: ir.Node, feed: dict[str, np.ndarray]) -> onnx.ModelProto:
+    inputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        for name, array in feed.items()
+    ]
+    outputs = [helper.make_value_info(str(value.name), onnx.TypeProto()) for value in node.outputs]
+    graph = helper.make_graph([ir.serde.serialize_node(node)], "single", inputs, outputs)
+    opsets = [helper.make_opsetid(domain, version) for domain, version in model.graph.opset_imports.items()]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=model.ir_version)
+
+
+def _checked(value: ir.Value, result: object) -> ir.TensorProtocol:
+    array = np.asarray(result)
+    if not isinstance(result, np.ndarray | np.generic):
+        raise CannotEvaluateError(f"onnx evaluates it to a {type(result).__name__}, expected a tensor")
+    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape))
+    if value.dtype is not None and tensor.dtype != value.dtype:
+        raise CannotEvaluateError(f"onnx evaluates it to {tensor.dtype}, expected {value.dtype}")
+    if value.shape is not None and value.shape.is_static() and array.shape != tuple(value.shape.numpy()):
+        raise CannotEvaluateError(f"onnx evaluates it to shape {list(array.shape)}, expected {value.shape}")
+    return tensor

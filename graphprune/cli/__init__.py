@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
@@ -14,3 +15,12 @@ def main() -> None:
     except KeyboardInterrupt:  # while importing; a command that is interrupted is handled in `errors`
         sys.stderr.write("error: interrupted\n")
         sys.exit(2)
+    except SystemExit:
+        _close_stderr()
+        raise
+
+
+def _close_stderr() -> None:
+    """Our last word is said: drop what native libraries print as the interpreter takes them down."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import networkx as nx
 import onnx
 import onnx_ir as ir
 
 from graphprune.errors import ModelFileError, UnsupportedModelError
+from graphprune.frontends.channel_counts import check_channel_counts
 from graphprune.passes.shape_inference import infer_shapes
 
 OLDEST_OPSET = 7
@@ -69,6 +69,7 @@ def check_well_formed(model: ir.Model, source: Path) -> None:
         except ValueError as error:
             raise UnsupportedModelError(f"'{source}': {_describe_cycle(graph)}", code="GP110") from error
     infer_or_refuse(model, f"'{source}'", "GP110")
+    check_channel_counts(model.graph, source)
 
 
 def infer_or_refuse(model: ir.Model, subject: str, code: str) -> None:
@@ -91,6 +92,8 @@ def _check_reads(graph: ir.Graph, source: Path) -> None:
 
 
 def _describe_cycle(graph: ir.Graph) -> str:
+    import networkx as nx  # 0.2 s that only a bad graph costs
+
     edges = nx.DiGraph()
     for node in graph:
         edges.add_edges_from((node, consumer) for consumer in node.successors() if consumer.graph is graph)

@@ -98,6 +98,10 @@ def ill_shaped(folder: Path) -> Path:
     return write(folder / "m.onnx", TEXT.replace("float[1,16,6,6] y", "float[1,17,6,6] y"))
 
 
+def wrong_channels(folder: Path) -> Path:
+    return write(folder / "m.onnx", w=weight((16, 5, 3, 3)))
+
+
 def twice_defined(folder: Path) -> Path:
     model = proto()
     model.graph.node[0].output[0] = "y"
@@ -127,6 +131,7 @@ CASES: list[tuple[Callable[[Path], Path], str]] = [
     (cyclic, "cycle"),
     (dangling, "nowhere"),
     (ill_shaped, "17"),
+    (wrong_channels, "'conv'"),
     (twice_defined, "'y'"),
     (no_graph, "m.onnx"),
 ]

@@ -23,6 +23,8 @@ COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
     "run": lambda model, output: ["run", str(model), "--output", str(output / "out.npz")],
 }
 
+RUN = "from graphprune.cli import main; main()"
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
@@ -90,9 +92,9 @@ def test_an_earlier_output_survives_a_failure(model: Path, monkeypatch: pytest.M
         assert_refused(invoke("prune", model, output), "No space left on device")
 
 
-def start(arguments: list[str], **options: Any) -> subprocess.Popen[str]:  # noqa: ANN401 - those of Popen
-    command = [sys.executable, "-c", "from graphprune.cli import main; main()", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **options)
+def start(arguments: list[str], script: str = RUN, **options: Any) -> subprocess.Popen[str]:  # noqa: ANN401 - those of Popen
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
 
 
 def large_model(path: Path) -> Path:
@@ -103,12 +105,36 @@ def large_model(path: Path) -> Path:
     return write(path, text, **{f"w{index}": rng.standard_normal((1024, 1024), "float32") for index in range(32)})
 
 
-@pytest.mark.parametrize("command", ["prune", "compile"])
-@pytest.mark.parametrize("delay", [0.7, 1.5])
-def test_ctrl_c_leaves_nothing(tmp_path: Path, command: str, delay: float) -> None:
+ANNOUNCED = """
+import {module}
+original = {module}.{name}
+
+def announced(*arguments, **options):
+    print("ready", flush=True)
+    return original(*arguments, **options)
+
+{module}.{name} = announced
+from graphprune.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "step", "delay"),
+    [
+        ("prune", "graphprune.plan.plan", 0),
+        ("compile", "graphprune.compiler.normalize", 0),
+        ("compile", "graphprune.compiler.normalize", 0.5),
+    ],
+)
+def test_ctrl_c_leaves_nothing(tmp_path: Path, command: str, step: str, delay: float) -> None:
     model = large_model(tmp_path / "m.onnx")
+    module, _, name = step.rpartition(".")
     with unchanged(tmp_path):
-        process = start(COMMANDS[command](model, tmp_path))
+        arguments = COMMANDS[command](model, tmp_path)
+        process = start(arguments, script=ANNOUNCED.format(module=module, name=name), stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
         time.sleep(delay)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)

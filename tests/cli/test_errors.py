@@ -72,6 +72,13 @@ def cli(*arguments: str, stdout: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
 
 
+def test_the_traceback_reaches_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHPRUNE_TRACEBACK", "1")
+    done = cli("inspect", "missing.onnx", stdout=subprocess.DEVNULL)
+    assert done.stderr.startswith("Traceback")
+    assert "missing.onnx" in done.stderr.splitlines()[-1]
+
+
 def test_a_closed_pipe_ends_quietly() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)

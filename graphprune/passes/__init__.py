@@ -1,1 +1,19 @@
 """The passes, one file each."""
+
+from graphprune.passes.fix_input_shapes import FixInputShapes
+from graphprune.passes.fold_batch_norm import FoldBatchNorm
+from graphprune.passes.fold_constants import FoldConstants
+from graphprune.passes.pack_weights import PackWeights
+from graphprune.passes.prune_weights import PruneWeights
+from graphprune.passes.remove_identities import RemoveIdentities
+from graphprune.passes.unpack_weights import UnpackWeights
+
+__all__ = [
+    "FixInputShapes",
+    "FoldBatchNorm",
+    "FoldConstants",
+    "PackWeights",
+    "PruneWeights",
+    "RemoveIdentities",
+    "UnpackWeights",
+]

@@ -119,25 +119,32 @@ def _register_tile(
 ) -> None:
     width = tile.problem.machine.lanes
     wide = vectors * width
-    sums = registers(weight.rows * wide)
-    unrolled_lanes(weight.rows * wide, width, lambda i: store(sums, i, constant(0.0, "float32")))
+    sums = [registers(wide) for _ in range(weight.rows)]
+    for total in sums:
+        unrolled_lanes(wide, width, partial(clear, total))
     with loop(weight.depth) as k:
         source = bind(base + tile.kernel["offsets"][k] + start)
         values = bind((block * weight.depth + k) * weight.rows)
-        for row in range(weight.rows):
-
-            def multiply_add(i: Expr, row: int = row) -> None:
-                product = tile.kernel["weight"][values + row] * tile.x[source + i]
-                store(sums, row * wide + i, sums[row * wide + i] + product)
-
-            unrolled_lanes(wide, width, multiply_add)
-    for row in range(weight.rows):
-        place = row * _padded(tile) + start
-        unrolled_lanes(wide, width, partial(_copy, line, place, sums, row * wide))
+        for row, total in enumerate(sums):
+            value = tile.kernel["weight"][values + row]
+            unrolled_lanes(wide, width, partial(multiply_add, total, value, tile.x, source))
+    for row, total in enumerate(sums):
+        unrolled_lanes(wide, width, partial(copy_lanes, line, row * _padded(tile) + start, total))
 
 
-def _copy(target: Expr, to: Expr, source: Expr, at: Expr, i: Expr) -> None:
-    store(target, to + i, source[at + i])
+def clear(total: Expr, i: Expr) -> None:
+    """total[i] = 0."""
+    store(total, i, constant(0.0, "float32"))
+
+
+def multiply_add(total: Expr, value: Expr, x: Expr, source: Expr, i: Expr) -> None:
+    """total[i] += value * x[source + i]."""
+    store(total, i, total[i] + value * x[source + i])
+
+
+def copy_lanes(target: Expr, to: Expr, source: Expr, i: Expr) -> None:
+    """target[to + i] = source[i]."""
+    store(target, to + i, source[i])
 
 
 def _write_block(tile: TileContext, weight: DenseBlocks, block: Expr, line: Expr) -> None:

@@ -17,9 +17,11 @@ from graphprune.backends.tvm.kernels.builder import (
     Flat,
     Kernel,
     Machine,
+    Run,
     bind,
     build_function,
     constant,
+    copy_run,
     lanes,
     loop,
     store,
@@ -154,8 +156,7 @@ def _copy_phase(
         to = bind(start + (r + first_row) * layout.pitch + first_col)
         at_row = (r + first_row) * stride_h + (phase[0] - top)
         at = bind(source[1] + at_row * x.strides[2] + (first_col * stride_w + phase[1] - left) * x.strides[3])
-        step = stride_w * x.strides[3]
-        lanes(columns, machine.lanes, lambda i: store(target[0], to + i, source[0][at + i * step]))
+        copy_run(columns, machine.lanes, Run(source[0], at, stride_w * x.strides[3]), Run(target[0], to))
 
 
 def _range(shift: int, stride: int, size: int, limit: int) -> tuple[int, int]:

@@ -79,6 +79,10 @@ class TileContext:
     problem: PlaneProblem
     epilogue: Epilogue
 
+    def is_one_run(self, vectors: int) -> bool:
+        """True if `vectors` vectors hold the whole tile and its outputs are neighbours."""
+        return len(self.tile.segments) == 1 and vectors * self.problem.machine.lanes >= self.tile.span
+
     def write(self, channel: Expr, sums: Expr, start: Expr | int = 0, *, in_registers: bool = False) -> None:
         """Store one channel's outputs from `sums[start + input position]`, epilogue applied."""
         each = unrolled_lanes if in_registers else lanes

@@ -61,12 +61,13 @@ def tile_positions(positions: int, lanes: int, vectors: int) -> Tiling:
     return Tiling(step, step, tuple(tiles))
 
 
-def tile_rows(rows: int, width: int, pitch: int, lanes: int) -> Tiling:
-    """Tiles of whole output rows: `width` outputs every `pitch` input positions, `rows` times.
+def tile_rows(rows: int, width: int, pitch: int, lanes: int, most: int | None = None) -> Tiling:
+    """Tiles of whole output rows, at most `most`: `width` outputs every `pitch` input positions, `rows` times.
 
     The number of rows a tile is the one that computes the fewest vectors in all; ties go to the larger tile.
     """
-    fitting = [r for r in range(1, rows + 1) if r == 1 or _span(r, width, pitch) <= MOST_VECTORS * lanes]
+    limit = min(rows, most or rows)
+    fitting = [r for r in range(1, limit + 1) if r == 1 or _span(r, width, pitch) <= MOST_VECTORS * lanes]
     best = min(fitting, key=lambda r: (_vectors_in_all(r, rows, width, pitch, lanes), -r))
     full, rest = divmod(rows, best)
     tiles = [_row_tile(0, full, best, width, pitch)] if full else []

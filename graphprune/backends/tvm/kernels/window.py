@@ -28,6 +28,9 @@ from graphprune.backends.tvm.kernels.planes import Epilogue, PlaneProblem, Plane
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks, tile_rows
 from graphprune.backends.tvm.view import View
 
+ROW_VECTORS = 2
+"""Rows of at least so many vectors are tiles of their own: their outputs go from registers to their place."""
+
 UNROLLED_TAPS = 32
 """Windows of more taps loop over the taps."""
 
@@ -73,7 +76,8 @@ def window_function(
     `offsets` are the layout's tap offsets; `y` is [image][output channel][position].
     """
     images, outputs, (height, width) = x.shape[0], layout.channels * sliding.multiplier, layout.output
-    tiling = tile_rows(height, width, layout.pitch, machine.lanes)
+    most = 1 if width >= ROW_VECTORS * machine.lanes else height
+    tiling = tile_rows(height, width, layout.pitch, machine.lanes, most)
     problem = PlaneProblem(machine, images, outputs, height * width, Planes(0, 0, 0, 0), tiling)
     offsets = [int(offset) for offset in layout.tap_offsets()]
 
@@ -104,6 +108,9 @@ def _slide(tile: TileContext, channel: Expr, sliding: Sliding, offsets: list[int
     for start, vectors in chunks(tile.tile.span, width, MOST_VECTORS):
         sums = registers(vectors * width, dtype)
         _taps(tile, channel, sliding, offsets, sums, start, vectors * width)
+        if tile.is_one_run(vectors):
+            tile.write(channel, sums, in_registers=True)
+            return
         _keep(line, start, sums, vectors * width, width)
     tile.write(channel, line)
 

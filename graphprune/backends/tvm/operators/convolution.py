@@ -7,10 +7,11 @@ from dataclasses import replace
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.pad import Window
 from graphprune.backends.tvm.kernels.planes import PlaneProblem, Planes
-from graphprune.backends.tvm.kernels.tiling import tile_rows
+from graphprune.backends.tvm.kernels.tiling import tile_positions, tile_rows
 from graphprune.backends.tvm.lowering import Lowering, constant_array, static_shape
 from graphprune.backends.tvm.operators import pooling
 from graphprune.backends.tvm.operators.planes import (
+    TILE_VECTORS,
     Weight,
     dense_weight,
     lower_planes,
@@ -52,8 +53,7 @@ def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[in
     window = window_of(node, kernel, x.shape[2:])
     fused = _epilogue(lowering, group, bias_index)
     groups = node.attributes.get_int("group", 1)
-    reads_in_place = window.kernel == (1, 1) and not any(window.pads)
-    emit = _pointwise if reads_in_place else _windowed
+    emit = _pointwise if window.is_pointwise else _windowed
     buffer = emit(lowering, as_images(x), window, weight, fused, groups)
     lowering.define(group.output, View.dense(buffer, fused.dtype, shape))
 
@@ -73,11 +73,9 @@ def _bias(lowering: Lowering, group: Group, index: int) -> View | None:
 
 
 def _pointwise(
-    lowering: Lowering, x: View, window: Window, weight: Weight, fused: FusedEpilogue, groups: int
+    lowering: Lowering, x: View, _window: Window, weight: Weight, fused: FusedEpilogue, groups: int
 ) -> Handle:
-    """A kernel of one tap without padding; a stride only skips input positions."""
-    for axis, (stride, length) in enumerate(zip(window.strides, window.output(*x.shape[2:]), strict=True), 2):
-        x = x.slice(axis, 0, length, stride)
+    """Each output reads the input at its own position."""
     position = merged_stride(x.shape[2:], x.strides[2:])
     if position is None:
         x, position = lowering.dense(x), 1
@@ -90,6 +88,9 @@ def _pointwise(
 def _windowed(lowering: Lowering, x: View, window: Window, weight: Weight, fused: FusedEpilogue, groups: int) -> Handle:
     height, width = window.output(*x.shape[2:])
     padded, layout, planes = pad(lowering, x, window, (height, width), 0.0)
-    tiling = tile_rows(height, width, layout.pitch, lowering.machine.lanes)
+    if layout.pitch == width:
+        tiling = tile_positions(height * width, lowering.machine.lanes, TILE_VECTORS)
+    else:
+        tiling = tile_rows(height, width, layout.pitch, lowering.machine.lanes)
     problem = PlaneProblem(lowering.machine, x.shape[0], weight.outputs, height * width, planes, tiling)
     return lower_planes(lowering, problem, weight, padded, fused, layout.tap_offsets(), groups)

@@ -14,7 +14,7 @@ from graphprune.analysis.weights import LinearWeight, linear_weights
 from graphprune.documents import Document, suggestion
 from graphprune.errors import RecipeError
 from graphprune.masks.criteria import Magnitude
-from graphprune.masks.patterns import parse_pattern
+from graphprune.masks.patterns import Unstructured, parse_pattern
 from graphprune.recipe import CriterionText, PatternText, Sparsity
 
 
@@ -31,7 +31,7 @@ class WeightPlan(Document):
 
     name: str
     shape: tuple[int, ...]
-    pattern: PatternText
+    pattern: PatternText = str(Unstructured())
     criterion: CriterionText = Magnitude.name
     sparsity: Sparsity
 

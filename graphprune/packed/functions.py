@@ -75,11 +75,10 @@ OPERATORS = {"PackedConv": "Conv", "PackedMatMul": "MatMul", "PackedGemm": "Gemm
 """Packed call -> the operator that it stands for."""
 
 
-def packed_function(name: str, opset: int) -> ir.Function:
-    """Return the function `name` for a model of the main domain's version `opset`."""
+def function_text(name: str, opset: int) -> str:
+    """Return the function `name` as ONNX text, for a model of the main domain's version `opset`."""
     head, tail = _HEADS_AND_TAILS[name]
-    text = f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n{name} {head}\n{{{_DECODE}  {tail}\n}}'
-    return ir.serde.deserialize_function(parser.parse_function(text))
+    return f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n{name} {head}\n{{{_DECODE}  {tail}\n}}'
 
 
 def define(model: ir.Model, name: str) -> None:
@@ -91,7 +90,7 @@ def define(model: ir.Model, name: str) -> None:
     opset = model.graph.opset_imports.get("", 0)
     if opset < OLDEST_OPSET:
         raise PreconditionError(f"model has operator set {opset}, packed calls need {OLDEST_OPSET}", code="GP344")
-    function = packed_function(name, opset)
+    function = ir.serde.deserialize_function(parser.parse_function(function_text(name, opset)))
     model.functions.setdefault(function.identifier(), function)
     model.graph.opset_imports[DOMAIN] = VERSION
 

@@ -33,13 +33,15 @@ class PackWeights(Pass):
     in place of the weight. It calls a function of the model that decodes them, so any runtime can run the file. A
     negative zero becomes a positive one; a packed Gemm may add in another order than one without `transB`.
 
-    With `min_sparsity=0.5`, before::
+    Run: pack-weights{min_sparsity=0.5}
+
+    Before::
 
         g (float[N,3] x) => (float[N,2] y) <float[2,3] w = {0, 0, 5, 7, 0, 0}> {
             y = Gemm <transB = 1> (x, w)
         }
 
-    After, beside the function `PackedGemm`::
+    After::
 
         g (float[N,3] x) => (float[N,2] y) <
             float[2] w_values = {5, 7}, int32[2] w_columns = {2, 0}, int32[3] w_row_offsets = {0, 1, 2}
@@ -50,6 +52,8 @@ class PackWeights(Pass):
 
     Refuses: GP340 too few zeros, GP341 the operator has no packed form (matrix from the left, `transA`), GP342 the
         padding is only known at run time, GP343 neither float nor double; and what `linear_weights` refuses.
+
+    Raises: GP345 `min_sparsity` out of range, GP344 an operator set older than 16.
 
     Attributes:
         min_sparsity: The share of zeros from which a weight is packed; below about 0.6 dense kernels win.

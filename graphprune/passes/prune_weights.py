@@ -30,7 +30,9 @@ class PruneWeights(Pass):
     has enough of them stays as it is. A shared weight is pruned once. In text form the plan is JSON, or the name of a
     file that holds it.
 
-    With a plan of sparsity 0.5 for `w`, before::
+    Run: prune-weights{plan={"model":"b3b7e160198676cf","weights":[{"name":"w","shape":[2,2],"sparsity":0.5}]}}
+
+    Before::
 
         g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {4, -1, 1, 3}> {
             y = MatMul (x, w)
@@ -42,7 +44,8 @@ class PruneWeights(Pass):
             y = MatMul (x, w)
         }
 
-    Raises RecipeError: GP323 a weight holds NaN or an infinity, GP324 the plan was made for another model.
+    Raises: GP323 a weight holds NaN or an infinity, GP324 the plan was made for another model,
+        GP243 the option is no plan.
     Refuses: GP335 the weight already has as many zeros as the plan asks for.
     """
 

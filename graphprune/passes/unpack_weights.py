@@ -25,7 +25,7 @@ class UnpackWeights(Pass):
     A matrix gets back the orientation it was stored in, a transposition in front of MatMul included; the weight of a
     convolution is stored as the operator takes it.
 
-    Before, beside the function `PackedGemm`::
+    Before::
 
         g (float[N,3] x) => (float[N,2] y)
             <float[2] w_values = {5, 7}, int32[2] w_columns = {2, 0}, int32[3] w_row_offsets = {0, 1, 2}> {
@@ -39,7 +39,7 @@ class UnpackWeights(Pass):
             y = Gemm <alpha = 1.0, beta = 1.0, transB = 1> (x, w)
         }
 
-    Raises UnsupportedModelError: GP350, GP351, GP352 a packed call is damaged or of another version.
+    Raises: GP350, GP351, GP352 a packed call is damaged or of another version.
     """
 
     name: ClassVar[str] = "unpack-weights"

@@ -7,9 +7,11 @@ import re
 import textwrap
 from dataclasses import dataclass
 
+from graphprune.packed.functions import OPERATORS, function_text
 from graphprune.passes.base import Pass, parse_pass
+from graphprune.stages import DOMAIN, STAGE_KEY, Stage
 
-_HEADER = '<ir_version: 10, opset_import: ["" : 18, "graphprune" : 1]>\n'
+_OPSET = 18
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ def docstring_example(kind: type[Pass]) -> Example:
     """Read the example of `kind`: indented ONNX text after `Before::` and `After::`.
 
     The pass is the one that a line `Run: text form` gives, else the one without options. A graph without a header gets
-    one with opset 18.
+    one with opset 18, the stage that the pass consumes or produces, and the packed functions that it calls.
 
     Raises:
         ValueError: The docstring has no such block.
@@ -33,12 +35,24 @@ def docstring_example(kind: type[Pass]) -> Example:
     text = inspect.cleandoc(kind.__doc__ or "")
     run = re.search(r"^Run: (.+)$", text, re.MULTILINE)
     pass_ = parse_pass(run.group(1) if run else kind.name)
-    return Example(pass_, _block(kind, text, "Before"), _block(kind, text, "After"))
+    stage = min(kind.consumes, key=list(Stage).index)
+    produced = stage if kind.produces is None else kind.produces
+    before, after = _block(kind, text, "Before"), _block(kind, text, "After")
+    return Example(pass_, _complete(before, stage), _complete(after, produced))
 
 
 def _block(kind: type[Pass], text: str, title: str) -> str:
     found = re.search(rf"^{title}::\n\n((?: +.*\n|\n)+)", text + "\n", re.MULTILINE)
     if found is None:
         raise ValueError(f"the docstring of {kind.__name__} has no block '{title}::'")
-    graph = textwrap.dedent(found.group(1)).strip()
-    return graph if graph.startswith("<") else _HEADER + graph
+    return textwrap.dedent(found.group(1)).strip()
+
+
+def _complete(graph: str, stage: Stage) -> str:
+    if graph.startswith("<"):
+        return graph
+    domain = f', "{DOMAIN}" : 1' if f"{DOMAIN}." in graph else ""
+    record = "" if stage is Stage.DENSE else f', metadata_props: ["{STAGE_KEY}": "{stage}"]'
+    header = f'<ir_version: 10, opset_import: ["" : {_OPSET}{domain}]{record}>'
+    functions = [function_text(name, _OPSET) for name in OPERATORS if f"{DOMAIN}.{name}" in graph]
+    return "\n".join([header, graph, *functions])

@@ -1,6 +1,7 @@
 """The bodies of packed calls: valid ONNX that decodes, for every operator set from the oldest on."""
 
 import numpy as np
+import onnx.parser
 import onnx.reference
 import onnx_ir as ir
 import pytest
@@ -8,7 +9,7 @@ from onnx import checker, defs
 
 from graphprune.backends.onnxruntime import session_for
 from graphprune.errors import PreconditionError
-from graphprune.packed.functions import OLDEST_OPSET, OPERATORS, define, drop_unused_functions, packed_function
+from graphprune.packed.functions import OLDEST_OPSET, OPERATORS, define, drop_unused_functions, function_text
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
 from graphprune.stages import verify_stage
@@ -61,8 +62,8 @@ def test_defining_twice_keeps_the_first() -> None:
 def test_unused_functions_are_dropped_and_others_stay() -> None:
     model = weighted_model(TEXT.format(18))
     define(model, "PackedConv")
-    other = packed_function("PackedGemm", 18)
-    other.name = "SoftMask"
+    text = function_text("PackedGemm", 18).replace("PackedGemm", "SoftMask")
+    other = ir.serde.deserialize_function(onnx.parser.parse_function(text))
     model.functions[other.identifier()] = other
     drop_unused_functions(model)
     assert list(model.functions) == [other.identifier()]

@@ -19,7 +19,6 @@ from graphprune.passes.pack_weights import PackWeights
 from graphprune.passes.unpack_weights import UnpackWeights
 from graphprune.stages import Stage, get_stage, set_stage
 from graphprune.testing.check_pass import canonical_text, check_pass
-from tests.passes.docstring import docstring_example
 from tests.weighted import weight_of, weighted_model
 
 CONV = "main (float[N,8,7,8] x, float[6,8,3,3] w, float[6] b) => (float[N,6,P,Q] y) {{ y = Conv <{}> (x, w, b) }}"
@@ -126,16 +125,6 @@ def test_the_file_runs_optimised_too() -> None:
     feed["b"] = np.ones(6, np.float32)
     expected, found = (session_for(each).run(None, feed)[0] for each in (model, packed))
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_docstring_example_of_packing() -> None:
-    after = docstring_example(PackWeights, "after", Stage.PACKED)
-    check_pass(PackWeights(min_sparsity=0.5), docstring_example(PackWeights, "before"), after)
-
-
-def test_docstring_example_of_unpacking() -> None:
-    before = docstring_example(UnpackWeights, "before", Stage.PACKED)
-    check_pass(UnpackWeights(), before, docstring_example(UnpackWeights, "after", Stage.SPARSE))
 
 
 def test_the_rewrite_says_what_it_saves() -> None:

@@ -20,7 +20,6 @@ from graphprune.passes.prune_weights import PruneWeights
 from graphprune.plan import PruningPlan, Recipe, plan
 from graphprune.stages import Stage, get_stage, set_stage
 from graphprune.testing.check_pass import check_pass
-from tests.passes.docstring import docstring_example
 from tests.weighted import weight_of, weighted_model
 
 MATMUL = "main (float[N,10] x, float[10,20] w) => (float[N,20] y) { y = MatMul (x, w) }"
@@ -55,12 +54,6 @@ def test_exact_count_of_the_smallest(text: str) -> None:
     assert np.abs(before[pruned]).max() <= np.abs(before[~pruned]).min()
     np.testing.assert_array_equal(after[~pruned], before[~pruned])
     assert get_stage(result.model) is Stage.SPARSE
-
-
-def test_docstring_example() -> None:
-    before = docstring_example(PruneWeights, "before")
-    after = docstring_example(PruneWeights, "after", Stage.SPARSE)
-    check_pass(pruning(before, 0.5), before, after)
 
 
 def test_the_rewrite_says_how_many() -> None:

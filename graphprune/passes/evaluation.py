@@ -7,6 +7,7 @@ import onnx
 import onnx_ir as ir
 from onnx import helper
 
+from graphprune.passes.reference import reference_evaluator
 from graphprune.passes.structure import one_line
 
 
@@ -21,8 +22,6 @@ def evaluate(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol]:
         CannotEvaluateError: The evaluator lacks the operator or fails, or its result is not of the type and shape that
             inference gives.
     """
-    from onnx.reference import ReferenceEvaluator
-
     if node.op_type == "Constant":
         return [_constant(node)]
     feed = {
@@ -31,7 +30,7 @@ def evaluate(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol]:
         if value is not None and value.const_value is not None
     }
     try:
-        results = ReferenceEvaluator(_single_node(model, node, feed)).run(None, feed)
+        results = reference_evaluator(_single_node(model, node, feed)).run(None, feed)
     except Exception as error:  # it raises whatever NumPy does
         raise CannotEvaluateError(f"onnx cannot evaluate it: {one_line(error)}") from error
     return [_checked(value, result) for value, result in zip(node.outputs, results, strict=True)]

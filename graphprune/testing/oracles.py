@@ -9,8 +9,8 @@ import onnx_ir as ir
 
 from graphprune.backends.onnxruntime import session_for
 from graphprune.passes.base import Equivalence, Pass, run_pass
+from graphprune.passes.reference import reference_evaluator
 from graphprune.testing.float64 import as_float64, feed_as_float64
-from graphprune.testing.reference import reference_evaluator
 
 Feed = Mapping[str, np.ndarray]
 Outputs = Sequence[np.ndarray]
@@ -43,7 +43,7 @@ def _difference_64(pass_: Pass, before: ir.Model, feeds: Sequence[Feed]) -> str 
     wide = as_float64(before)
     narrowed = run_pass(pass_, wide).model
     names = [str(value.name) for value in wide.graph.outputs]
-    old, new = (reference_evaluator(model) for model in (wide, narrowed))
+    old, new = (reference_evaluator(ir.to_proto(model)) for model in (wide, narrowed))
     for index, feed in enumerate(feeds):
         expected, actual = (_arrays(side.run(None, feed_as_float64(dict(feed)))) for side in (old, new))
         found = _first(names, expected, actual, _close_64)

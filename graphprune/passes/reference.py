@@ -1,0 +1,50 @@
+"""Onnx's reference evaluator, with the operators mended that it gets wrong."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+
+if TYPE_CHECKING:
+    from onnx.reference import ReferenceEvaluator
+
+
+def reference_evaluator(proto: onnx.ModelProto) -> ReferenceEvaluator:
+    """Return an evaluator of `proto` in pure NumPy; it computes in whatever float type the model has."""
+    from onnx.reference import ReferenceEvaluator
+
+    return ReferenceEvaluator(proto, new_ops=list(_mended()))
+
+
+@cache
+def _mended() -> tuple[type, ...]:
+    """Return operators of ours; the evaluator finds them by the names of their classes."""
+    from onnx.reference.op_run import OpRun
+    from onnx.reference.ops.op_conv_transpose import ConvTranspose as Ungrouped
+
+    class ConvTranspose(Ungrouped):
+        """Runs groups one by one: onnx's own fails on more than one."""
+
+        def _run(self, *inputs: Any, **attributes: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as its base
+            count = attributes.pop("group", None) or 1
+            run = super()._run
+            parts = [
+                run(x, w, None, group=1, **attributes)[0]  # type: ignore[no-untyped-call]
+                for x, w in zip(np.split(inputs[0], count, axis=1), np.split(inputs[1], count, axis=0), strict=True)
+            ]
+            result = np.concatenate(parts, axis=1)
+            bias = inputs[2] if len(inputs) > 2 else None  # noqa: PLR2004
+            return (result if bias is None else result + bias.reshape(-1, *[1] * (result.ndim - 2)),)
+
+    class GatherElements(OpRun):
+        """Takes along the axis: onnx's own fails on more than 32 elements."""
+
+        def _run(self, data: Any, indices: Any, axis: int | None = None) -> tuple[Any, ...]:  # noqa: ANN401 - as its base
+            along = (axis or 0) % data.ndim
+            read = tuple(slice(None if at == along else extent) for at, extent in enumerate(indices.shape))
+            return (np.take_along_axis(data[read], indices, along),)
+
+    return ConvTranspose, GatherElements

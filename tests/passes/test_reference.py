@@ -1,0 +1,39 @@
+"""The operators that onnx's reference evaluator gets wrong, against ONNX Runtime."""
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from graphprune.backends.onnxruntime import session_for
+from graphprune.passes.reference import reference_evaluator
+
+HEADER = '<ir_version: 10, opset_import: ["" : 18]>'
+
+
+def both(text: str, feed: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    model = ir.from_onnx_text(HEADER + text)
+    results = reference_evaluator(ir.to_proto(model)).run(None, feed)
+    assert isinstance(results, list)
+    return np.asarray(results[0]), session_for(model, optimize=False).run(None, feed)[0]
+
+
+@pytest.mark.parametrize("group", [1, 2])
+@pytest.mark.parametrize("bias", ["", ", b"])
+def test_grouped_transposed_convolution(group: int, bias: str) -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"x": (2, 4, 5, 4), "w": (4, 3, 3, 2), "b": (3 * group,)}
+    feed = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    text = f"""g (float[2,4,5,4] x, float[4,3,3,2] w, float[{3 * group}] b) => (float[n,c,h,v] y) {{
+        a = Abs (b) y = ConvTranspose <group = {group}, strides = [2, 1], pads = [1, 0, 0, 1]> (x, w{bias}) }}"""
+    mine, theirs = both(text, feed)
+    np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(1, (1, 128)), (0, (3, 40)), (-1, (1, 7)), (-2, (50, 2))])
+def test_gather_elements_of_many(axis: int, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((3, 64)).astype(np.float32)
+    feed: dict[str, np.ndarray] = {"x": data, "i": rng.integers(-data.shape[axis], data.shape[axis], shape)}
+    text = f"g (float[3,64] x, int64[n,k] i) => (float[n,k] y) {{ y = GatherElements <axis = {axis}> (x, i) }}"
+    mine, theirs = both(text, feed)
+    np.testing.assert_array_equal(mine, theirs)

@@ -2,8 +2,86 @@
 
 An exported model goes in, its weights are pruned and packed, the graph is compiled for a named CPU, and the result is
 proved to be the same function with its speed measured.
+
+    model = graphprune.load("resnet50.onnx")
+    plan = graphprune.plan(model, graphprune.Recipe(sparsity=0.9))
+    result = graphprune.Pipeline([graphprune.passes.PruneWeights(plan=plan)]).run(model)
+    session = graphprune.compile(result.model)
+
+The names below are imported when they are first used, so that `import graphprune` costs nothing.
 """
 
 from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from graphprune import passes
+    from graphprune.benchmark import BenchReport, bench
+    from graphprune.compiler import compile  # noqa: A004 - it is the verb for what a compiler does
+    from graphprune.errors import GraphPruneError
+    from graphprune.frontends.onnx_file import load, save
+    from graphprune.frontends.torch_module import from_torch
+    from graphprune.passes.normalize import normalize
+    from graphprune.passes.pipeline import Pipeline
+    from graphprune.planner import plan
+    from graphprune.pruning_plan import PruningPlan
+    from graphprune.recipe import Recipe
+    from graphprune.session_file import load_session
+    from graphprune.verification.report import VerifyReport
+    from graphprune.verifier import verify
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "BenchReport",
+    "GraphPruneError",
+    "Pipeline",
+    "PruningPlan",
+    "Recipe",
+    "VerifyReport",
+    "bench",
+    "compile",
+    "from_torch",
+    "load",
+    "load_session",
+    "normalize",
+    "passes",
+    "plan",
+    "save",
+    "verify",
+]
+
+_HOMES = {
+    "BenchReport": "graphprune.benchmark",
+    "GraphPruneError": "graphprune.errors",
+    "Pipeline": "graphprune.passes.pipeline",
+    "PruningPlan": "graphprune.pruning_plan",
+    "Recipe": "graphprune.recipe",
+    "VerifyReport": "graphprune.verification.report",
+    "bench": "graphprune.benchmark",
+    "compile": "graphprune.compiler",
+    "from_torch": "graphprune.frontends.torch_module",
+    "load": "graphprune.frontends.onnx_file",
+    "load_session": "graphprune.session_file",
+    "normalize": "graphprune.passes.normalize",
+    "plan": "graphprune.planner",
+    "save": "graphprune.frontends.onnx_file",
+    "verify": "graphprune.verifier",
+}
+"""The module of each public name; no module of the package has one of these names, which would hide it."""
+
+
+def __getattr__(name: str) -> object:
+    if name == "passes":
+        return importlib.import_module("graphprune.passes")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'graphprune' has no attribute '{name}'")
+    found: object = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

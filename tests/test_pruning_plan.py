@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from graphprune.errors import RecipeError
-from graphprune.plan import PruningPlan, Recipe, plan
+from graphprune.planner import PruningPlan, Recipe, plan
 from tests.weighted import weighted_model
 
 MODEL = """

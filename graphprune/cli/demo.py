@@ -26,7 +26,7 @@ def demo_command(
     from graphprune.feeds import random_feed
     from graphprune.passes.base import run_pass
     from graphprune.passes.prune_weights import PruneWeights
-    from graphprune.plan import plan
+    from graphprune.planner import plan
     from graphprune.recipe import Recipe
     from graphprune.session_file import check_threads
     from graphprune.testing.models import build

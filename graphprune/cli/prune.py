@@ -15,7 +15,7 @@ from graphprune.errors import InputError
 
 if TYPE_CHECKING:
     from graphprune.diagnostics import Skip
-    from graphprune.plan import PruningPlan
+    from graphprune.planner import PruningPlan
     from graphprune.recipe import Recipe
 
 DEFAULT_SPARSITY = 0.9
@@ -40,7 +40,7 @@ def prune_command(  # noqa: PLR0913 - one argument an option
     from graphprune.frontends.onnx_file import load, save
     from graphprune.passes.base import run_pass
     from graphprune.passes.prune_weights import PruneWeights
-    from graphprune.plan import plan
+    from graphprune.planner import plan
 
     check_output_path(output, [".onnx"], source)
     options = {"sparsity": sparsity, "pattern": pattern, "scope": scope, "ignore": ignore}

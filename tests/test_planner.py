@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphprune.errors import RecipeError
-from graphprune.plan import PruningPlan, Recipe, Rule, plan
+from graphprune.planner import PruningPlan, Recipe, Rule, plan
 from tests.weighted import weighted_model
 
 MODEL = """

@@ -16,9 +16,7 @@ from graphprune.masks.criteria import parse_criterion
 from graphprune.masks.patterns import parse_pattern
 from graphprune.masks.selection import Scores, threshold
 from graphprune.pruning_plan import PruningPlan, WeightPlan, fingerprint
-from graphprune.recipe import Recipe, Rule, matches
-
-__all__ = ["PruningPlan", "Recipe", "Rule", "plan"]
+from graphprune.recipe import Recipe, matches
 
 
 def plan(model: ir.Model, recipe: Recipe) -> PruningPlan:

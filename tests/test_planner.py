@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphprune.errors import RecipeError
-from graphprune.planner import PruningPlan, Recipe, Rule, plan
+from graphprune.planner import plan
+from graphprune.pruning_plan import PruningPlan
+from graphprune.recipe import Recipe, Rule
 from tests.weighted import weighted_model
 
 MODEL = """

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from graphprune.errors import RecipeError
-from graphprune.planner import PruningPlan, Recipe, plan
+from graphprune.planner import plan
+from graphprune.pruning_plan import PruningPlan
+from graphprune.recipe import Recipe
 from tests.weighted import weighted_model
 
 MODEL = """

@@ -15,7 +15,7 @@ from graphprune.errors import InputError
 
 if TYPE_CHECKING:
     from graphprune.diagnostics import Skip
-    from graphprune.planner import PruningPlan
+    from graphprune.pruning_plan import PruningPlan
     from graphprune.recipe import Recipe
 
 DEFAULT_SPARSITY = 0.9

@@ -84,9 +84,9 @@ class PackWeights(Pass):
         return PassOutcome(with_stage_change(model, Stage.PACKED, rewrites), tuple(skips))
 
     def _refusal(self, weight: LinearWeight, array: npt.NDArray[Any]) -> Skip | None:
-        share = 1 - np.count_nonzero(array) / array.size
-        if share < self.min_sparsity:
-            reason = f"{share:.1%} of it are zeros, fewer than {self.min_sparsity:.1%}"
+        zeros = array.size - int(np.count_nonzero(array))
+        if zeros < self.min_sparsity * array.size:
+            reason = f"{zeros} of {array.size} elements are zero, fewer than {self.min_sparsity:.1%}"
             return Skip("GP340", weight.name, reason)
         if weight.tensor.dtype not in _PACKABLE:
             return Skip("GP343", weight.name, f"holds {weight.tensor.dtype.name.lower()}, expected float or double")

@@ -17,7 +17,9 @@ from graphprune.diagnostics import Rewrite
 from graphprune.errors import InputError, PreconditionError, RecipeError
 from graphprune.passes.base import parse_pass, run_pass
 from graphprune.passes.prune_weights import PruneWeights
-from graphprune.planner import PruningPlan, Recipe, plan
+from graphprune.planner import plan
+from graphprune.pruning_plan import PruningPlan
+from graphprune.recipe import Recipe
 from graphprune.stages import Stage, get_stage, set_stage
 from graphprune.testing.check_pass import check_pass
 from tests.weighted import weight_of, weighted_model

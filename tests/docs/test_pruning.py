@@ -1,0 +1,31 @@
+"""docs/pruning.md: its code runs from top to bottom, and its recipe is one."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from graphprune.recipe import Recipe
+
+TEXT = (Path(__file__).resolve().parents[2] / "docs" / "pruning.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in blocks("python"):
+        exec(compile(block, "docs/pruning.md", "exec"), names)  # noqa: S102 - our own page
+    assert (tmp_path / "plan.yaml").exists()
+
+
+def test_the_recipe_is_one_with_every_key() -> None:
+    (text,) = blocks("yaml")
+    data = yaml.safe_load(text)
+    assert set(data) == set(Recipe.model_fields)
+    assert Recipe(**data).sparsity == 0.9

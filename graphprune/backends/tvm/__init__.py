@@ -36,13 +36,16 @@ class TvmBackend:
         """Lower, compile and wrap `model`; see `graphprune.backends.base.Backend.compile`."""
         machine = Machine(target.vector_lanes, target.vector_registers, target.l1d_bytes, threads)
         prepared = prepare(model, OPERATORS)
-        embed = _weight_bytes(prepared) <= EMBED_LIMIT
+        weight_bytes = _weight_bytes(prepared)
+        embed = weight_bytes <= EMBED_LIMIT
         lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, embed=embed)
         description = Description(
             tuple(tensor_infos(model.graph.inputs)),
             tuple(tensor_infos(prepared.graph.outputs)),
             target.mcpu,
             target.features,
+            threads,
+            weight_bytes if embed else 0,
             tuple((str(array.dtype), array.size) for array in lowered.weights),
         )
         _describe(lowered.builder, description)

@@ -60,7 +60,11 @@ def _pipeline() -> Handle:
     )
 
 
-def export(executable: Handle, path: Path) -> None:
+CODE_BYTES = 64 << 20
+"""More than the code of any model takes; what saving needs beside room for the weights."""
+
+
+def export(executable: Handle, path: Path, weight_bytes: int) -> None:
     """Link the executable into a shared library at `path`, which appears only when it is complete.
 
     Raises:
@@ -71,11 +75,19 @@ def export(executable: Handle, path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="graphprune-") as folder:
         made = Path(folder) / "library.so"
         try:
+            _check_room(made, 2 * weight_bytes + CODE_BYTES)
             with quiet_stderr():
                 executable.export_library(str(made), fcompile=link, workspace_dir=folder)
         except Exception as error:
             raise BackendError(f"cannot link '{path}': {_one_line(error)}", code="GP411") from error
         copy_file(made, path)
+
+
+def _check_room(path: Path, size: int) -> None:
+    """Raise OSError unless a file of `size` bytes fits: LLVM ends the process where it cannot write an object file."""
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)
+    path.unlink()
 
 
 def linker() -> Handle:

@@ -32,8 +32,10 @@ class Description:
     outputs: tuple[TensorInfo, ...]
     target: str
     features: tuple[str, ...]
+    threads: int
+    embedded_bytes: int
     weights: tuple[tuple[str, int], ...] = ()
-    """Element type and count of each weight that is not part of the library."""
+    """Element type and count of each weight that is not part of the library; the others take `embedded_bytes`."""
 
     def to_json(self) -> str:
         """The description as JSON."""
@@ -44,6 +46,8 @@ class Description:
                 "outputs": [_to_dict(info) for info in self.outputs],
                 "target": self.target,
                 "features": self.features,
+                "threads": self.threads,
+                "embedded_bytes": self.embedded_bytes,
                 "weights": self.weights,
             }
         )
@@ -58,10 +62,10 @@ class Description:
         data = json.loads(text)
         if data.get("format") != FORMAT:
             raise BackendError(f"compiled model has format {data.get('format')}, expected {FORMAT}", code="GP408")
-        infos = [tuple(_from_dict(d) for d in data[key]) for key in ("inputs", "outputs")]
-        return cls(
-            infos[0], infos[1], data["target"], tuple(data["features"]), tuple((d, n) for d, n in data["weights"])
-        )
+        inputs, outputs = (tuple(_from_dict(d) for d in data[key]) for key in ("inputs", "outputs"))
+        weights = tuple((dtype, count) for dtype, count in data["weights"])
+        features, threads, embedded = tuple(data["features"]), data["threads"], data["embedded_bytes"]
+        return cls(inputs, outputs, data["target"], features, threads, embedded, weights)
 
 
 def _to_dict(info: TensorInfo) -> dict[str, Any]:
@@ -129,7 +133,7 @@ class TvmSession:
         if self._arrays:
             weights_file.write(Path(f"{path}.weights"), self._arrays)
         if self._library is None:
-            export(self._executable, Path(path))
+            export(self._executable, Path(path), self._description.embedded_bytes)
         else:
             copy_file(self._library, Path(path))
 
@@ -148,8 +152,10 @@ _pool_size = 0
 def load(path: str | PathLike[str], threads: int) -> TvmSession:
     """Load a library that `TvmSession.save` wrote.
 
+    Code compiled for several threads runs on any number of them.
+
     Raises:
-        BackendError: it is not one.
+        BackendError: it is not one, or was compiled for one thread and is to run on more.
     """
     try:
         with quiet_stderr():
@@ -158,5 +164,10 @@ def load(path: str | PathLike[str], threads: int) -> TvmSession:
     except Exception as error:
         raise BackendError(f"'{path}' is not a compiled model", code="GP409") from error
     described = Description.from_json(description)
+    if threads > 1 and described.threads == 1:
+        raise BackendError(
+            f"'{path}' was compiled for 1 thread, cannot run on {threads}; compile it with --threads {threads}",
+            code="GP412",
+        )
     weights = weights_file.read(Path(f"{path}.weights"), described.weights) if described.weights else []
     return TvmSession(module, described, threads, weights, Path(path))

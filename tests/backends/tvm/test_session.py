@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphprune.backends.tvm as backend
-from graphprune.backends.tvm import load_session
+from graphprune.backends.tvm import build, load_session
 from graphprune.backends.tvm.session import Description, TvmSession
 from graphprune.errors import BackendError, InputError, ModelFileError
 from graphprune.feeds import random_feed
@@ -60,11 +60,21 @@ def test_save_and_load(session: TvmSession, tmp_path: Path) -> None:
     session.save(tmp_path / "m.so")
     assert [file.name for file in tmp_path.iterdir()] == ["m.so"]
     feed = random_feed(session.get_inputs(), 0)
+    loaded = load_session(tmp_path / "m.so", 1)
+    assert loaded.get_inputs() == session.get_inputs()
+    for ours, theirs in zip(loaded.run(None, feed), session.run(None, feed), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_threads_of_a_loaded_session(session: TvmSession, tmp_path: Path) -> None:
+    compile_(parse(LINEAR, {"w": (32, 48)}), threads=2).save(tmp_path / "two.so")
+    feed = random_feed(session.get_inputs(), 0)
     for threads in (1, 2):
-        loaded = load_session(tmp_path / "m.so", threads)
-        assert loaded.get_inputs() == session.get_inputs()
-        for ours, theirs in zip(loaded.run(None, feed), session.run(None, feed), strict=True):
-            np.testing.assert_array_equal(ours, theirs)
+        (ours, _) = load_session(tmp_path / "two.so", threads).run(None, feed)
+        np.testing.assert_array_equal(ours, session.run(["y"], feed)[0])
+    session.save(tmp_path / "one.so")
+    with pytest.raises(BackendError, match=r"compiled for 1 thread, cannot run on 2; .* \[GP412\]"):
+        load_session(tmp_path / "one.so", 2)
 
 
 def test_a_loaded_session_saves_again(session: TvmSession, tmp_path: Path) -> None:
@@ -97,7 +107,7 @@ def test_refuses_other_files(content: bytes, tmp_path: Path) -> None:
 
 
 def test_refuses_another_format() -> None:
-    text = Description((), (), "x86-64-v3", ()).to_json().replace('"format": 1', '"format": 99')
+    text = Description((), (), "x86-64-v3", (), 1, 0).to_json().replace('"format": 1', '"format": 99')
     with pytest.raises(BackendError, match=r"format 99, expected 1 \[GP408\]"):
         Description.from_json(text)
 
@@ -112,6 +122,13 @@ def test_no_linker(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(BackendError, match="GP407"):
+        session.save(tmp_path / "m.so")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_room_for_object_files(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(build, "CODE_BYTES", 1 << 60)
+    with pytest.raises(BackendError, match=r"cannot link '.*m.so': .*(too large|No space left).* \[GP411\]"):
         session.save(tmp_path / "m.so")
     assert list(tmp_path.iterdir()) == []
 

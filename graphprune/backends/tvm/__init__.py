@@ -9,8 +9,8 @@ import numpy as np
 from tvm import relax
 
 from graphprune.backends.base import tensor_infos
-from graphprune.backends.tvm.build import DESCRIPTION, build
 from graphprune.backends.tvm.kernels.builder import Machine
+from graphprune.backends.tvm.library import DESCRIPTION, build
 from graphprune.backends.tvm.lowering import lower_graph
 from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
 from graphprune.backends.tvm.operators.scalar import SCALAR

@@ -16,7 +16,7 @@ from tvm import relax
 
 from graphprune.backends.base import TensorInfo, check_feed, check_output_names
 from graphprune.backends.tvm import weights_file
-from graphprune.backends.tvm.build import DESCRIPTION, export, quiet_stderr
+from graphprune.backends.tvm.library import DESCRIPTION, export, quiet_stderr
 from graphprune.backends.tvm.view import Handle
 from graphprune.errors import BackendError
 from graphprune.files import copy_file

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import graphprune.backends.tvm as backend
-from graphprune.backends.tvm import build, load_session
+from graphprune.backends.tvm import library, load_session
 from graphprune.backends.tvm.session import Description, TvmSession
 from graphprune.errors import BackendError, InputError, ModelFileError
 from graphprune.feeds import random_feed
@@ -127,7 +127,7 @@ def test_no_linker(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 def test_no_room_for_object_files(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(build, "CODE_BYTES", 1 << 60)
+    monkeypatch.setattr(library, "CODE_BYTES", 1 << 60)
     with pytest.raises(BackendError, match=r"cannot link '.*m.so': .*(too large|No space left).* \[GP411\]"):
         session.save(tmp_path / "m.so")
     assert list(tmp_path.iterdir()) == []

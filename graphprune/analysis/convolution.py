@@ -28,7 +28,8 @@ class ConvolutionAttributes:
 def convolution_attributes(node: ir.Node, kernel: Sequence[int]) -> ConvolutionAttributes | None:
     """Return the attributes of a Conv with the spatial extents `kernel`.
 
-    None where the padding follows from an input extent that is not known (`auto_pad` of `SAME_…` with a stride).
+    None where `auto_pad` is `SAME_…` and the padding follows from an input extent that is not known, or is negative:
+    where the stride exceeds the kernel, runtimes disagree on what is read.
     """
     axes = len(kernel)
     strides = tuple(node.attributes.get_ints("strides", [1] * axes))
@@ -54,9 +55,10 @@ def convolution_attributes(node: ir.Node, kernel: Sequence[int]) -> ConvolutionA
 
 
 def _same_padding(extent: int | None, reach: int, stride: int) -> int | None:
-    """The padding that makes the output `ceil(extent / stride)` long."""
+    """The padding that makes the output `ceil(extent / stride)` long, if it is known and not negative."""
     if stride == 1:
         return reach - 1
     if extent is None:
         return None
-    return max((-(-extent // stride) - 1) * stride + reach - extent, 0)
+    total = (-(-extent // stride) - 1) * stride + reach - extent
+    return total if total >= 0 else None

@@ -51,7 +51,8 @@ class PackWeights(Pass):
         }
 
     Refuses: GP340 too few zeros, GP341 the operator has no packed form (matrix from the left, `transA`), GP342 the
-        padding is only known at run time, GP343 neither float nor double; and what `linear_weights` refuses.
+        padding is only known at run time, or negative, GP343 neither float nor double; and what `linear_weights`
+        refuses.
 
     Raises: GP345 `min_sparsity` out of range, GP344 an operator set older than 16.
 
@@ -99,7 +100,7 @@ def _use_refusal(weight: LinearWeight, use: WeightUse) -> Skip | None:
     if use.node.op_type == "Gemm" and use.node.attributes.get_int("transA", 0) == 1:
         return Skip("GP341", weight.name, f"{describe(use.node)} has transA=1")
     if use.node.op_type == "Conv" and _convolution(weight, use) is None:
-        return Skip("GP342", weight.name, f"{describe(use.node)}: its auto_pad needs an input extent that is open")
+        return Skip("GP342", weight.name, f"{describe(use.node)}: its auto_pad gives no padding that is known")
     return None
 
 

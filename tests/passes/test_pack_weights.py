@@ -192,7 +192,7 @@ SKIPPED = {
     "GP342": (
         CONV.format('auto_pad = "SAME_UPPER", strides = [2, 2]').replace("7,8]", "H,W]"),
         0.8,
-        "w: node 'y' (Conv): its auto_pad needs an input extent that is open [GP342]",
+        "w: node 'y' (Conv): its auto_pad gives no padding that is known [GP342]",
     ),
     "GP343": (
         "main (float16[N,9] x, float16[9,5] w) => (float16[N,5] y) { y = MatMul (x, w) }",

@@ -58,7 +58,8 @@ def _clear(model: ir.Model, kept: set[ir.Node]) -> None:
                 value.shape = ir.Shape(value.const_value.shape.numpy())
     for graph in model.graph.subgraphs():
         for value in (*graph.inputs, *graph.outputs):
-            value.shape = None
+            # A scalar stays: the counter and condition of a Loop must be declared as such, and nothing infers them.
+            value.shape = ir.Shape(()) if value.shape is not None and value.shape.rank() == 0 else None
 
 
 def _clear_outputs(node: ir.Node) -> None:

@@ -159,3 +159,18 @@ def test_a_model_over_2_gb_is_inferred_without_reading_its_weights() -> None:
     assert shape_of(model, "y") == f"[1,{1 << 28}]"
     assert list(model.graph.initializers) == ["w"]
     assert [value.name for value in model.graph.inputs] == ["x"]
+
+
+def test_the_scalars_that_a_loop_declares_stay() -> None:
+    model = read(
+        HEADER
+        + """main (int64 m, bool c, float[1,2] x) => (float[1,2] y) {
+            y = Loop (m, c, x) <body = b (int64 i, bool k, float[1,9] v) => (bool k2, float[1,9] o) {
+                k2 = Identity (k)
+                o = Add (v, x)
+            }>
+        }"""
+    )
+    infer_shapes(model)
+    body = next(model.graph.subgraphs())
+    assert [str(value.shape) for value in (*body.inputs, *body.outputs)] == ["[]", "[]", "None", "[]", "None"]

@@ -106,8 +106,14 @@ def _parse(source: Path) -> ir.Model:
     try:
         return ir.from_proto(onnx.load_model_from_string(data))
     except Exception as error:  # damaged bytes fail in many ways, in protobuf and in onnx_ir
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise ModelFileError(f"'{source}' is not an ONNX model, or damaged: {reason}", code="GP102") from error
+        raise ModelFileError(f"'{source}' is not an ONNX model, or damaged: {_cause(error)}", code="GP102") from error
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong first: readers wrap it in what they were doing."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return " ".join(str(error).split())
 
 
 def _check_suffix(path: Path) -> None:

@@ -15,6 +15,13 @@ from graphprune.frontends.well_formed import infer_or_refuse
 TARGET_OPSET = 18
 _SMALL_BYTES = 1024  # what an adapter may have to read (axes, ratios, scales) is far smaller
 
+# What onnx's converter (seen on 1.23) takes over as it stands although its meaning changed in that opset.
+_MISCONVERTED_BELOW = {"Hardmax": 13, "Scan": 9}
+_OLD_DEFAULTS = {
+    "Resize": (11, {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}),
+    "RoiAlign": (16, {"coordinate_transformation_mode": "output_half_pixel"}),
+}
+
 
 def modernize(model: ir.Model, source: Path) -> ir.Model:
     """Convert a model below opset 18 to 18; a newer model keeps its version.
@@ -26,10 +33,13 @@ def modernize(model: ir.Model, source: Path) -> ir.Model:
 
 
 def _convert(model: ir.Model, source: Path) -> ir.Model:
+    version = model.opset_imports[""]
+    subject = f"'{source}' cannot be converted from opset {version} to {TARGET_OPSET}"
     if model.functions:
         # The converter does not enter functions, whose opset must agree with the graph's.
         common_passes.InlinePass()(model)
-    subject = f"'{source}' cannot be converted from opset {model.opset_imports['']} to {TARGET_OPSET}"
+    _refuse_misconverted(model, version, subject)
+    _copy_captured_values(model)
     weights = _weights_to_inputs(model)
     try:
         proto = onnx.version_converter.convert_version(ir.to_proto(model), TARGET_OPSET)
@@ -37,9 +47,44 @@ def _convert(model: ir.Model, source: Path) -> ir.Model:
         raise UnsupportedModelError(f"{subject}: {' '.join(str(error).split())}", code="GP113") from error
     converted = ir.from_proto(proto)
     _inputs_to_weights(converted, weights)
+    _pin_old_defaults(converted, version)
     common_passes.NameFixPass()(converted)  # the converter numbers new values per graph, so subgraphs clash
     infer_or_refuse(converted, subject, "GP113")
     return converted
+
+
+def _refuse_misconverted(model: ir.Model, version: int, subject: str) -> None:
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        if node.domain == "" and version < _MISCONVERTED_BELOW.get(node.op_type, 0):
+            what = (
+                f"node '{node.name}' ({node.op_type}) means something else from {_MISCONVERTED_BELOW[node.op_type]} on"
+            )
+            raise UnsupportedModelError(f"{subject}: {what}", code="GP113")
+
+
+def _pin_old_defaults(model: ir.Model, version: int) -> None:
+    for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        below, attributes = _OLD_DEFAULTS.get(node.op_type, (0, {}))
+        if node.domain == "" and version < below:
+            for name, setting in attributes.items():
+                node.attributes[name] = ir.AttrString(name, setting)
+
+
+def _copy_captured_values(model: ir.Model) -> None:
+    """Let subgraphs read outer values through an Identity.
+
+    The converter fails on an operator that it replaces by several (Softmax below 13) where a subgraph reads the result.
+    """
+    for graph in model.graphs():
+        for node in list(graph):
+            for output in node.outputs:
+                captures = [(reader, index) for reader, index in output.uses() if reader.graph is not graph]
+                if captures:
+                    copy = ir.node("Identity", [output], name=f"{output.name}_captured")
+                    copy.outputs[0].name = f"{output.name}_captured"
+                    graph.insert_after(node, copy)
+                    for reader, index in captures:
+                        reader.replace_input_with(index, copy.outputs[0])
 
 
 def _weights_to_inputs(model: ir.Model) -> dict[str, ir.TensorProtocol]:

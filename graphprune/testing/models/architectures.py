@@ -87,8 +87,7 @@ def build_architecture(name: str) -> ir.Model:
         import transformers  # noqa: F401
     except ImportError as error:
         raise GraphPruneError(
-            f"model '{name}' is built from transformers, which is not installed; install it with: "
-            "pip install 'graphprune[dev]'"
+            f"model '{name}' needs transformers, which is not installed: pip install 'graphprune[dev]'", code="GP124"
         ) from error
     model = export()
     model.graph.outputs[0].name = output

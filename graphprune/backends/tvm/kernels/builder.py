@@ -74,9 +74,34 @@ def store(buffer: Expr, index: Expr, value: Expr) -> None:
     T.buffer_store(buffer, value, [index])
 
 
+_vector: list[tuple[Expr, int]] = []
+"""The lane variable and width of the vector under construction, if there is one."""
+
+
+@contextmanager
+def _vectorized(width: int) -> Iterator[Expr]:
+    """A loop over the lanes of one vector."""
+    with T.vectorized(width) as lane:
+        _vector.append((lane, width))
+        try:
+            yield lane
+        finally:
+            _vector.pop()
+
+
 def bind(value: Expr) -> Expr:
-    """Compute `value` once, here, and return the variable."""
-    return T.bind(value)
+    """Compute `value` once, here, and return the variable.
+
+    A float inside a vector goes through a buffer that the compiler turns into a register: TVM's simplifier puts the
+    definition of a variable in place of each use, so that a chain of functions would grow exponentially.
+    """
+    dtype = str(value.ty.dtype) if _vector and isinstance(value, tirx.Expr) else ""
+    if not dtype.startswith("float"):
+        return T.bind(value)
+    lane, width = _vector[-1]
+    buffer = registers(width, dtype)
+    store(buffer, lane, value)
+    return buffer[lane]
 
 
 class LastBody(Protocol):
@@ -102,13 +127,13 @@ def lanes(length: int, width: int, body: LaneBody) -> None:
     """Emit body(position) for 0..length-1 in vectors of `width`, then one shorter vector for the rest."""
     full = length // width
     if full:
-        with loop(full) as block, T.vectorized(width) as lane:
+        with loop(full) as block, _vectorized(width) as lane:
             body(block * width + lane)
     rest = length - full * width
     if rest == 1:
         body(tirx.IntImm("int32", full * width))
     elif rest:
-        with T.vectorized(rest) as lane:
+        with _vectorized(rest) as lane:
             body(full * width + lane)
 
 
@@ -119,7 +144,7 @@ def unrolled_lanes(length: int, width: int, body: LaneBody) -> None:
         if count == 1:
             body(tirx.IntImm("int32", first))
         else:
-            with T.vectorized(count) as lane:
+            with _vectorized(count) as lane:
                 body(first + lane)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphprune.backends.tvm.lowering import Lower
-from graphprune.backends.tvm.operators import convolution, linear, pooling, products, views
+from graphprune.backends.tvm.operators import convolution, linear, normalization, pooling, products, views
 from graphprune.backends.tvm.operators.elementwise import elementwise
 from graphprune.backends.tvm.operators.scalar import SCALAR
 
@@ -19,11 +19,19 @@ OPERATORS: dict[str, Lower] = {
     "PackedConv": convolution.packed_convolution,
     "MaxPool": pooling.max_pool,
     "AveragePool": pooling.average_pool,
+    **dict.fromkeys(("Softmax", "LogSoftmax"), normalization.lower_softmax),
+    **dict.fromkeys(("LayerNormalization", "RMSNormalization"), normalization.lower_layer_normalization),
+    "InstanceNormalization": normalization.lower_instance_normalization,
+    **dict.fromkeys(normalization.REDUCTIONS, normalization.lower_reduction),
+    **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), normalization.lower_global_pool),
     "MatMul": products.matmul,
     "PackedMatMul": linear.packed_matmul,
     "Gemm": linear.gemm,
     "PackedGemm": linear.packed_gemm,
 }
 
-ANCHORS = ("Conv", "PackedConv", "MatMul", "PackedMatMul", "Gemm", "PackedGemm", "MaxPool", "AveragePool")
+ANCHORS = (
+    *("Conv", "PackedConv", "MatMul", "PackedMatMul", "Gemm", "PackedGemm", "MaxPool", "AveragePool"),
+    *("Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization", "InstanceNormalization"),
+)
 """Operators besides the element-wise ones whose kernels take an epilogue."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import onnx_ir as ir
 
@@ -125,14 +126,13 @@ def externalize(model: ir.Model, target: Path) -> Path:
     Returns:
         The data file. Its name holds the hash of its content, so what an earlier save wrote is never overwritten.
     """
-    inline(model)
     large = [tensor for _, tensor in initializers(model) if tensor.nbytes > SMALL_BYTES]
     digest = hashlib.blake2b(digest_size=8)
-    _write_aligned(large, digest.update)
+    _write_aligned(large, _Hashing(digest))
     path = target.with_name(f"{target.stem}-{digest.hexdigest()}{_DATA_SUFFIX}")
     if not path.exists():
         with atomic_write(path) as file:
-            _write_aligned(large, file.write)
+            _write_aligned(large, file)
     offset = 0
     for value, tensor in initializers(model):
         if tensor.nbytes > SMALL_BYTES:
@@ -141,6 +141,8 @@ def externalize(model: ir.Model, target: Path) -> Path:
                 path.name, offset, tensor.nbytes, tensor.dtype, shape=shape, name=value.name or "", base_dir=path.parent
             )
             offset += _padded(tensor.nbytes)
+        elif isinstance(tensor, ir.ExternalTensor):
+            value.const_value = _in_memory(tensor)
     return path
 
 
@@ -155,11 +157,27 @@ def is_written_for(path: Path, target: Path) -> bool:
     return path.parent == target.parent and re.fullmatch(name, path.name) is not None
 
 
-def _write_aligned(tensors: list[ir.TensorProtocol], write: Callable[[bytes], object]) -> None:
+class _Writer(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+
+class _Hashing:
+    """A file whose content is only hashed."""
+
+    def __init__(self, digest: hashlib.blake2b) -> None:
+        self._digest = digest
+
+    def write(self, data: bytes, /) -> None:
+        self._digest.update(data)
+
+
+def _write_aligned(tensors: list[ir.TensorProtocol], file: _Writer) -> None:
     for tensor in tensors:
-        data = tensor.tobytes()
-        write(data)
-        write(bytes(_padded(len(data)) - len(data)))
+        if isinstance(tensor, ir.ExternalTensor):
+            tensor.tofile(file)  # in pieces: the weights of a large model are never in memory together
+        else:
+            file.write(tensor.tobytes())
+        file.write(bytes(_padded(tensor.nbytes) - tensor.nbytes))
 
 
 def _padded(size: int) -> int:

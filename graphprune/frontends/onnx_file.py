@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -51,7 +52,7 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
             an unknown domain [GP112], or it has no conversion to opset 18 [GP113].
     """
     source = Path(path)
-    with quiet("onnx_ir"):
+    with quiet("onnx_ir"), _damage_named(source):
         model = _parse(source)
         check_origin(model, source)
         anchor_external_data(model, source)
@@ -103,9 +104,17 @@ def _parse(source: Path) -> ir.Model:
         raise ModelFileError(f"cannot read '{source}': {error.strerror}", code="GP101") from error
     if not data:
         raise ModelFileError(f"'{source}' is empty", code="GP102")
+    return ir.from_proto(onnx.load_model_from_string(data))
+
+
+@contextlib.contextmanager
+def _damage_named(source: Path) -> Iterator[None]:
+    """Damaged bytes fail in many ways, in protobuf, onnx and onnx_ir: make each an error that names the file."""
     try:
-        return ir.from_proto(onnx.load_model_from_string(data))
-    except Exception as error:  # damaged bytes fail in many ways, in protobuf and in onnx_ir
+        yield
+    except GraphPruneError:
+        raise
+    except Exception as error:
         raise ModelFileError(f"'{source}' is not an ONNX model, or damaged: {_cause(error)}", code="GP102") from error
 
 
@@ -133,8 +142,9 @@ def _data_written_for(target: Path) -> set[Path]:
     if not target.is_file():
         return set()
     try:
-        model = _parse(target)
-        anchor_external_data(model, target)
+        with quiet("onnx_ir"), _damage_named(target):
+            model = _parse(target)
+            anchor_external_data(model, target)
     except GraphPruneError:
         return set()
     return {path for path in data_files(model) if is_written_for(path, target)}

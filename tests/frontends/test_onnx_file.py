@@ -13,8 +13,8 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, parser
 
-from graphprune.errors import ModelFileError
-from graphprune.frontends import external_data
+from graphprune.errors import GraphPruneError, ModelFileError
+from graphprune.frontends import external_data, onnx_file
 from graphprune.frontends.onnx_file import load, save
 from tests.frontends.files import CHAIN, WEIGHT, WIDE_WEIGHT, write, write_external
 
@@ -324,3 +324,33 @@ def test_the_hash_is_of_the_content(tmp_path: Path) -> None:
     model = load(write_external(tmp_path / "in.onnx"))
     first, second = (external_data.externalize(model.clone(), tmp_path / f"{name}.onnx") for name in "ab")
     assert first.name.removeprefix("a-") == second.name.removeprefix("b-")
+
+
+def _damaged(content: bytes, rng: np.random.Generator) -> bytes:
+    damaged = bytearray(content)
+    for place in rng.integers(len(content), size=rng.integers(1, 4)):
+        damaged[place : place + rng.integers(3)] = rng.bytes(int(rng.integers(3)))
+    return bytes(damaged)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damage_is_named_or_harmless(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    content = write(tmp_path / "m.onnx").read_bytes()
+    refusals = 0
+    for _ in range(100):
+        (tmp_path / "m.onnx").write_bytes(_damaged(content, rng))
+        try:
+            load(tmp_path / "m.onnx")
+        except GraphPruneError:
+            refusals += 1
+    assert refusals > 50
+
+
+def test_what_fails_behind_the_parser_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_model: ir.Model, _source: Path) -> None:
+        raise TypeError("has_schema(): incompatible\nfunction arguments")
+
+    monkeypatch.setattr(onnx_file, "check_well_formed", fail)
+    with pytest.raises(ModelFileError, match=r"damaged: has_schema\(\): incompatible function arguments \[GP102\]$"):
+        load(write(tmp_path / "m.onnx"))

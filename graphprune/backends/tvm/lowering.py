@@ -49,7 +49,7 @@ class Lowering:
         """An array as a row-major view: of a constant of the module, or of a further parameter where not embedded."""
         flat = np.ascontiguousarray(array).reshape(-1)
         if self._embed:
-            return View.dense(relax.const(flat), dtype_name(array.dtype), array.shape)
+            return View.dense(relax.const(flat, dtype_name(array.dtype)), dtype_name(array.dtype), array.shape)
         name = f"weight_{len(self.weights)}"
         parameter = relax.Var(name, relax.TensorType(flat.shape, dtype_name(flat.dtype)))
         self.weights.append((parameter, flat))
@@ -68,6 +68,12 @@ class Lowering:
         name = self.builder.add_func(function, str(function.attrs[NAME]))
         arguments = relax.Tuple([view.buffer for view in inputs])
         return self.builder.emit(relax.call_tir(name, arguments, relax.TensorType((size,), dtype)))
+
+    def reshaped(self, view: View, shape: Sequence[int]) -> View:
+        """The view in another shape, copied first where no strides express it."""
+        result = view.reshape(shape) or self.dense(view).reshape(shape)
+        assert result is not None
+        return result
 
     def dense(self, view: View, order: Order | None = None) -> View:
         """The same values as a dense buffer in `order` (default row-major); the view itself where it already is one."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection
 
-import numpy as np
-import onnx
 import onnx_ir as ir
-from onnx.reference import ReferenceEvaluator
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, TopologicalSortPass
 
 from graphprune.errors import UnsupportedModelError
+from graphprune.passes.evaluation import CannotEvaluateError, evaluate
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.stages import DOMAIN
 
@@ -31,7 +30,8 @@ def prepare(model: ir.Model, operators: Collection[str]) -> ir.Model:
     model = model.clone()
     InlinePass(criteria=lambda function: function.domain != DOMAIN)(model)
     TopologicalSortPass()(model)
-    fold_constants(model.graph)
+    infer_shapes(model)
+    fold_constants(model)
     RemoveUnusedNodesPass()(model)
     infer_shapes(model)
     name_nodes(model.graph)
@@ -45,14 +45,16 @@ def name_nodes(graph: ir.Graph) -> None:
         node.name = node.name or f"{node.op_type}_{index}"
 
 
-def fold_constants(graph: ir.Graph) -> None:
+def fold_constants(model: ir.Model) -> None:
     """Replace every node whose inputs are all constant by initializers with its results."""
+    graph = model.graph
     for node in graph:
         if node.domain == DOMAIN or node.op_type in RANDOM or any(_is_subgraph(a) for a in node.attributes.values()):
             continue
         if all(value is None or value.const_value is not None for value in node.inputs):
-            for output, array in zip(node.outputs, evaluate(node), strict=False):
-                output.const_value = ir.tensor(array, name=output.name)
+            with contextlib.suppress(CannotEvaluateError):
+                for output, tensor in zip(node.outputs, evaluate(model, node), strict=True):
+                    output.const_value = tensor
     folded = [node for node in graph if any(output.const_value is not None for output in node.outputs)]
     kept = set(graph.outputs)
     for node in folded:
@@ -75,28 +77,6 @@ def _become_initializer(graph: ir.Graph, output: ir.Value) -> None:
     )
     output.replace_all_uses_with(value)
     graph.register_initializer(value)
-
-
-def evaluate(node: ir.Node) -> list[np.ndarray]:
-    """The outputs of a node whose inputs are all constant, by ONNX's reference evaluator."""
-    arrays = [None if v is None or v.const_value is None else v.const_value.numpy() for v in node.inputs]
-    feeds = {f"x{i}": np.asarray(array) for i, array in enumerate(arrays) if array is not None}
-    names = ["" if array is None else f"x{i}" for i, array in enumerate(arrays)]
-    outputs = [f"y{i}" for i in range(len(node.outputs))]
-    proto = onnx.helper.make_node(node.op_type, names, outputs, name=node.name or "", domain=node.domain)
-    proto.attribute.extend(ir.serde.serialize_attribute(a) for a in node.attributes.values())
-    opset = node.version or onnx.defs.onnx_opset_version()
-    graph = onnx.helper.make_graph(
-        [proto],
-        "constant",
-        [
-            onnx.helper.make_tensor_value_info(n, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
-            for n, a in feeds.items()
-        ],
-        [onnx.helper.make_empty_tensor_value_info(n) for n in outputs],
-    )
-    constant = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid(node.domain, opset)])
-    return [np.asarray(result) for result in ReferenceEvaluator(constant).run(None, feeds)]
 
 
 def _is_subgraph(attribute: ir.Attr) -> bool:

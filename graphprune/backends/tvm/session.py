@@ -104,7 +104,10 @@ class TvmSession:
         arrays = [tvm.runtime.tensor(np.ascontiguousarray(feed[i.name]).reshape(-1)) for i in self._description.inputs]
         with self._running:
             use_threads(self._threads)
-            results = self._main(*arrays, *self._weights)
+            try:
+                results = self._main(*arrays, *self._weights)
+            except RuntimeError as error:
+                raise BackendError(str(error).strip().splitlines()[0], code="GP413") from error
         positions = {info.name: i for i, info in enumerate(self._description.outputs)}
         return [self._output(results[positions[name]], positions[name]) for name in names]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tvm import tirx
+from tvm.ir.expr import TensorLoad
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
@@ -55,7 +56,9 @@ def build_function(name: str, arguments: Sequence[Flat], body: Callable[[Kernel]
     with IRBuilder() as builder, T.prim_func(private=True):
         T.func_name(name)
         T.func_attr({"tirx.noalias": True, NAME: name})
-        body(Kernel({a.name: T.arg(a.name, T.buffer((max(a.size, 1),), a.dtype)) for a in arguments}))
+        kernel = Kernel({a.name: T.arg(a.name, T.buffer((max(a.size, 1),), a.dtype)) for a in arguments})
+        with _with_zero():
+            body(kernel)
     return builder.get()
 
 
@@ -65,8 +68,12 @@ def loop(extent: Expr, *, parallel: bool = False) -> Iterator[Expr]:
     if isinstance(extent, int) and extent == 1:
         yield tirx.IntImm("int32", 0)
         return
-    with (T.parallel if parallel else T.serial)(extent) as index:
-        yield index
+    if parallel:
+        with T.parallel(extent) as index, _with_zero():
+            yield index
+    else:
+        with T.serial(extent) as index:
+            yield index
 
 
 def store(buffer: Expr, index: Expr, value: Expr) -> None:
@@ -74,34 +81,34 @@ def store(buffer: Expr, index: Expr, value: Expr) -> None:
     T.buffer_store(buffer, value, [index])
 
 
-_vector: list[tuple[Expr, int]] = []
-"""The lane variable and width of the vector under construction, if there is one."""
+_zeros: list[Expr] = []
+"""For each function or parallel loop under construction, a buffer whose only element is 0; only LLVM can tell."""
 
 
 @contextmanager
-def _vectorized(width: int) -> Iterator[Expr]:
-    """A loop over the lanes of one vector."""
-    with T.vectorized(width) as lane:
-        _vector.append((lane, width))
-        try:
-            yield lane
-        finally:
-            _vector.pop()
+def _with_zero() -> Iterator[None]:
+    zero = T.alloc_buffer((1,), "int32", scope="global")
+    store(zero, 0, constant(0, "int32"))
+    _zeros.append(zero)
+    try:
+        yield
+    finally:
+        _zeros.pop()
 
 
 def bind(value: Expr) -> Expr:
     """Compute `value` once, here, and return the variable.
 
-    A float inside a vector goes through a buffer that the compiler turns into a register: TVM's simplifier puts the
-    definition of a variable in place of each use, so that a chain of functions would grow exponentially.
+    TVM's simplifier puts the definition of a variable in place of each use and then takes (a + b) - b for a, so that a
+    chain of functions would grow exponentially and lose its roundings. It does not do so for what depends on memory:
+    the bits of a float are combined with a zero from memory, which LLVM removes.
     """
-    dtype = str(value.ty.dtype) if _vector and isinstance(value, tirx.Expr) else ""
-    if not dtype.startswith("float"):
+    dtype = str(value.ty.dtype) if isinstance(value, tirx.Expr) else ""
+    if not dtype.startswith(("float", "bfloat")) or isinstance(value, TensorLoad):
         return T.bind(value)
-    lane, width = _vector[-1]
-    buffer = registers(width, dtype)
-    store(buffer, lane, value)
-    return buffer[lane]
+    integer = f"int{dtype.removeprefix('b').removeprefix('float')}"
+    bits = tirx.reinterpret(integer, value) | _zeros[-1][0].astype(integer)
+    return T.bind(tirx.reinterpret(dtype, bits))
 
 
 class LastBody(Protocol):
@@ -127,13 +134,13 @@ def lanes(length: int, width: int, body: LaneBody) -> None:
     """Emit body(position) for 0..length-1 in vectors of `width`, then one shorter vector for the rest."""
     full = length // width
     if full:
-        with loop(full) as block, _vectorized(width) as lane:
+        with loop(full) as block, T.vectorized(width) as lane:
             body(block * width + lane)
     rest = length - full * width
     if rest == 1:
         body(tirx.IntImm("int32", full * width))
     elif rest:
-        with _vectorized(rest) as lane:
+        with T.vectorized(rest) as lane:
             body(full * width + lane)
 
 
@@ -144,7 +151,7 @@ def unrolled_lanes(length: int, width: int, body: LaneBody) -> None:
         if count == 1:
             body(tirx.IntImm("int32", first))
         else:
-            with _vectorized(count) as lane:
+            with T.vectorized(count) as lane:
                 body(first + lane)
 
 

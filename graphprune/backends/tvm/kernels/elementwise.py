@@ -23,33 +23,52 @@ Compute = Callable[[Sequence[Expr]], Expr]
 
 def elementwise_function(name: str, machine: Machine, operands: Sequence[View], result: View, compute: Compute) -> Expr:
     """The TIR function (x0, x1, ..., y): `y = compute(x0, x1, ...)`, each operand of the result's shape."""
-    order = result.memory_order()
-    shape = [result.shape[a] for a in order]
-    views = [*operands, result]
-    extents, steps = coalesce(shape, [[view.strides[a] for a in order] for view in views])
-    extents, steps = _split_for_threads(extents, steps, machine)
 
     def body(kernel: Kernel) -> None:
-        buffers = [kernel[f"x{i}"] for i in range(len(operands))]
+        _emit(kernel, machine, [f"x{i}" for i in range(len(operands))], operands, result, compute)
 
-        def nest(axis: int, starts: list[Expr]) -> None:
-            if axis == len(extents) - 1:
-                inner = [s[axis] for s in steps]
+    return build_function(name, [*_arguments(operands), Flat("y", result.size, result.dtype)], body)
 
-                def element(i: Expr) -> None:
-                    places = [start + i * step for start, step in zip(starts, inner, strict=True)]
-                    loads = [b[p] for b, p in zip(buffers, places[:-1], strict=True)]
-                    store(kernel["y"], places[-1], compute(loads))
 
-                lanes(extents[axis], machine.lanes, element)
-                return
-            with loop(extents[axis], parallel=axis == 0 and machine.threads > 1) as i:
-                nest(axis + 1, [bind(start + i * s[axis]) for start, s in zip(starts, steps, strict=True)])
+def concat_function(machine: Machine, parts: Sequence[View], sections: Sequence[View]) -> Expr:
+    """The TIR function (x0, x1, ..., y) that copies each part to its section of one result."""
 
-        nest(0, [view.offset for view in views])
+    def body(kernel: Kernel) -> None:
+        for i, (part, section) in enumerate(zip(parts, sections, strict=True)):
+            _emit(kernel, machine, [f"x{i}"], [part], section, lambda x: x[0])
 
-    arguments = [Flat(f"x{i}", view.size, view.dtype) for i, view in enumerate(operands)]
-    return build_function(name, [*arguments, Flat("y", result.size, result.dtype)], body)
+    return build_function("concat", [*_arguments(parts), Flat("y", sections[0].size, sections[0].dtype)], body)
+
+
+def _arguments(operands: Sequence[View]) -> list[Flat]:
+    return [Flat(f"x{i}", view.size, view.dtype) for i, view in enumerate(operands)]
+
+
+def _emit(
+    kernel: Kernel, machine: Machine, names: Sequence[str], operands: Sequence[View], result: View, compute: Compute
+) -> None:
+    """One loop nest over the result, its fastest axis innermost and in vectors."""
+    order = result.memory_order()
+    views = [*operands, result]
+    extents, steps = coalesce([result.shape[a] for a in order], [[view.strides[a] for a in order] for view in views])
+    extents, steps = _split_for_threads(extents, steps, machine)
+    buffers = [kernel[name] for name in names]
+
+    def nest(axis: int, starts: list[Expr]) -> None:
+        if axis == len(extents) - 1:
+            inner = [s[axis] for s in steps]
+
+            def element(i: Expr) -> None:
+                places = [start + i * step for start, step in zip(starts, inner, strict=True)]
+                loads = [b[p] for b, p in zip(buffers, places[:-1], strict=True)]
+                store(kernel["y"], places[-1], compute(loads))
+
+            lanes(extents[axis], machine.lanes, element)
+            return
+        with loop(extents[axis], parallel=axis == 0 and machine.threads > 1) as i:
+            nest(axis + 1, [bind(start + i * s[axis]) for start, s in zip(starts, steps, strict=True)])
+
+    nest(0, [view.offset for view in views])
 
 
 def copy_function(machine: Machine, source: View, result: View) -> Expr:

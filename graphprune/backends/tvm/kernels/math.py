@@ -62,7 +62,7 @@ def exp(x: Expr) -> Expr:
 
 
 def log(x: Expr) -> Expr:
-    """Natural logarithm within 1.1 ULP; -infinity at 0, NaN below."""
+    """Natural logarithm within 1 ULP; -infinity at 0, NaN below."""
     if dtype_of(x) != "float32":
         return tirx.log(x)
     x = bind(x)
@@ -78,14 +78,14 @@ def log(x: Expr) -> Expr:
 
 
 def tanh(x: Expr) -> Expr:
-    """Hyperbolic tangent within 4 ULP; exactly +-1 beyond +-9.02."""
+    """Hyperbolic tangent within 5 ULP; exactly +-1 beyond +-9.02."""
     if dtype_of(x) != "float32":
         return tirx.tanh(x)
     return _odd_rational(x, _TANH_P, _TANH_Q, _TANH_LIMIT)
 
 
 def erf(x: Expr) -> Expr:
-    """Error function within 4 ULP; exactly +-1 beyond +-3.925."""
+    """Error function within 5 ULP (3e-7); exactly +-1 beyond +-3.925."""
     if dtype_of(x) != "float32":
         return tirx.erf(x)
     return _odd_rational(x, _ERF_P, _ERF_Q, _ERF_LIMIT)
@@ -100,24 +100,24 @@ def sigmoid(x: Expr) -> Expr:
 
 
 def softplus(x: Expr) -> Expr:
-    """log(1 + e^x) within 4 ULP, without overflow for large x."""
+    """log(1 + e^x) within 3 ULP, without overflow for large x."""
     x = bind(x)
     one, zero = constant(1.0, dtype_of(x)), constant(0.0, dtype_of(x))
     small = bind(exp(-tirx.abs(x)))
-    total = _opaque(one + small)
+    total = bind(one + small)
     lost = small - (total - one)
     return tirx.Select(x < zero, zero, x) + (log(total) + lost / total)
 
 
 def gelu(x: Expr) -> Expr:
-    """X (1 + erf(x / sqrt(2))) / 2."""
+    """Gaussian error linear unit, x (1 + erf(x / sqrt(2))) / 2."""
     x = bind(x)
     half = constant(0.5, dtype_of(x))
     return half * x * (constant(1.0, dtype_of(x)) + erf(x * constant(math.sqrt(0.5), dtype_of(x))))
 
 
 def gelu_tanh(x: Expr) -> Expr:
-    """X (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2."""
+    """The tanh form of `gelu`, x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2."""
     x = bind(x)
     half, one = constant(0.5, dtype_of(x)), constant(1.0, dtype_of(x))
     inner = constant(math.sqrt(2 / math.pi), dtype_of(x)) * (x + constant(0.044715, dtype_of(x)) * x * x * x)
@@ -125,7 +125,7 @@ def gelu_tanh(x: Expr) -> Expr:
 
 
 def _odd_rational(x: Expr, p: Sequence[float], q: Sequence[float], limit: float) -> Expr:
-    """X p(x^2) / q(x^2) within +-limit, +-1 outside; never beyond +-1."""
+    """The odd function x p(x^2) / q(x^2) within +-limit, +-1 outside; never beyond +-1."""
     x = bind(x)
     square = bind(x * x)
     inside = _clamp(bind(x * _polynomial(square, p) / _polynomial(square, q)), -1.0, 1.0)
@@ -158,12 +158,6 @@ def _bits(x: Expr) -> Expr:
 
 def _float(bits: Expr) -> Expr:
     return tirx.reinterpret("float32", bits)
-
-
-def _opaque(x: Expr) -> Expr:
-    """The value of `x`, hidden from TVM's simplifier, which takes (a + b) - b for a even in floating point."""
-    integer = "int32" if dtype_of(x) == "float32" else "int64"
-    return bind(tirx.reinterpret(dtype_of(x), bind(tirx.reinterpret(integer, x))))
 
 
 def dtype_of(x: Expr) -> str:

@@ -45,7 +45,7 @@ Epilogue = Callable[[Kernel, Expr, Place], Expr]
 
 @dataclass(frozen=True)
 class RowProblem:
-    """A view, its reduced axes, and the output's strides along the view's axes; reductions have 0 along reduced ones."""
+    """A view, its reduced axes, and the output's strides along the view's axes: 0 along the axes a reduction drops."""
 
     machine: Machine
     x: View

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphprune.backends.tvm.lowering import Lower
-from graphprune.backends.tvm.operators import convolution, linear, normalization, pooling, products, views
+from graphprune.backends.tvm.operators import convolution, joining, linear, normalization, pooling, products, views
 from graphprune.backends.tvm.operators.elementwise import elementwise
 from graphprune.backends.tvm.operators.scalar import SCALAR
 
@@ -17,6 +17,8 @@ OPERATORS: dict[str, Lower] = {
     "Split": views.split,
     "Conv": convolution.convolution,
     "PackedConv": convolution.packed_convolution,
+    "Concat": joining.concat,
+    "Gather": joining.gather,
     "MaxPool": pooling.max_pool,
     "AveragePool": pooling.average_pool,
     **dict.fromkeys(("Softmax", "LogSoftmax"), normalization.lower_softmax),

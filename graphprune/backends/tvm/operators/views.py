@@ -38,12 +38,8 @@ def identity(lowering: Lowering, group: Group) -> None:
 
 def reshape(lowering: Lowering, group: Group) -> None:
     """Reshape, Flatten, Squeeze, Unsqueeze: free where strides express it, else one copy."""
-    view, shape = lowering.view(input_value(group.anchor, 0)), static_shape(group.output)
-    result = view.reshape(shape)
-    if result is None:
-        result = lowering.dense(view).reshape(shape)
-    assert result is not None
-    lowering.define(group.output, result)
+    view = lowering.view(input_value(group.anchor, 0))
+    lowering.define(group.output, lowering.reshaped(view, static_shape(group.output)))
 
 
 def transpose(lowering: Lowering, group: Group) -> None:

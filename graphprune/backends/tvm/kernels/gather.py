@@ -1,0 +1,51 @@
+"""Rows of a tensor chosen by run-time indices."""
+
+from __future__ import annotations
+
+from tvm import tirx
+from tvm.tirx.script import builder as T
+
+from graphprune.backends.tvm.kernels.builder import (
+    Expr,
+    Flat,
+    Kernel,
+    Machine,
+    bind,
+    build_function,
+    lanes,
+    loop,
+    store,
+)
+from graphprune.backends.tvm.view import View
+
+
+def gather_function(machine: Machine, x: View, indices: View, node: str) -> Expr:
+    """The TIR function (x, indices, y) of views `x` [outer, rows, inner] and `indices` [count].
+
+    `y` is [outer, count, inner], row-major. An index below 0 counts from the end; one outside the rows stops the run.
+    """
+    outer, rows, inner = x.shape
+    (count,) = indices.shape
+
+    def body(kernel: Kernel) -> None:
+        with loop(count) as i:
+            given = bind(kernel["indices"][indices.offset + i * indices.strides[0]])
+            row = bind(tirx.Select(given < 0, given + rows, given).astype("int32"))
+            inside = tirx.all(row >= 0, row < rows)
+            with T.Assert(inside, f"node '{node}' (Gather): index outside the {rows} rows"):
+                _copy_row(kernel, machine, x, i, row, count)
+
+    arguments = [Flat("x", x.size, x.dtype), Flat("indices", indices.size, indices.dtype)]
+    return build_function("gather", [*arguments, Flat("y", outer * count * inner, x.dtype)], body)
+
+
+def _copy_row(kernel: Kernel, machine: Machine, x: View, i: Expr, row: Expr, count: int) -> None:
+    outer, _, inner = x.shape
+    with loop(outer, parallel=machine.threads > 1) as o:
+        source = bind(x.offset + o * x.strides[0] + row * x.strides[1])
+        target = bind((o * count + i) * inner)
+        lanes(
+            inner,
+            machine.lanes,
+            lambda j: store(kernel["y"], target + j, kernel["x"][source + j * x.strides[2]]),
+        )

@@ -1,0 +1,59 @@
+"""Concat and Gather: parts of tensors put together."""
+
+from __future__ import annotations
+
+import math
+
+from graphprune.backends.tvm.fusion import Group
+from graphprune.backends.tvm.kernels.elementwise import concat_function
+from graphprune.backends.tvm.kernels.gather import gather_function
+from graphprune.backends.tvm.lowering import Lowering, constant_array, is_constant, static_dtype, static_shape
+from graphprune.backends.tvm.operators.views import input_value
+from graphprune.backends.tvm.view import View
+
+
+def concat(lowering: Lowering, group: Group) -> None:
+    """Concat, in the planned order or the first part's own."""
+    node, shape, dtype = group.anchor, static_shape(group.output), static_dtype(group.output)
+    parts = [lowering.view(value) for value in node.inputs if value is not None and 0 not in static_shape(value)]
+    axis = node.attributes.get_int("axis", 0) % len(shape)
+    order = lowering.order(group.output)
+    result = View.dense(None, dtype, shape, order)
+    sections, start = [], 0
+    for part in parts:
+        sections.append(result.slice(axis, start, part.shape[axis]))
+        start += part.shape[axis]
+    buffer = lowering.call(concat_function(lowering.machine, parts, sections), parts, result.size, dtype)
+    lowering.define(group.output, View.dense(buffer, dtype, shape, order))
+
+
+def gather(lowering: Lowering, group: Group) -> None:
+    """Gather: a view where the indices are a constant range, else rows copied one by one."""
+    node, shape = group.anchor, static_shape(group.output)
+    x = lowering.view(input_value(node, 0))
+    axis = node.attributes.get_int("axis", 0) % len(x.shape)
+    chosen = _constant_range(group, x.shape[axis])
+    if chosen is not None:
+        view = x.slice(axis, chosen.start, len(chosen), chosen.step).reshape(shape)
+        if view is not None:
+            lowering.define(group.output, view)
+            return
+    indices = lowering.view(input_value(node, 1))
+    line = lowering.reshaped(indices, (indices.elements,))
+    flat = lowering.reshaped(x, (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])))
+    function = gather_function(lowering.machine, flat, line, node.name or "")
+    buffer = lowering.call(function, [flat, line], math.prod(shape), x.dtype)
+    lowering.define(group.output, View.dense(buffer, x.dtype, shape))
+
+
+def _constant_range(group: Group, rows: int) -> range | None:
+    """The chosen rows, if they are known and evenly spaced."""
+    value = input_value(group.anchor, 1)
+    if not is_constant(value):
+        return None
+    chosen = [int(i) + rows if i < 0 else int(i) for i in constant_array(value).ravel()]
+    step = chosen[1] - chosen[0] if len(chosen) > 1 else 1
+    if step == 0:
+        return None
+    spaced = range(chosen[0], chosen[0] + step * len(chosen), step)
+    return spaced if list(spaced) == chosen and 0 <= min(chosen) <= max(chosen) < rows else None

@@ -120,19 +120,27 @@ def inline(model: ir.Model) -> None:
             value.const_value = ir.Tensor(tensor.numpy(), dtype=tensor.dtype, name=tensor.name)
 
 
-def externalize(model: ir.Model, target: Path) -> Path:
-    """Write the initializers of `model`, but for small ones, to a data file beside `target` and point `model` at it.
-
-    Returns:
-        The data file. Its name holds the hash of its content, so what an earlier save wrote is never overwritten.
-    """
-    large = [tensor for _, tensor in initializers(model) if tensor.nbytes > SMALL_BYTES]
+def data_path(model: ir.Model, target: Path) -> Path:
+    """Where the weights of `model` go beside `target`: a name made of their hash, so no earlier file is overwritten."""
     digest = hashlib.blake2b(digest_size=8)
-    _write_aligned(large, _Hashing(digest))
-    path = target.with_name(f"{target.stem}-{digest.hexdigest()}{_DATA_SUFFIX}")
+    _write_aligned(_large(model), _Hashing(digest))
+    return target.with_name(f"{target.stem}-{digest.hexdigest()}{_DATA_SUFFIX}")
+
+
+def externalize(model: ir.Model, path: Path) -> None:
+    """Write the initializers of `model`, but for small ones, to `path` unless it is there, and point `model` at it."""
     if not path.exists():
         with atomic_write(path) as file:
-            _write_aligned(large, file)
+            _write_aligned(_large(model), file)
+    _point_to(model, path)
+
+
+def _large(model: ir.Model) -> list[ir.TensorProtocol]:
+    return [tensor for _, tensor in initializers(model) if tensor.nbytes > SMALL_BYTES]
+
+
+def _point_to(model: ir.Model, path: Path) -> None:
+    """Give large initializers their place in the data file `path`, and small ones one in memory."""
     offset = 0
     for value, tensor in initializers(model):
         if tensor.nbytes > SMALL_BYTES:
@@ -143,7 +151,6 @@ def externalize(model: ir.Model, target: Path) -> Path:
             offset += _padded(tensor.nbytes)
         elif isinstance(tensor, ir.ExternalTensor):
             value.const_value = _in_memory(tensor)
-    return path
 
 
 def data_files(model: ir.Model) -> set[Path]:
@@ -152,7 +159,7 @@ def data_files(model: ir.Model) -> set[Path]:
 
 
 def is_written_for(path: Path, target: Path) -> bool:
-    """Whether `externalize` gave `path` its name for the model file `target`."""
+    """Whether `data_path` gave `path` its name for the model file `target`."""
     name = re.escape(target.stem) + "-[0-9a-f]{16}" + re.escape(_DATA_SUFFIX)
     return path.parent == target.parent and re.fullmatch(name, path.name) is not None
 

@@ -17,6 +17,7 @@ from graphprune.frontends.external_data import (
     anchor_external_data,
     check_inline_data,
     data_files,
+    data_path,
     externalize,
     initializers,
     inline,
@@ -84,16 +85,27 @@ def save(model: ir.Model, path: str | os.PathLike[str], *, limit: int = PROTOBUF
     _check_suffix(target)
     copy = model.clone()
     earlier = _data_written_for(target)
-    if sum(tensor.nbytes for _, tensor in initializers(copy)) > limit:
-        externalize(copy, target)
-    else:
-        inline(copy)
-    data = _serialized(copy, target)
-    with atomic_write(target) as file:
-        file.write(data)
-    for leftover in earlier - data_files(copy) - data_files(model):
+    new: set[Path] = set()
+    try:
+        if sum(tensor.nbytes for _, tensor in initializers(copy)) > limit:
+            beside = data_path(copy, target)
+            new = set() if beside.exists() else {beside}
+            externalize(copy, beside)
+        else:
+            inline(copy)
+        data = _serialized(copy, target)
+        with atomic_write(target) as file:
+            file.write(data)
+    except BaseException:
+        _remove(new)
+        raise
+    _remove(earlier - data_files(copy) - data_files(model))
+
+
+def _remove(paths: set[Path]) -> None:
+    for path in paths:
         with contextlib.suppress(OSError):
-            leftover.unlink()
+            path.unlink()
 
 
 def _parse(source: Path) -> ir.Model:

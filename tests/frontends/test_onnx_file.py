@@ -285,6 +285,7 @@ def test_an_interrupt_between_data_and_model_keeps_the_earlier_model(
     with pytest.raises(KeyboardInterrupt):
         save(model, tmp_path / "m.onnx", limit=1000)
     monkeypatch.undo()
+    assert len(list(tmp_path.glob("m-*.data"))) == 1
     np.testing.assert_array_equal(tensor_of(load(tmp_path / "m.onnx")).numpy(), WIDE_WEIGHT)
 
 
@@ -322,8 +323,10 @@ def _large(name: str, fill: float) -> ir.Value:
 
 def test_the_hash_is_of_the_content(tmp_path: Path) -> None:
     model = load(write_external(tmp_path / "in.onnx"))
-    first, second = (external_data.externalize(model.clone(), tmp_path / f"{name}.onnx") for name in "ab")
+    first, second = (external_data.data_path(model, tmp_path / f"{name}.onnx") for name in "ab")
     assert first.name.removeprefix("a-") == second.name.removeprefix("b-")
+    model.graph.initializers["w"].const_value = ir.Tensor(WIDE_WEIGHT + 1, name="w")
+    assert external_data.data_path(model, tmp_path / "a.onnx") != first
 
 
 def _damaged(content: bytes, rng: np.random.Generator) -> bytes:

@@ -5,15 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from tvm import tirx
-from tvm.ir.expr import TensorLoad
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-Expr = Any
-"""A TIR expression; TVM's Python package carries no types."""
+from graphprune.backends.tvm.kernels.binding import Expr, bind, binding_scope, emit_twice, vector
+
+__all__ = [
+    "NAME",
+    "Expr",
+    "Flat",
+    "Kernel",
+    "LaneBody",
+    "LastBody",
+    "Machine",
+    "Run",
+    "bind",
+    "build_function",
+    "constant",
+    "copy_run",
+    "lanes",
+    "loop",
+    "registers",
+    "scratch",
+    "select_last",
+    "store",
+    "unrolled_lanes",
+]
 
 LaneBody = Callable[[Expr], None]
 
@@ -53,13 +73,17 @@ class Kernel:
 
 def build_function(name: str, arguments: Sequence[Flat], body: Callable[[Kernel], None]) -> Expr:
     """A private TIR function of these flat buffers, none of which overlap, whose statements `body` emits."""
-    with IRBuilder() as builder, T.prim_func(private=True):
-        T.func_name(name)
-        T.func_attr({"tirx.noalias": True, NAME: name})
-        kernel = Kernel({a.name: T.arg(a.name, T.buffer((max(a.size, 1),), a.dtype)) for a in arguments})
-        with _with_zero():
-            body(kernel)
-    return builder.get()
+
+    def emit() -> Expr:
+        with IRBuilder() as builder, T.prim_func(private=True):
+            T.func_name(name)
+            T.func_attr({"tirx.noalias": True, NAME: name})
+            kernel = Kernel({a.name: T.arg(a.name, T.buffer((max(a.size, 1),), a.dtype)) for a in arguments})
+            with binding_scope():
+                body(kernel)
+        return builder.get()
+
+    return emit_twice(emit)
 
 
 @contextmanager
@@ -69,7 +93,7 @@ def loop(extent: Expr, *, parallel: bool = False) -> Iterator[Expr]:
         yield tirx.IntImm("int32", 0)
         return
     if parallel:
-        with T.parallel(extent) as index, _with_zero():
+        with T.parallel(extent) as index, binding_scope():
             yield index
     else:
         with T.serial(extent) as index:
@@ -79,36 +103,6 @@ def loop(extent: Expr, *, parallel: bool = False) -> Iterator[Expr]:
 def store(buffer: Expr, index: Expr, value: Expr) -> None:
     """buffer[index] = value."""
     T.buffer_store(buffer, value, [index])
-
-
-_zeros: list[Expr] = []
-"""For each function or parallel loop under construction, a buffer whose only element is 0; only LLVM can tell."""
-
-
-@contextmanager
-def _with_zero() -> Iterator[None]:
-    zero = T.alloc_buffer((1,), "int32", scope="global")
-    store(zero, 0, constant(0, "int32"))
-    _zeros.append(zero)
-    try:
-        yield
-    finally:
-        _zeros.pop()
-
-
-def bind(value: Expr) -> Expr:
-    """Compute `value` once, here, and return the variable.
-
-    TVM's simplifier puts the definition of a variable in place of each use and then takes (a + b) - b for a, so that a
-    chain of functions would grow exponentially and lose its roundings. It does not do so for what depends on memory:
-    the bits of a float are combined with a zero from memory, which LLVM removes.
-    """
-    dtype = str(value.ty.dtype) if isinstance(value, tirx.Expr) else ""
-    if not dtype.startswith(("float", "bfloat")) or isinstance(value, TensorLoad):
-        return T.bind(value)
-    integer = f"int{dtype.removeprefix('b').removeprefix('float')}"
-    bits = tirx.reinterpret(integer, value) | _zeros[-1][0].astype(integer)
-    return T.bind(tirx.reinterpret(dtype, bits))
 
 
 class LastBody(Protocol):
@@ -134,13 +128,13 @@ def lanes(length: int, width: int, body: LaneBody) -> None:
     """Emit body(position) for 0..length-1 in vectors of `width`, then one shorter vector for the rest."""
     full = length // width
     if full:
-        with loop(full) as block, T.vectorized(width) as lane:
+        with loop(full) as block, vector(width) as lane:
             body(block * width + lane)
     rest = length - full * width
     if rest == 1:
         body(tirx.IntImm("int32", full * width))
     elif rest:
-        with T.vectorized(rest) as lane:
+        with vector(rest) as lane:
             body(full * width + lane)
 
 
@@ -151,7 +145,7 @@ def unrolled_lanes(length: int, width: int, body: LaneBody) -> None:
         if count == 1:
             body(tirx.IntImm("int32", first))
         else:
-            with T.vectorized(count) as lane:
+            with vector(count) as lane:
                 body(first + lane)
 
 

@@ -1,0 +1,108 @@
+"""Computing a value once: variables that TVM's simplifiers leave alone.
+
+TVM puts the definition of a variable in place of each use, whatever its type, and then takes (a + b) - b for a. A chain
+of functions would grow exponentially and lose its roundings. It does not look through memory: a float is therefore
+stored in a small buffer, which LLVM turns back into a register. The buffers have to stand outside the loop over a
+vector's lanes, so a function is emitted twice: first to count the buffers, then with them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tvm import tirx
+from tvm.ir.expr import TensorLoad
+from tvm.tirx.script import builder as T
+
+Expr = Any
+"""A TIR expression; TVM's Python package carries no types."""
+
+_Key = tuple[str, int]
+"""dtype and lanes of a buffer."""
+
+
+@dataclass
+class _Scope:
+    """The body of a function or of a parallel loop: each thread that runs it has its own buffers."""
+
+    buffers: dict[_Key, list[Expr]]
+    used: Counter[_Key] = field(default_factory=Counter)
+    needed: Counter[_Key] = field(default_factory=Counter)
+
+
+@dataclass
+class _Emission:
+    """One emission of a function. `counts` are the buffers needed by its scopes, in order of opening, once known."""
+
+    counts: list[Counter[_Key]] | None
+    opened: list[_Scope] = field(default_factory=list)
+    scopes: list[_Scope] = field(default_factory=list)
+    vector: tuple[Expr, int] | None = None
+
+
+_emissions: list[_Emission] = []
+
+
+def emit_twice(emit: Callable[[], Expr]) -> Expr:
+    """The second result of `emit`, which builds a whole function."""
+    counts: list[Counter[_Key]] | None = None
+    for _ in range(2):
+        _emissions.append(_Emission(counts))
+        try:
+            function = emit()
+        finally:
+            emission = _emissions.pop()
+        counts = [scope.needed for scope in emission.opened]
+    return function
+
+
+@contextmanager
+def binding_scope() -> Iterator[None]:
+    """The body of a function or of a parallel loop."""
+    emission = _emissions[-1]
+    known = emission.counts[len(emission.opened)] if emission.counts is not None else Counter()
+    buffers = {key: [T.alloc_buffer((key[1],), key[0]) for _ in range(count)] for key, count in known.items()}
+    scope = _Scope(buffers)
+    emission.opened.append(scope)
+    emission.scopes.append(scope)
+    try:
+        yield
+    finally:
+        emission.scopes.pop()
+
+
+@contextmanager
+def vector(width: int) -> Iterator[Expr]:
+    """The lanes of one vector; its variables end with it."""
+    emission = _emissions[-1]
+    used = emission.scopes[-1].used
+    for key in [key for key in used if key[1] == width]:
+        del used[key]
+    with T.vectorized(width) as lane:
+        emission.vector = lane, width
+        try:
+            yield lane
+        finally:
+            emission.vector = None
+
+
+def bind(value: Expr) -> Expr:
+    """Compute `value` once, here, and return the variable."""
+    dtype = str(value.ty.dtype) if isinstance(value, tirx.Expr) else ""
+    if not dtype.startswith(("float", "bfloat")) or isinstance(value, TensorLoad):
+        return T.bind(value)
+    emission = _emissions[-1]
+    lane, width = emission.vector or (tirx.IntImm("int32", 0), 1)
+    scope, key = emission.scopes[-1], (dtype, width)
+    number = scope.used[key]
+    scope.used[key] += 1
+    scope.needed[key] = max(scope.needed[key], scope.used[key])
+    if emission.counts is None:
+        return T.bind(value)
+    buffer = scope.buffers[key][number]
+    T.buffer_store(buffer, value, [lane])
+    return T.bind(buffer[lane])

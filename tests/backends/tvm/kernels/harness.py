@@ -1,0 +1,70 @@
+"""Compile one TIR function for a named machine and run it on NumPy arrays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tvm
+
+from graphprune.backends.tvm.kernels.builder import Expr, Machine
+from graphprune.backends.tvm.view import View
+from graphprune.cpuinfo import read_cpu
+
+Array = npt.NDArray[Any]
+
+V4 = Machine(lanes=16, registers=32, l1_bytes=32768, threads=1)
+V3 = Machine(lanes=8, registers=16, l1_bytes=32768, threads=1)
+NEEDS = {16: ("x86-64-v4", "avx512vl"), 8: ("x86-64-v3", "avx2")}
+MACHINES = [pytest.param(V4, id="v4"), pytest.param(V3, id="v3")]
+
+UNTOUCHED = 77
+"""What outputs hold before a kernel runs, so that an element that is not written shows."""
+
+
+class Compiled:
+    """One compiled function; call it with its inputs to get its output."""
+
+    def __init__(self, function: Expr, machine: Machine) -> None:
+        target, feature = NEEDS[machine.lanes]
+        if feature not in read_cpu().features:
+            pytest.skip(f"the CPU has no {feature}")
+        module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
+        self._executable = tvm.compile(module, target=tvm.target.Target({"kind": "llvm", "mcpu": target}))
+
+    def __call__(self, *inputs: Array, size: int, dtype: str = "float32") -> Array:
+        """The output of `size` elements."""
+        output = tvm.runtime.tensor(np.full(max(size, 1), UNTOUCHED, dtype))
+        self._executable["main"](*(_tensor(x) for x in inputs), output)
+        return np.asarray(output.numpy())[:size]
+
+    def called(self) -> set[str]:
+        """Names of the functions that the machine code calls, TVM's own left out."""
+        names = re.findall(r"\bcallq?\s+([\w.]+)", str(self._executable.mod.inspect_source("s")))
+        return {name for name in names if not name.startswith(("TVM", "__tvm", "main"))}
+
+
+def run(function: Expr, machine: Machine, inputs: Sequence[Array], size: int, dtype: str = "float32") -> Array:
+    """Compile `function` and run it once: its output of `size` elements."""
+    return Compiled(function, machine)(*inputs, size=size, dtype=dtype)
+
+
+def array_of(view: View, flat: Array) -> Array:
+    """What `view` shows of a buffer."""
+    strides = [stride * flat.itemsize for stride in view.strides]
+    return np.lib.stride_tricks.as_strided(flat[view.offset :], view.shape, strides, writeable=False)
+
+
+def random(size: int, seed: int = 0) -> Array:
+    """Seeded normal float32 values."""
+    return np.random.default_rng(seed).standard_normal(size).astype(np.float32)
+
+
+def _tensor(x: Array) -> Expr:
+    """A flat TVM tensor; an empty buffer holds one element, as `build_function` declares it."""
+    flat = np.ascontiguousarray(x).reshape(-1)
+    return tvm.runtime.tensor(flat if flat.size else np.zeros(1, flat.dtype))

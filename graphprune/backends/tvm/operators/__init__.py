@@ -19,6 +19,7 @@ OPERATORS: dict[str, Lower] = {
     "PackedConv": convolution.packed_convolution,
     "Concat": joining.concat,
     "Gather": joining.gather,
+    "GatherND": joining.gather_nd,
     "MaxPool": pooling.max_pool,
     "AveragePool": pooling.average_pool,
     **dict.fromkeys(("Softmax", "LogSoftmax"), normalization.lower_softmax),

@@ -1,4 +1,4 @@
-"""Concat and Gather: parts of tensors put together."""
+"""Concat, Gather and GatherND: parts of tensors put together."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import math
 
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.elementwise import concat_function
-from graphprune.backends.tvm.kernels.gather import gather_function
+from graphprune.backends.tvm.kernels.gather import gather_function, gather_nd_function
 from graphprune.backends.tvm.lowering import Lowering, constant_array, is_constant, static_dtype, static_shape
 from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.view import View
+from graphprune.errors import UnsupportedModelError
 
 
 def concat(lowering: Lowering, group: Group) -> None:
@@ -43,6 +44,20 @@ def gather(lowering: Lowering, group: Group) -> None:
     flat = lowering.reshaped(x, (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])))
     function = gather_function(lowering.machine, flat, line, node.name or "")
     buffer = lowering.call(function, [flat, line], math.prod(shape), x.dtype)
+    lowering.define(group.output, View.dense(buffer, x.dtype, shape))
+
+
+def gather_nd(lowering: Lowering, group: Group) -> None:
+    """GatherND without batch axes."""
+    node, shape = group.anchor, static_shape(group.output)
+    if node.attributes.get_int("batch_dims", 0):
+        raise UnsupportedModelError(f"node '{node.name}' (GatherND): batch_dims is not 0", code="GP414")
+    x, indices = (lowering.view(input_value(node, i)) for i in (0, 1))
+    depth = indices.shape[-1]
+    table = lowering.reshaped(x, (*x.shape[:depth], math.prod(x.shape[depth:])))
+    lines = lowering.reshaped(indices, (math.prod(indices.shape[:-1]), depth))
+    function = gather_nd_function(lowering.machine, table, lines, node.name or "")
+    buffer = lowering.call(function, [table, lines], math.prod(shape), x.dtype)
     lowering.define(group.output, View.dense(buffer, x.dtype, shape))
 
 

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, bind, constant
+from graphprune.backends.tvm.kernels.math import dtype_of
 from graphprune.backends.tvm.kernels.planes import Epilogue, Position
 from graphprune.backends.tvm.lowering import Lowering, constant_array, is_constant, static_dtype, static_shape
 from graphprune.backends.tvm.operators.scalar import CHANNEL_OPERANDS, SCALAR
@@ -33,8 +34,8 @@ class Region:
         for node in self.nodes:
             arguments = [self._argument(node, i, loads, results) for i in range(len(node.inputs))]
             result = SCALAR[node.op_type](node, arguments)
-            if len(node.outputs[0].uses()) > 1:
-                result = bind(result)
+            if node is not self.nodes[-1]:
+                result = _shared(node.outputs[0], result)
             results[node.outputs[0]] = result
         return result
 
@@ -47,6 +48,11 @@ class Region:
         if value in results:
             return results[value]
         return self.literals[value] if value in self.literals else loads[_key(node, index)]
+
+
+def _shared(value: ir.Value, element: Expr) -> Expr:
+    """Compute an element once if several nodes read it, unless boolean: TVM cannot name a vector of those."""
+    return bind(element) if len(value.uses()) > 1 and dtype_of(element) != "bool" else element
 
 
 def _key(node: ir.Node, index: int) -> tuple[ir.Value, bool]:
@@ -113,9 +119,7 @@ def plane_epilogue(
         loads = {key: _load(kernel, i + shift, o, position) for i, (key, o) in enumerate(operands.items())}
         if not region.nodes:
             return value
-        if len(group.anchor.outputs[0].uses()) > 1:
-            value = bind(value)
-        return region.evaluate(loads, {group.anchor.outputs[0]: value})
+        return region.evaluate(loads, {group.anchor.outputs[0]: _shared(group.anchor.outputs[0], value)})
 
     return FusedEpilogue(arguments, views, apply, static_dtype(group.output))
 

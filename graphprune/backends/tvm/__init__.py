@@ -14,6 +14,7 @@ from graphprune.backends.tvm.library import DESCRIPTION, build
 from graphprune.backends.tvm.lowering import lower_graph
 from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
 from graphprune.backends.tvm.operators.scalar import SCALAR
+from graphprune.backends.tvm.operators.support import refusal
 from graphprune.backends.tvm.prepare import prepare
 from graphprune.backends.tvm.session import Description, TvmSession, load
 
@@ -35,7 +36,7 @@ class TvmBackend:
     def compile(self, model: ir.Model, target: Target, threads: int) -> TvmSession:
         """Lower, compile and wrap `model`; see `graphprune.backends.base.Backend.compile`."""
         machine = Machine(target.vector_lanes, target.vector_registers, target.l1d_bytes, threads)
-        prepared = prepare(model, OPERATORS)
+        prepared = prepare(model, lambda node: refusal(node, OPERATORS))
         weight_bytes = _weight_bytes(prepared)
         embed = weight_bytes <= EMBED_LIMIT
         lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, embed=embed)

@@ -3,39 +3,52 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Callable
 
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, TopologicalSortPass
 
+from graphprune.backends.tvm.rewrites.expand_functions import expand_functions
+from graphprune.backends.tvm.rewrites.inline_branches import inline_branches
+from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
 from graphprune.errors import UnsupportedModelError
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
 from graphprune.passes.shape_inference import infer_shapes
+from graphprune.passes.structure import subgraphs
 from graphprune.stages import DOMAIN
 
 RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
+OLDEST_OPSET = 18
+"""What operators mean here; `graphprune.load` converts older files."""
+
+Refusal = Callable[[ir.Node], str | None]
+"""Why a node cannot be lowered, or None."""
 
 
-def prepare(model: ir.Model, operators: Collection[str]) -> ir.Model:
+def prepare(model: ir.Model, refusal: Refusal) -> ir.Model:
     """A copy of `model` that is ready to be lowered.
 
-    Functions other than packed calls are inlined, constant sub-graphs computed, shapes inferred and nodes sorted.
+    Functions other than packed calls are inlined, constant sub-graphs computed, branches with a known condition taken,
+    and nodes that cannot be lowered replaced by ONNX's own definition of their operator where it has one.
 
     Raises:
-        UnsupportedModelError: lists every node whose operator is not in `operators`, or whose outputs have no static
-            shape.
+        UnsupportedModelError: the opset is too old [GP414], values have no static shape [GP402], or nodes cannot be
+            lowered, all of which are listed with the reason [GP401].
     """
+    opset = model.opset_imports.get("", OLDEST_OPSET)
+    if opset < OLDEST_OPSET:
+        raise UnsupportedModelError(f"the model has opset {opset}, expected at least {OLDEST_OPSET}", code="GP414")
     model = model.clone()
     InlinePass(criteria=lambda function: function.domain != DOMAIN)(model)
     TopologicalSortPass()(model)
-    infer_shapes(model)
-    fold_constants(model)
-    RemoveUnusedNodesPass()(model)
-    infer_shapes(model)
     name_nodes(model.graph)
-    _check(model.graph, operators)
+    simplify(model)
+    while expand_functions(model, lambda node: refusal(node) is None):
+        simplify(model)
+    name_nodes(model.graph)
+    _check(model.graph, refusal)
     return model
 
 
@@ -45,58 +58,56 @@ def name_nodes(graph: ir.Graph) -> None:
         node.name = node.name or f"{node.op_type}_{index}"
 
 
-def fold_constants(model: ir.Model) -> None:
-    """Replace every node whose inputs are all constant by initializers with its results."""
+def simplify(model: ir.Model) -> None:
+    """Infer shapes and compute what they and the constants determine, until nothing changes."""
+    infer_shapes(model)
+    while any([fold_static_values(model.graph), fold_constants(model), inline_branches(model)]):
+        RemoveUnusedNodesPass()(model)
+        infer_shapes(model)
+    RemoveUnusedNodesPass()(model)
+
+
+def fold_constants(model: ir.Model) -> bool:
+    """Replace every node whose inputs are all constant by initializers with its results; True if there was one.
+
+    An output of the graph that turns out constant is an initializer too.
+    """
     graph = model.graph
+    folded: list[tuple[ir.Node, list[ir.TensorProtocol]]] = []
     for node in graph:
-        if node.domain == DOMAIN or node.op_type in RANDOM or any(_is_subgraph(a) for a in node.attributes.values()):
-            continue
-        if all(value is None or value.const_value is not None for value in node.inputs):
+        if all(value is None or value.const_value is not None for value in node.inputs) and _is_pure(node):
             with contextlib.suppress(CannotEvaluateError):
-                for output, tensor in zip(node.outputs, evaluate(model, node), strict=True):
+                folded.append((node, evaluate(model, node)))
+                for output, tensor in zip(node.outputs, folded[-1][1], strict=True):
                     output.const_value = tensor
-    folded = [node for node in graph if any(output.const_value is not None for output in node.outputs)]
-    kept = set(graph.outputs)
-    for node in folded:
-        if kept.intersection(node.outputs):
-            continue
-        for output in node.outputs:
-            if output.uses():
-                _become_initializer(graph, output)
-    removable = [node for node in folded if not kept.intersection(node.outputs)]
-    graph.remove(removable, safe=True)
+    for node, tensors in folded:
+        for output, tensor in zip(node.outputs, tensors, strict=True):
+            if output.uses() or output.is_graph_output():
+                become_initializer(graph, output, tensor)
+    graph.remove([node for node, _ in folded], safe=True)
+    return bool(folded)
 
 
-def _become_initializer(graph: ir.Graph, output: ir.Value) -> None:
-    assert output.const_value is not None
-    value = ir.Value(
-        name=output.name,
-        type=ir.TensorType(output.const_value.dtype),
-        shape=ir.Shape(output.const_value.shape.numpy()),
-        const_value=output.const_value,
-    )
-    output.replace_all_uses_with(value)
-    graph.register_initializer(value)
+def _is_pure(node: ir.Node) -> bool:
+    strings = any(value.dtype == ir.DataType.STRING for value in node.outputs)
+    return node.domain == "" and node.op_type not in RANDOM and not strings and not any(subgraphs(node))
 
 
-def _is_subgraph(attribute: ir.Attr) -> bool:
-    return attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-
-
-def _check(graph: ir.Graph, operators: Collection[str]) -> None:
-    unsupported = [
-        f"'{node.name}' ({node.op_identifier()[0]}::{node.op_type})"
-        if node.domain not in ("", DOMAIN)
-        else f"'{node.name}' ({node.op_type})"
-        for node in graph
-        if node.domain not in ("", DOMAIN) or node.op_type not in operators
-    ]
-    if unsupported:
-        raise UnsupportedModelError(f"cannot lower {len(unsupported)} nodes: {', '.join(unsupported)}", code="GP401")
+def _check(graph: ir.Graph, refusal: Refusal) -> None:
+    refused = {node: reason for node in graph if (reason := refusal(node)) is not None}
+    if refused:
+        listed = "; ".join(f"'{node.name}' ({_operator(node)}): {reason}" for node, reason in refused.items())
+        raise UnsupportedModelError(f"cannot lower {len(refused)} nodes: {listed}", code="GP401")
     unknown = [f"'{value.name}'" for node in graph for value in node.outputs if not _is_static(value)]
     if unknown:
         raise UnsupportedModelError(f"no static shape for {len(unknown)} values: {', '.join(unknown)}", code="GP402")
 
 
+def _operator(node: ir.Node) -> str:
+    return f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+
+
 def _is_static(value: ir.Value) -> bool:
-    return value.shape is not None and value.dtype is not None and all(isinstance(d, int) for d in value.shape)
+    if not value.name or not (value.uses() or value.is_graph_output()):
+        return True
+    return value.shape is not None and value.dtype is not None and value.shape.is_static()

@@ -1,0 +1,181 @@
+"""Element-wise arithmetic, comparisons, logic, bits and casts."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from tvm import tirx
+
+from graphprune.backends.tvm.kernels.builder import Expr, bind
+from graphprune.backends.tvm.kernels.math import dtype_of
+from graphprune.backends.tvm.operators.scalar_base import (
+    Arguments,
+    Scalar,
+    binary,
+    fold,
+    is_float,
+    is_nan,
+    is_unsigned,
+    like,
+    literal,
+    optional,
+    output_dtype,
+    unary,
+)
+
+MOST_FACTORS = 8
+"""Largest constant exponent that becomes multiplications."""
+
+
+def maximum(a: Expr, b: Expr) -> Expr:
+    """The larger one; NaN if either is NaN, as ONNX Runtime does."""
+    if not is_float(a):
+        return tirx.max(a, b)
+    return tirx.Select(tirx.any(a > b, is_nan(a)), a, b)
+
+
+def minimum(a: Expr, b: Expr) -> Expr:
+    """The smaller one; NaN if either is NaN."""
+    if not is_float(a):
+        return tirx.min(a, b)
+    return tirx.Select(tirx.any(a < b, is_nan(a)), a, b)
+
+
+def divide(a: Expr, b: Expr) -> Expr:
+    """The quotient; of integers rounded towards zero."""
+    return a / b if is_float(a) else tirx.truncdiv(a, b)
+
+
+def power(base: Expr, exponent: Expr) -> Expr:
+    """Base ** exponent in the base's dtype; small constant integer exponents are multiplications."""
+    value = literal(exponent)
+    if value is not None and value == int(value) and 1 <= value <= MOST_FACTORS:
+        return _repeated_product(base, int(value))
+    if is_float(base) and value == 0.5:
+        return tirx.Select(base == like(base, float("-inf")), like(base, float("inf")), tirx.sqrt(base))
+    wide = "float32" if dtype_of(base) == dtype_of(exponent) == "float32" else "float64"
+    return tirx.power(base.astype(wide), exponent.astype(wide)).astype(dtype_of(base))
+
+
+def _repeated_product(base: Expr, exponent: int) -> Expr:
+    result: Expr | None = None
+    square = base
+    while exponent:
+        if exponent & 1:
+            result = square if result is None else result * square
+        exponent >>= 1
+        if exponent:
+            square = bind(square * square)
+    return result
+
+
+def _modulo(node: ir.Node, a: Arguments) -> Expr:
+    """The remainder with the sign of the divisor, or of the dividend where `fmod` is set."""
+    x, y = a[0], a[1]
+    truncated = node.attributes.get_int("fmod", 0) != 0
+    if not is_float(x):
+        return tirx.truncmod(x, y) if truncated or is_unsigned(x) else tirx.floormod(x, y)
+    rest = _float_remainder(x, y)  # not bound: TVM writes calls of C functions out lane by lane
+    if truncated:
+        return rest
+    zero = like(x, 0)
+    differs = tirx.any(tirx.all(rest < zero, y > zero), tirx.all(rest > zero, y < zero))
+    return tirx.Select(differs, rest + y, rest)
+
+
+def _float_remainder(x: Expr, y: Expr) -> Expr:
+    """C's fmod, which is exact."""
+    wide = tirx.call_pure_extern("float64", "fmod", x.astype("float64"), y.astype("float64"))
+    return wide.astype(dtype_of(x))
+
+
+def _mean(node: ir.Node, a: Arguments) -> Expr:
+    return fold(lambda x, y: x + y)(node, a) / like(a[0], float(len(a)))
+
+
+def _absolute(x: Expr) -> Expr:
+    return x if is_unsigned(x) else tirx.abs(x)
+
+
+def _sign(x: Expr) -> Expr:
+    negative = like(x, 0) if is_unsigned(x) else tirx.Select(x < like(x, 0), like(x, -1), like(x, 0))
+    return tirx.Select(x > like(x, 0), like(x, 1), negative)
+
+
+def clip(_node: ir.Node, a: Arguments) -> Expr:
+    """Clip; NaN stays NaN, and the upper limit wins where the limits cross."""
+    result, low, high = a[0], optional(a, 1), optional(a, 2)
+    if low is not None:
+        result = tirx.Select(result < low, low, result)
+    if high is not None:
+        result = tirx.Select(result > high, high, result)
+    return result
+
+
+def cast(node: ir.Node, a: Arguments) -> Expr:
+    """Cast; a float becomes a narrow integer by way of a wider one, so that it wraps as a C compiler's code does."""
+    x, name = a[0], output_dtype(node)
+    if name == "bool":
+        return x != like(x, 0)
+    if is_float(x) and name in ("int8", "uint8", "int16", "uint16"):
+        return x.astype("int32").astype(name)
+    if is_float(x) and name == "uint32":
+        return x.astype("int64").astype(name)
+    return x.astype(name)
+
+
+def _bit_cast(node: ir.Node, a: Arguments) -> Expr:
+    x, name = a[0], output_dtype(node)
+    if dtype_of(x) == "bool":
+        return x.astype(name)
+    return x != like(x, 0) if name == "bool" else tirx.reinterpret(name, x)
+
+
+def _bit_shift(node: ir.Node, a: Arguments) -> Expr:
+    return tirx.shift_left(*a) if node.attributes.get_string("direction", "") == "LEFT" else tirx.shift_right(*a)
+
+
+def _is_infinite(node: ir.Node, a: Arguments) -> Expr:
+    x = a[0]
+    signs = [
+        x == like(x, sign * float("inf"))
+        for name, sign in (("detect_positive", 1), ("detect_negative", -1))
+        if node.attributes.get_int(name, 1)
+    ]
+    return tirx.any(*signs) if signs else tirx.const(value=False, dtype="bool")
+
+
+ARITHMETIC: dict[str, Scalar] = {
+    "Add": binary(lambda a, b: a + b),
+    "Sub": binary(lambda a, b: a - b),
+    "Mul": binary(lambda a, b: a * b),
+    "Div": binary(divide),
+    "Pow": binary(power),
+    "Mod": _modulo,
+    "Sum": fold(lambda a, b: a + b),
+    "Max": fold(maximum),
+    "Min": fold(minimum),
+    "Mean": _mean,
+    "Neg": unary(lambda x: -x if is_float(x) else like(x, 0) - x),
+    "Abs": unary(_absolute),
+    "Sign": unary(_sign),
+    "Clip": clip,
+    "Where": lambda _node, a: tirx.Select(a[0], a[1], a[2]),
+    "Cast": cast,
+    "BitCast": _bit_cast,
+    "IsNaN": unary(is_nan),
+    "IsInf": _is_infinite,
+    "Equal": binary(tirx.EQ),
+    "Greater": binary(lambda a, b: a > b),
+    "GreaterOrEqual": binary(lambda a, b: a >= b),
+    "Less": binary(lambda a, b: a < b),
+    "LessOrEqual": binary(lambda a, b: a <= b),
+    "And": binary(tirx.all),
+    "Or": binary(tirx.any),
+    "Xor": binary(lambda a, b: tirx.any(tirx.all(a, tirx.Not(b)), tirx.all(tirx.Not(a), b))),
+    "Not": unary(tirx.Not),
+    "BitwiseAnd": binary(tirx.bitwise_and),
+    "BitwiseOr": binary(tirx.bitwise_or),
+    "BitwiseXor": binary(tirx.bitwise_xor),
+    "BitwiseNot": unary(tirx.bitwise_not),
+    "BitShift": _bit_shift,
+}

@@ -1,0 +1,112 @@
+"""What the tables of element-wise operators are written with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import onnx_ir as ir
+from tvm import tirx
+
+from graphprune.backends.tvm.kernels.builder import Expr, constant
+from graphprune.backends.tvm.kernels.math import dtype_of
+
+Arguments = Sequence[Expr]
+"""One element of each input; None for an optional input that is absent."""
+
+Scalar = Callable[[ir.Node, Arguments], Expr]
+
+HALF_FLOATS = ("float16", "bfloat16")
+
+
+def like(x: Expr, value: float) -> Expr:
+    """A literal of the dtype of `x`."""
+    return constant(value, dtype_of(x))
+
+
+def is_float(x: Expr) -> bool:
+    """True for an element of any floating-point dtype."""
+    return dtype_of(x).startswith(("float", "bfloat"))
+
+
+def is_unsigned(x: Expr) -> bool:
+    """True for an element of an unsigned integer dtype."""
+    return dtype_of(x).startswith("uint")
+
+
+INFINITY_BITS = {
+    "float64": ("int64", 0x7FF0000000000000),
+    "float32": ("int32", 0x7F800000),
+    "float16": ("int16", 0x7C00),
+    "bfloat16": ("int16", 0x7F80),
+}
+"""The integer type of each float's size, and infinity's bits in it."""
+
+
+def is_nan(x: Expr) -> Expr:
+    """Whether an element is not a number; never, for integers.
+
+    By its bits: TVM lowers its own test to a `let`, whose variable is lost where the element is itself a variable.
+    """
+    if not is_float(x):
+        return constant(value=False, dtype="bool")
+    integer, infinity = INFINITY_BITS[dtype_of(x)]
+    magnitude = tirx.reinterpret(integer, x) & constant((1 << (int(integer[3:]) - 1)) - 1, integer)
+    return magnitude > constant(infinity, integer)
+
+
+def float_attribute(node: ir.Node, name: str, default: float) -> float:
+    """A float attribute, or its default."""
+    return float(node.attributes.get_float(name, default))
+
+
+def optional(arguments: Arguments, index: int) -> Expr | None:
+    """Input `index`, or None if the node does not have it."""
+    return arguments[index] if index < len(arguments) else None
+
+
+def output_dtype(node: ir.Node) -> str:
+    """TVM's name of the dtype of the node's first output."""
+    dtype = node.outputs[0].dtype
+    assert dtype is not None
+    return "bool" if dtype == ir.DataType.BOOL else str(dtype.numpy())
+
+
+def literal(x: Expr) -> float | None:
+    """The value of a literal, or None for anything that is computed."""
+    return float(x.value) if isinstance(x, tirx.FloatImm | tirx.IntImm) else None
+
+
+def unary(function: Callable[[Expr], Expr]) -> Scalar:
+    """An operator of one input."""
+    return lambda _node, a: function(a[0])
+
+
+def binary(function: Callable[[Expr, Expr], Expr]) -> Scalar:
+    """An operator of two inputs."""
+    return lambda _node, a: function(a[0], a[1])
+
+
+def fold(function: Callable[[Expr, Expr], Expr]) -> Scalar:
+    """An operator of any number of inputs, combined from left to right."""
+
+    def variadic(_node: ir.Node, a: Arguments) -> Expr:
+        result = a[0]
+        for x in a[1:]:
+            result = function(result, x)
+        return result
+
+    return variadic
+
+
+def in_float32(function: Scalar) -> Scalar:
+    """The operator with half-precision floats computed in float32 and rounded once, at the end."""
+
+    def widened(node: ir.Node, a: Arguments) -> Expr:
+        if not any(x is not None and dtype_of(x) in HALF_FLOATS for x in a):
+            return function(node, a)
+        wide = [x.astype("float32") if x is not None and dtype_of(x) in HALF_FLOATS else x for x in a]
+        result = function(node, wide)
+        wanted = output_dtype(node)
+        return result.astype(wanted) if wanted in HALF_FLOATS and dtype_of(result) == "float32" else result
+
+    return widened

@@ -1,0 +1,113 @@
+"""Operators without a kernel that ONNX itself defines by simpler ones: their nodes become that definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
+
+from graphprune.passes.shape_inference import infer_shapes
+
+_DOMAIN = "graphprune.expansion"
+Schema = Any
+"""A schema of onnx, whose type stubs lack everything about functions."""
+
+
+def expand_functions(model: ir.Model, is_supported: Callable[[ir.Node], bool]) -> bool:
+    """Replace every unsupported node whose schema has a function body by that body; True if there was one.
+
+    Bodies may hold further nodes to expand. Shapes must be inferred, and are inferred again.
+    """
+    expanded = 0
+    for node in list(model.graph):
+        if node.domain == "" and not is_supported(node):
+            body = _function_body(model, node)
+            if body is not None:
+                _call_function(model, node, body, f"{node.op_type}_{expanded}")
+                expanded += 1
+    if expanded:
+        InlinePass(criteria=lambda function: function.domain == _DOMAIN)(model)
+        model.graph.opset_imports.pop(_DOMAIN, None)
+        infer_shapes(model)
+    return expanded > 0
+
+
+def _function_body(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:
+    """The newest definition of the node's operator that its opset allows, or None."""
+    opset = model.opset_imports[""]
+    schema = _schema(node, opset)
+    if schema is None:
+        return None
+    versions = [v for v in schema.function_opset_versions if v <= opset]
+    if versions:
+        return _parsed(node, schema.get_function_with_opset_version(max(versions)))
+    versions = [v for v in schema.context_dependent_function_opset_versions if v <= opset]
+    if not versions:
+        return None
+    types = [_type_proto(value).SerializeToString() for value in node.inputs]
+    proto = _with_defaults(node, schema).SerializeToString()
+    return _parsed(node, schema.get_context_dependent_function_with_opset_version(max(versions), proto, types))
+
+
+def _schema(node: ir.Node, opset: int) -> Schema:
+    """The operator's schema, or None."""
+    try:
+        return onnx.defs.get_schema(node.op_type, opset, "")
+    except onnx.defs.SchemaError:
+        return None
+
+
+def _parsed(node: ir.Node, data: bytes) -> onnx.FunctionProto | None:
+    """A definition as a proto, unless it leaves out an output that is read.
+
+    Definitions are made for a node, and do not compute optional outputs that it does not have.
+    """
+    body = onnx.FunctionProto()
+    body.ParseFromString(data)
+    made = {name for inner in body.node for name in inner.output}
+    read = [output.uses() or output.is_graph_output() for output in node.outputs]
+    if not body.node or any(read[len(body.output) :]):
+        return None
+    for index, name in enumerate(body.output):
+        if name not in made:
+            if index < len(read) and read[index]:
+                return None
+            body.output[index] = name or f"absent_{index}"
+            body.node.append(onnx.helper.make_node("Identity", [body.input[0]], [body.output[index]]))
+    return body
+
+
+def _type_proto(value: ir.Value | None) -> onnx.TypeProto:
+    if value is None or value.type is None:
+        return onnx.TypeProto()
+    return ir.serde.serialize_value(value).type
+
+
+def _with_defaults(node: ir.Node, schema: Schema) -> onnx.NodeProto:
+    """The node with the schema's default for each attribute that it leaves out."""
+    proto = ir.serde.serialize_node(node)
+    for name, attribute in schema.attributes.items():
+        if name not in node.attributes and attribute.default_value.name:
+            proto.attribute.append(attribute.default_value)
+    return proto
+
+
+def _call_function(model: ir.Model, node: ir.Node, body: onnx.FunctionProto, name: str) -> None:
+    """Make the node a call of `body`, which becomes a function of the model."""
+    schema = _schema(node, model.opset_imports[""])
+    for attribute in _with_defaults(node, schema).attribute:
+        if attribute.name not in node.attributes:
+            node.attributes[attribute.name] = ir.serde.deserialize_attribute(attribute)
+    body.domain, body.name = _DOMAIN, name
+    function = ir.serde.deserialize_function(body)
+    function.opset_imports.clear()
+    function.opset_imports[""] = model.opset_imports[""]
+    model.functions[function.identifier()] = function
+    model.graph.opset_imports[_DOMAIN] = 1
+    node.resize_outputs(len(body.output))
+    for index, output in enumerate(node.outputs):
+        output.name = output.name or f"{node.name}.{index}"
+    node.domain, node.op_type, node.overload = _DOMAIN, name, ""

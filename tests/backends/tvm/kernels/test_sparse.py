@@ -1,0 +1,134 @@
+"""Sparse rows times planes: convolutions and matrix products against their definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
+from graphprune.backends.tvm.kernels.planes import (
+    Epilogue,
+    PlaneProblem,
+    Planes,
+    Position,
+    channel_distance,
+    no_epilogue,
+)
+from graphprune.backends.tvm.kernels.sparse import SparseRows, channels_per_block, sparse_function, sparse_rows
+from graphprune.backends.tvm.kernels.tiling import tile_positions
+from graphprune.backends.tvm.view import View
+from tests.backends.tvm.kernels.convolution import WINDOWS, convolve, padded, shown
+from tests.backends.tvm.kernels.harness import MACHINES, V3, Array, random, run
+
+NO_TAPS = np.zeros(1, np.int32)
+
+
+def rows_of(weight: Array, taps: Array, distance: int, block: int) -> SparseRows:
+    matrix = weight.reshape(weight.shape[0], -1)
+    row, column = np.nonzero(matrix)
+    starts = np.searchsorted(row, np.arange(len(matrix) + 1)).astype(np.int32)
+    return sparse_rows(matrix[row, column], column.astype(np.int32), starts, taps, distance, block)
+
+
+def multiply(
+    p: PlaneProblem,
+    weight: Array,
+    x: Array,
+    taps: Array = NO_TAPS,
+    block: int | None = None,
+    epilogue: Epilogue = no_epilogue,
+    extra: tuple[Array, ...] = (),
+) -> Array:
+    """The kernel's output [image, output, position]; `block` input channels make a block."""
+    rows = rows_of(weight, taps, channel_distance(p), block or channels_per_block(p))
+    operands = [Flat(f"operand{i}", array.size, "float32") for i, array in enumerate(extra)]
+    function = sparse_function("main", p, rows, operands, epilogue)
+    inputs = [x, rows.values, rows.offsets, rows.starts, *extra]
+    return run(function, p.machine, inputs, p.images * p.outputs * p.positions).reshape(p.images, p.outputs, -1)
+
+
+def pruned(outputs: int, inputs: int, taps: int, zeros: float) -> Array:
+    weight: Array = random(outputs * inputs * taps, 1).reshape(outputs, inputs, taps)
+    weight[np.random.default_rng(2).random(weight.shape) < zeros] = 0
+    return weight
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("name", WINDOWS)
+def test_windows(machine: Machine, name: str) -> None:
+    view = View.dense(None, "float32", (2, 6, 13, 18))
+    flat = random(view.size)
+    weight = pruned(9, 6, WINDOWS[name].kernel[0] * WINDOWS[name].kernel[1], 0.7)
+    p = padded(machine, view, flat, WINDOWS[name], 9)
+    expected = convolve(shown(view, flat), weight, WINDOWS[name])
+    for block in (6, 2):
+        y = multiply(p.problem, weight, p.values, p.layout.tap_offsets(), block)
+        np.testing.assert_allclose(y.reshape(expected.shape), expected, rtol=1e-5, atol=1e-4)
+
+
+def product(machine: Machine, sizes: tuple[int, int, int], zeros: float, block: int | None, *, copy: bool) -> None:
+    inputs, outputs, positions = sizes
+    slack = 8 * machine.lanes
+    x = random(inputs * positions + slack, 1)
+    planes = Planes(x.size, inputs, 0, positions)
+    p = PlaneProblem(
+        machine, 1, outputs, positions, planes, tile_positions(positions, machine.lanes, 4), copy_tile=copy
+    )
+    weight = pruned(outputs, inputs, 1, zeros)
+    expected = weight[:, :, 0] @ x[: inputs * positions].reshape(inputs, positions)
+    np.testing.assert_allclose(multiply(p, weight, x, block=block)[0], expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("zeros", [0.0, 0.9, 1.0])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (7, 5, 3), (20, 33, 64), (40, 9, 197)])
+def test_products(machine: Machine, zeros: float, sizes: tuple[int, int, int]) -> None:
+    product(machine, sizes, zeros, None, copy=True)
+    product(machine, sizes, zeros, 3, copy=False)
+
+
+def test_epilogue_is_applied_once_and_knows_its_place() -> None:
+    view = View.dense(None, "float32", (2, 6, 13, 18))
+    flat, weight = random(view.size), pruned(5, 6, 9, 0.5)
+    p = padded(V3, view, flat, WINDOWS["3x3"], 5)
+    expected = convolve(shown(view, flat), weight, WINDOWS["3x3"])
+    residual = random(expected.size, 2)
+
+    def add(kernel: Kernel, value: Expr, position: Position) -> Expr:
+        image, channel, place = position
+        return value + kernel["operand0"][(image * 5 + channel) * 234 + place]
+
+    y = multiply(p.problem, weight, p.values, p.layout.tap_offsets(), 2, add, (residual,))
+    np.testing.assert_allclose(y.ravel(), expected.ravel() + residual, rtol=1e-5, atol=1e-4)
+
+
+def test_a_pruned_input_may_be_infinite() -> None:
+    weight = pruned(5, 4, 1, 0)
+    weight[:, 2] = 0
+    x = random(4 * 40 + 64, 1)
+    x[80:120] = np.inf
+    planes = Planes(x.size, 4, 0, 40)
+    p = PlaneProblem(V3, 1, 5, 40, planes, tile_positions(40, 8, 4), copy_tile=True)
+    assert np.isfinite(multiply(p, weight, x)).all()
+
+
+def test_nonzeros_are_ordered_by_block_and_row() -> None:
+    weight: Array = np.arange(1, 13, dtype=np.float32).reshape(2, 6, 1)
+    weight[0, 1] = weight[1, 4] = 0
+    rows = rows_of(weight, NO_TAPS, 10, 3)
+    assert rows.blocks == 2
+    assert rows.values.tolist() == [1, 3, 7, 8, 9, 4, 5, 6, 10, 12]
+    assert rows.offsets.tolist() == [0, 20, 0, 10, 20, 30, 40, 50, 30, 50]
+    assert rows.starts.tolist() == [0, 2, 5, 8, 10]
+
+
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 150)),
+    st.floats(0, 1),
+    st.none() | st.integers(1, 40),
+)
+@settings(max_examples=15, deadline=None)
+def test_any_product(sizes: tuple[int, int, int], zeros: float, block: int | None) -> None:
+    product(V3, sizes, zeros, block, copy=True)

@@ -96,7 +96,8 @@ class View:
 
     def memory_order(self) -> Shape:
         """The axes from slowest to fastest in memory; repeated axes come first, ties keep the logical order."""
-        return tuple(sorted(range(len(self.shape)), key=lambda a: -self.strides[a] if self.strides[a] else -math.inf))
+        steps = [abs(stride) or math.inf for stride in self.strides]
+        return tuple(sorted(range(len(self.shape)), key=lambda axis: -steps[axis]))
 
 
 def reshape_blocks(old: Sequence[int], new: Sequence[int]) -> list[tuple[range, range]]:

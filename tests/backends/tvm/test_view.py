@@ -76,13 +76,15 @@ def _broadcast(draw: st.DrawFn, pair: Pair) -> Pair:
 
 def _reshape(draw: st.DrawFn, pair: Pair) -> Pair:
     view, array = pair
-    shape = _other_shape(draw, array.size)
+    shape = draw(other_shapes(array.size))
     result = view.reshape(shape)
     return pair if result is None else (result, array.reshape(shape))
 
 
-def _other_shape(draw: st.DrawFn, size: int) -> list[int]:
-    shape = []
+@st.composite
+def other_shapes(draw: st.DrawFn, size: int) -> list[int]:
+    """Shapes of `size` elements."""
+    shape: list[int] = []
     while size > 1 and len(shape) < 4:
         shape.append(draw(st.sampled_from([n for n in range(1, size + 1) if size % n == 0])))
         size //= shape[-1]
@@ -90,7 +92,7 @@ def _other_shape(draw: st.DrawFn, size: int) -> list[int]:
 
 
 @given(pairs())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_shows_what_numpy_shows(pair: Pair) -> None:
     view, array = pair
     assert view.shape == array.shape
@@ -99,10 +101,10 @@ def test_shows_what_numpy_shows(pair: Pair) -> None:
 
 
 @given(pairs(), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_reshape_has_strides_exactly_where_numpy_needs_no_copy(pair: Pair, data: st.DataObject) -> None:
     view, array = pair
-    shape = _other_shape(data.draw, array.size)
+    shape = data.draw(other_shapes(array.size))
     strided = shown(view)
     result = view.reshape(shape)
     as_numpy = strided.reshape(shape)
@@ -113,7 +115,7 @@ def test_a_reshape_has_strides_exactly_where_numpy_needs_no_copy(pair: Pair, dat
 
 
 @given(pairs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_memory_order_puts_places_in_order(pair: Pair) -> None:
     """With repeats and directions out of the way, walking the axes in this order walks up in memory."""
     view, _ = pair
@@ -153,8 +155,6 @@ def test_is_row_major() -> None:
 def test_is_dense_as_ignores_the_strides_of_single_elements() -> None:
     assert dense(2, 1, 3).is_dense_as((3, 99, 1))
     assert not dense(2, 1, 3).is_dense_as((3, 99, 2))
-    with pytest.raises(ValueError, match="zip"):
-        dense(2, 3).is_dense_as((1,))
 
 
 def test_slice_keeps_the_buffer() -> None:
@@ -191,9 +191,9 @@ def test_reshape_blocks(old: tuple[int, ...], new: tuple[int, ...], lengths: lis
 
 
 @given(st.data(), SHAPES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_reshape_blocks_cover_both_shapes_in_order(data: st.DataObject, old: list[int]) -> None:
-    new = _other_shape(data.draw, math.prod(old))
+    new = data.draw(other_shapes(math.prod(old)))
     blocks = reshape_blocks(old, new)
     assert [axis for axes, _ in blocks for axis in axes] == list(range(len(old)))
     assert [axis for _, axes in blocks for axis in axes] == list(range(len(new)))
@@ -214,7 +214,7 @@ def test_merged_stride() -> None:
 
 
 @given(pairs(), pairs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_coalesce_walks_the_same_places(one: Pair, other: Pair) -> None:
     try:
         shape = np.broadcast_shapes(one[0].shape, other[0].shape)

@@ -78,7 +78,7 @@ def build_function(name: str, arguments: Sequence[Flat], body: Callable[[Kernel]
         with IRBuilder() as builder, T.prim_func(private=True):
             T.func_name(name)
             T.func_attr({"tirx.noalias": True, NAME: name})
-            kernel = Kernel({a.name: T.arg(a.name, T.buffer((max(a.size, 1),), a.dtype)) for a in arguments})
+            kernel = Kernel({a.name: T.arg(a.name, T.buffer((a.size,), a.dtype)) for a in arguments})
             with binding_scope():
                 body(kernel)
         return builder.get()

@@ -91,9 +91,12 @@ class RowBlock:
         if self.lane_axis is None and reduced:
             self.inner = min(reduced, key=lambda a: self.problem.x.strides[a] or self.problem.x.size)
 
-    def fold(self, initial: float, combine: Combine, value: Value, keep: Expr = None) -> Lane:
-        """Combine `value` of all elements of each row; `keep` is scratch memory that remembers the values."""
-        width, dtype = self.problem.machine.lanes, self.problem.x.dtype
+    def fold(self, initial: float, combine: Combine, value: Value, keep: Expr = None, dtype: str | None = None) -> Lane:
+        """Combine `value` of all elements of each row; `keep` is scratch memory that remembers the values.
+
+        `dtype` is that of the values, by default the input's.
+        """
+        width, dtype = self.problem.machine.lanes, dtype or self.problem.x.dtype
         slots = self.rows if self.inner is None else BLOCK_VECTORS * width
         sums = registers(-(-slots // width) * width, dtype)
         unrolled_lanes(slots, width, lambda i: store(sums, i, constant(initial, dtype)))

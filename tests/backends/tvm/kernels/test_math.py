@@ -18,7 +18,7 @@ from tests.backends.tvm.kernels.harness import MACHINES, V3, Array, Compiled
 
 COUNT = 1 << 16
 
-LARGEST_ULP = {"exp": 1.1, "log": 1.0, "tanh": 5.0, "erf": 5.0, "sigmoid": 3.0, "softplus": 3.0}
+LARGEST_ULP = {"exp": 1.1, "log": 1.0, "tanh": 5.0, "erf": 6.0, "sigmoid": 3.0, "softplus": 3.0}
 
 REFERENCES: dict[str, Callable[[Array], Array]] = {
     "exp": np.exp,

@@ -40,7 +40,8 @@ def no_epilogue(_kernel: Kernel, value: Expr, _position: Position) -> Expr:
 class Planes:
     """Where the input planes lie: channel `c` of image `n` starts at `offset + n * image_stride + c * channel_stride`.
 
-    `position_stride` separates neighbouring positions; `size` is the whole buffer.
+    `position_stride` separates neighbouring positions; `size` is the whole buffer. A tile reads `halo` positions beyond
+    its span, in each of `phases` parts of a channel.
     """
 
     size: int
@@ -49,6 +50,8 @@ class Planes:
     channel_stride: int
     position_stride: int = 1
     offset: int = 0
+    phases: int = 1
+    halo: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,6 @@ class TileContext:
     output_start: Expr
     problem: PlaneProblem
     epilogue: Epilogue
-
-    def is_one_run(self, vectors: int) -> bool:
-        """True if `vectors` vectors hold the whole tile and its outputs are neighbours."""
-        return len(self.tile.segments) == 1 and vectors * self.problem.machine.lanes >= self.tile.span
 
     def write(self, channel: Expr, sums: Expr, start: Expr | int = 0, *, in_registers: bool = False) -> None:
         """Store one channel's outputs from `sums[start + input position]`, epilogue applied."""

@@ -7,6 +7,7 @@ are taken in blocks small enough for the tile's part of them to stay near the co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,8 +34,11 @@ from graphprune.backends.tvm.kernels.planes import (
 )
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks
 
-BLOCK_BYTES_PER_L1 = 2
-"""A block of input channels may take this many times the L1 cache: rows touch only a part of it at a time."""
+BLOCK_PER_L1 = 0.75
+"""The share of the L1 cache that a tile's part of one block of input channels may take (measured)."""
+
+ROW_OF_BLOCK = 24
+"""Nonzeros that a row should have in each block, on average."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,15 @@ class SparseRows:
     blocks: int
 
 
-def channels_per_block(problem: PlaneProblem) -> int:
-    """How many input channels a block holds."""
-    tile_bytes = problem.tiling.span * 4
-    return max(16, BLOCK_BYTES_PER_L1 * problem.machine.l1_bytes // tile_bytes)
+def channels_per_block(problem: PlaneProblem, nonzeros: int) -> int:
+    """How many input channels a block holds, for a weight of so many nonzeros.
+
+    A tile's part of the block fits L1, but a row of the block is long enough to be worth picking up its partial sums.
+    """
+    touched = problem.planes.phases * (problem.tiling.span + problem.planes.halo)
+    fitting = int(BLOCK_PER_L1 * problem.machine.l1_bytes / (4 * touched))
+    a_row = nonzeros / (problem.outputs * problem.planes.channels)
+    return max(fitting, math.ceil(ROW_OF_BLOCK / a_row) if a_row else problem.planes.channels)
 
 
 def sparse_rows(

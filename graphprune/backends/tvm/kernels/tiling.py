@@ -61,19 +61,23 @@ def tile_positions(positions: int, lanes: int, vectors: int) -> Tiling:
     return Tiling(step, step, tuple(tiles))
 
 
-def tile_rows(rows: int, width: int, pitch: int, lanes: int, most: int | None = None) -> Tiling:
-    """Tiles of whole output rows, at most `most`: `width` outputs every `pitch` input positions, `rows` times.
+def tile_rows(rows: int, width: int, pitch: int, lanes: int) -> Tiling:
+    """Tiles of whole output rows: `width` outputs every `pitch` input positions, `rows` times.
 
     The number of rows a tile is the one that computes the fewest vectors in all; ties go to the larger tile.
     """
-    limit = min(rows, most or rows)
-    fitting = [r for r in range(1, limit + 1) if r == 1 or _span(r, width, pitch) <= MOST_VECTORS * lanes]
+    fitting = [r for r in range(1, rows + 1) if r == 1 or _span(r, width, pitch) <= MOST_VECTORS * lanes]
     best = min(fitting, key=lambda r: (_vectors_in_all(r, rows, width, pitch, lanes), -r))
-    full, rest = divmod(rows, best)
-    tiles = [_row_tile(0, full, best, width, pitch)] if full else []
+    return tile_equal_rows(rows, width, pitch, best)
+
+
+def tile_equal_rows(rows: int, width: int, pitch: int, per_tile: int) -> Tiling:
+    """Tiles of `per_tile` output rows and perhaps a last one of fewer."""
+    full, rest = divmod(rows, per_tile)
+    tiles = [_row_tile(0, full, per_tile, width, pitch)] if full else []
     if rest:
         tiles.append(_row_tile(full, 1, rest, width, pitch))
-    return Tiling(best * pitch, best * width, tuple(tiles))
+    return Tiling(per_tile * pitch, per_tile * width, tuple(tiles))
 
 
 def chunks(span: int, lanes: int, most_vectors: int) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tvm import tirx
 
@@ -25,11 +26,14 @@ from graphprune.backends.tvm.kernels.builder import (
 )
 from graphprune.backends.tvm.kernels.pad import PaddedPlanes, pad_plane
 from graphprune.backends.tvm.kernels.planes import Epilogue, PlaneProblem, Planes, TileContext, no_epilogue
-from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks, tile_rows
+from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks, tile_equal_rows, tile_rows
 from graphprune.backends.tvm.view import View
 
-ROW_VECTORS = 2
-"""Rows of at least so many vectors are tiles of their own: their outputs go from registers to their place."""
+SPARE_REGISTERS = 12
+"""Vector registers kept free of sums: for an input vector and the weights of a 3 x 3 window."""
+
+MOST_STEPS = 512
+"""Most multiply-adds written out for one tile; larger windows take fewer rows at a time."""
 
 UNROLLED_TAPS = 32
 """Windows of more taps loop over the taps."""
@@ -76,8 +80,11 @@ def window_function(
     `offsets` are the layout's tap offsets; `y` is [image][output channel][position].
     """
     images, outputs, (height, width) = x.shape[0], layout.channels * sliding.multiplier, layout.output
-    most = 1 if width >= ROW_VECTORS * machine.lanes else height
-    tiling = tile_rows(height, width, layout.pitch, machine.lanes, most)
+    together = _rows_together(machine, height, width, len(layout.tap_offsets()))
+    if together:
+        tiling = tile_equal_rows(height, width, layout.pitch, together)
+    else:
+        tiling = tile_rows(height, width, layout.pitch, machine.lanes)
     problem = PlaneProblem(machine, images, outputs, height * width, Planes(0, 0, 0, 0), tiling)
     offsets = [int(offset) for offset in layout.tap_offsets()]
 
@@ -93,11 +100,57 @@ def window_function(
                     start = bind(number * tiling.output_step)
                     base = bind(number * tiling.input_step)
                     context = TileContext(kernel, tile, padded, base, image, start, problem, epilogue)
-                    _slide(context, channel, sliding, offsets, x.dtype)
+                    slide = _slide_together if together else _slide
+                    slide(context, channel, sliding, offsets, x.dtype)
 
     arguments = [Flat("x", x.size, x.dtype), *operands, Flat("offsets", len(offsets), "int32")]
     size = images * outputs * height * width
     return build_function(name, [*arguments, Flat("y", size, output_dtype)], body)
+
+
+def _rows_together(machine: Machine, height: int, width: int, taps: int) -> int:
+    """How many output rows to compute at once in registers; 0 where rows would fill their vectors badly."""
+    vectors = -(-width // machine.lanes)
+    if taps > UNROLLED_TAPS or 4 * width < 3 * machine.lanes:
+        return 0
+    most = min(height, (machine.registers - SPARE_REGISTERS) // vectors, MOST_STEPS // (vectors * taps))
+    if most < 1:
+        return 0
+    tiles = -(-height // most)
+    return -(-height // tiles)
+
+
+def _slide_together(tile: TileContext, channel: Expr, sliding: Sliding, offsets: list[int], dtype: str) -> None:
+    """All rows of a tile in registers: each input vector is loaded once for every row and tap that reads it."""
+    width = tile.problem.machine.lanes
+    segments = tile.tile.segments
+    readers: dict[int, list[tuple[int, int]]] = {}
+    for start, _, _ in segments:
+        for tap, offset in enumerate(offsets):
+            readers.setdefault(start + offset, []).append((start, tap))
+    sums = registers(tile.tile.span, dtype)
+    begun: set[int] = set()
+    for offset in sorted(readers):
+        steps = [(start, tap, start not in begun) for start, tap in readers[offset]]
+        begun.update(start for start, _, _ in steps)
+        unrolled_lanes(segments[0][2], width, partial(_step, tile, channel, sliding, sums, offset, steps))
+    tile.write(channel, sums, in_registers=True)
+
+
+def _step(
+    tile: TileContext,
+    channel: Expr,
+    sliding: Sliding,
+    sums: Expr,
+    offset: int,
+    steps: list[tuple[int, int, bool]],
+    i: Expr,
+) -> None:
+    """Combine one input vector into the sums of every row that reads it."""
+    x = bind(tile.x[tile.base + offset + i])
+    for start, tap, first in steps:
+        total = None if first else sums[start + i]
+        store(sums, start + i, sliding.combine(tile.kernel, channel, tap, total, x))
 
 
 def _slide(tile: TileContext, channel: Expr, sliding: Sliding, offsets: list[int], dtype: str) -> None:
@@ -108,9 +161,6 @@ def _slide(tile: TileContext, channel: Expr, sliding: Sliding, offsets: list[int
     for start, vectors in chunks(tile.tile.span, width, MOST_VECTORS):
         sums = registers(vectors * width, dtype)
         _taps(tile, channel, sliding, offsets, sums, start, vectors * width)
-        if tile.is_one_run(vectors):
-            tile.write(channel, sums, in_registers=True)
-            return
         _keep(line, start, sums, vectors * width, width)
     tile.write(channel, line)
 

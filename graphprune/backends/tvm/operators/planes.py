@@ -116,7 +116,7 @@ def _sparse(
         weight.row_offsets,
         taps,
         channel_distance(problem),
-        channels_per_block(problem),
+        channels_per_block(problem, len(weight.values)),
     )
     function = sparse_function("sparse", problem, rows, fused.arguments, fused.apply, fused.dtype)
     return function, [rows.values, rows.offsets, rows.starts]

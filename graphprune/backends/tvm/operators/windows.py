@@ -18,7 +18,7 @@ def window_of(node: ir.Node, kernel: tuple[int, ...], size: tuple[int, ...]) -> 
     rank = len(kernel)
     strides = tuple(node.attributes.get_ints("strides", [1] * rank))
     dilations = tuple(node.attributes.get_ints("dilations", [1] * rank))
-    pads = _pads(node, kernel, strides, dilations, size)
+    pads = explicit_pads(node, kernel, strides, dilations, size)
     if rank == 1:
         return Window((1, kernel[0]), (1, strides[0]), (1, dilations[0]), (0, pads[0], 0, pads[1]))
     (kernel_h, kernel_w), (top, left, bottom, right) = kernel, pads
@@ -27,9 +27,10 @@ def window_of(node: ir.Node, kernel: tuple[int, ...], size: tuple[int, ...]) -> 
     )
 
 
-def _pads(
+def explicit_pads(
     node: ir.Node, kernel: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...], size: tuple[int, ...]
 ) -> tuple[int, ...]:
+    """The node's pads, all begins and then all ends, with `auto_pad` resolved for an input of spatial `size`."""
     mode = node.attributes.get_string("auto_pad", "NOTSET")
     if mode == "NOTSET":
         return tuple(node.attributes.get_ints("pads", [0] * (2 * len(kernel))))
@@ -61,5 +62,12 @@ def pad(
     slack = MOST_VECTORS * lowering.machine.lanes
     size = padded_size(layout, images, slack)
     buffer = lowering.call(pad_function("pad", lowering.machine, x, layout, size, fill), [x], size, x.dtype)
-    planes = Planes(size, channels, channels * layout.channel_stride, layout.channel_stride)
+    planes = Planes(
+        size,
+        channels,
+        channels * layout.channel_stride,
+        layout.channel_stride,
+        phases=layout.phases[0] * layout.phases[1],
+        halo=(layout.rows - output[0]) * layout.pitch + layout.pitch - output[1],
+    )
     return View.dense(buffer, x.dtype, (size,)), layout, planes

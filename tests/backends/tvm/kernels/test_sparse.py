@@ -42,7 +42,7 @@ def multiply(
     extra: tuple[Array, ...] = (),
 ) -> Array:
     """The kernel's output [image, output, position]; `block` input channels make a block."""
-    rows = rows_of(weight, taps, channel_distance(p), block or channels_per_block(p))
+    rows = rows_of(weight, taps, channel_distance(p), block or channels_per_block(p, int(np.count_nonzero(weight))))
     operands = [Flat(f"operand{i}", array.size, "float32") for i, array in enumerate(extra)]
     function = sparse_function("main", p, rows, operands, epilogue)
     inputs = [x, rows.values, rows.offsets, rows.starts, *extra]
@@ -82,7 +82,7 @@ def product(machine: Machine, sizes: tuple[int, int, int], zeros: float, block: 
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("zeros", [0.0, 0.9, 1.0])
+@pytest.mark.parametrize("zeros", [0.8, 1.0])
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (7, 5, 3), (20, 33, 64), (40, 9, 197)])
 def test_products(machine: Machine, zeros: float, sizes: tuple[int, int, int]) -> None:
     product(machine, sizes, zeros, None, copy=True)

@@ -12,7 +12,7 @@ from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.planes import Planes
 from graphprune.backends.tvm.layout import channel_major
 from graphprune.backends.tvm.lowering import Lowering, constant_array, static_shape
-from graphprune.backends.tvm.operators.planes import Weight, dense_weight, lower_planes, packed_weight, position_problem
+from graphprune.backends.tvm.operators.planes import Weight, dense_weight, lower_positions, packed_weight
 from graphprune.backends.tvm.operators.region import plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.view import View, merged_stride
@@ -71,8 +71,7 @@ def lower_linear(lowering: Lowering, group: Group, x: View, weight: Weight, bias
         position = 1
     positions = int(np.prod(x.shape[:-1]))
     planes = Planes(x.size, x.shape[-1], 0, x.strides[-1], position, x.offset)
-    problem = position_problem(lowering, planes, 1, weight, positions)
     axes = ((), (len(shape) - 1,), tuple(range(len(shape) - 1)))
     fused = plane_epilogue(lowering, group, axes, bias)
-    buffer = lower_planes(lowering, problem, weight, x, fused)
+    buffer = lower_positions(lowering, planes, 1, weight, positions, x, fused)
     lowering.define(group.output, View.dense(buffer, fused.dtype, shape, channel_major(len(shape))))

@@ -10,8 +10,14 @@ import onnx_ir as ir
 
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
 from graphprune.backends.tvm.kernels.planes import PlaneProblem, Planes, channel_distance
-from graphprune.backends.tvm.kernels.sparse import channels_per_block, sparse_function, sparse_rows
+from graphprune.backends.tvm.kernels.sparse import SparseRows, channels_per_block, sparse_function, sparse_rows
 from graphprune.backends.tvm.kernels.tiling import tile_positions
+from graphprune.backends.tvm.kernels.vector import (
+    VectorProblem,
+    dense_vector_function,
+    output_blocks,
+    sparse_vector_function,
+)
 from graphprune.backends.tvm.lowering import Array, Lowering, constant_array
 from graphprune.backends.tvm.operators.region import FusedEpilogue
 from graphprune.backends.tvm.operators.views import input_value
@@ -76,6 +82,29 @@ def position_problem(lowering: Lowering, planes: Planes, images: int, weight: We
     return PlaneProblem(machine, images, weight.outputs, positions, planes, tiling, copy_tile=copy)
 
 
+def lower_positions(
+    lowering: Lowering, planes: Planes, images: int, weight: Weight, positions: int, x: View, fused: FusedEpilogue
+) -> Handle:
+    """Emit the product of a weight of one tap with `positions` of each image: a plane kernel, or one for a few."""
+    if images == 1 and 2 * positions < lowering.machine.lanes:
+        return _lower_vectors(
+            lowering, VectorProblem(lowering.machine, planes, weight.outputs, positions), weight, x, fused
+        )
+    return lower_planes(lowering, position_problem(lowering, planes, images, weight, positions), weight, x, fused)
+
+
+def _lower_vectors(lowering: Lowering, problem: VectorProblem, weight: Weight, x: View, fused: FusedEpilogue) -> Handle:
+    if weight.dense is not None:
+        function = dense_vector_function("dense_vector", problem, fused.arguments, fused.apply, fused.dtype)
+        constants: list[Array] = [output_blocks(weight.dense[:, :, 0], problem.block)]
+    else:
+        rows = _rows(weight, ONE_TAP, problem.planes.channel_stride, weight.inputs)
+        function = sparse_vector_function("sparse_vector", problem, rows, fused.arguments, fused.apply, fused.dtype)
+        constants = [rows.values, rows.offsets, rows.starts]
+    inputs = [x, *(lowering.constant(array) for array in constants), *fused.views]
+    return lowering.call(function, inputs, problem.outputs * problem.positions, fused.dtype)
+
+
 def lower_planes(
     lowering: Lowering,
     problem: PlaneProblem,
@@ -106,17 +135,16 @@ def _dense(
 def _sparse(
     problem: PlaneProblem, weight: Weight, fused: FusedEpilogue, taps: Indices, groups: int
 ) -> tuple[Handle, list[Array]]:
+    assert groups == 1, "only ungrouped convolutions are packed"
+    assert weight.values is not None
+    block = channels_per_block(problem, len(weight.values))
+    rows = _rows(weight, taps, channel_distance(problem), block)
+    function = sparse_function("sparse", problem, rows, fused.arguments, fused.apply, fused.dtype)
+    return function, [rows.values, rows.offsets, rows.starts]
+
+
+def _rows(weight: Weight, taps: Indices, channel_distance: int, block: int) -> SparseRows:
     assert weight.values is not None
     assert weight.columns is not None
     assert weight.row_offsets is not None
-    assert groups == 1, "only ungrouped convolutions are packed"
-    rows = sparse_rows(
-        weight.values,
-        weight.columns,
-        weight.row_offsets,
-        taps,
-        channel_distance(problem),
-        channels_per_block(problem, len(weight.values)),
-    )
-    function = sparse_function("sparse", problem, rows, fused.arguments, fused.apply, fused.dtype)
-    return function, [rows.values, rows.offsets, rows.starts]
+    return sparse_rows(weight.values, weight.columns, weight.row_offsets, taps, channel_distance, block)

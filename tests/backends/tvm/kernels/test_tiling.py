@@ -45,6 +45,13 @@ def test_rows_are_covered_once(rows: int, width: int, extra: int, lanes: int) ->
     assert tiling.span <= max(MOST_VECTORS * lanes, width)
 
 
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
+def test_rows_a_tile_may_be_chosen(rows: int, width: int, per_tile: int) -> None:
+    tiling = tile_equal_rows(rows, width, width, per_tile)
+    assert covered(tiling) == [(i, i) for i in range(rows * width)]
+    assert all(len(tile.segments) <= per_tile for tile in tiling.tiles)
+
+
 @pytest.mark.parametrize(("positions", "steps"), [(3136, 64), (784, 64), (196, 64), (49, 64), (197, 64), (128, 64)])
 def test_steps_are_even(positions: int, steps: int) -> None:
     assert tile_positions(positions, 16, 4).input_step == steps

@@ -27,6 +27,14 @@ def parse(text: str, initializers: Mapping[str, Initializer] | None = None, opse
     return ir.from_proto(proto)
 
 
+def pruned(*shape: int, zeros: float = 0.7) -> np.ndarray:
+    """Seeded normal float32 values, the given share of which are zeros."""
+    rng = np.random.default_rng(3)
+    values: np.ndarray = rng.standard_normal(shape).astype(np.float32)
+    values[rng.random(shape) < zeros] = 0
+    return values
+
+
 def compile_(model: ir.Model, target: str = "native", threads: int = 1) -> TvmSession:
     """The model through the backend alone."""
     return TvmBackend().compile(model, resolve_target(target), threads)

@@ -80,7 +80,7 @@ def _pointwise(
     if position is None:
         x, position = lowering.dense(x), 1
     images, channels, height, width = x.shape
-    planes = Planes(x.size, channels, x.strides[0], x.strides[1], position or 1, x.offset)
+    planes = Planes(x.size, channels, x.strides[0], x.strides[1], position, x.offset)
     problem = position_problem(lowering, planes, images, weight, height * width)
     return lower_planes(lowering, problem, weight, x, fused, groups=groups)
 

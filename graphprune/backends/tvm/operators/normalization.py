@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -114,16 +114,33 @@ def _add(a: Expr, b: Expr) -> Expr:
     return a + b
 
 
+def _rounded_down(function: Callable[[Expr], Expr]) -> Callable[[Expr, int], Expr]:
+    """A function of floats; integers are computed in float64 and cut."""
+
+    def finish(total: Expr, _length: int) -> Expr:
+        dtype = math.dtype_of(total)
+        return function(total) if dtype.startswith("float") else function(total.astype("float64")).astype(dtype)
+
+    return finish
+
+
+def _extreme(dtype: str, sign: int) -> Recipe:
+    """The largest element (sign 1) or the smallest (-1); true is larger than false."""
+    if dtype == "bool":
+        return Reduction(sign < 0, tirx.Or if sign > 0 else tirx.And)
+    return Reduction(_limit(dtype, -sign), tirx.max if sign > 0 else tirx.min)
+
+
 REDUCTIONS: dict[str, Callable[[str], Recipe]] = {
     "ReduceSum": lambda _dtype: Reduction(0, _add),
     "ReduceMean": lambda _dtype: Reduction(0, _add, finish=_average),
-    "ReduceMax": lambda dtype: Reduction(_limit(dtype, -1), tirx.max),
-    "ReduceMin": lambda dtype: Reduction(_limit(dtype, 1), tirx.min),
+    "ReduceMax": lambda dtype: _extreme(dtype, 1),
+    "ReduceMin": lambda dtype: _extreme(dtype, -1),
     "ReduceProd": lambda _dtype: Reduction(1, lambda a, b: a * b),
     "ReduceL1": lambda _dtype: Reduction(0, _add, tirx.abs),
-    "ReduceL2": lambda _dtype: Reduction(0, _add, lambda x: x * x, lambda total, _length: tirx.sqrt(total)),
+    "ReduceL2": lambda _dtype: Reduction(0, _add, lambda x: x * x, _rounded_down(tirx.sqrt)),
     "ReduceSumSquare": lambda _dtype: Reduction(0, _add, lambda x: x * x),
-    "ReduceLogSum": lambda _dtype: Reduction(0, _add, finish=lambda total, _length: math.log(total)),
+    "ReduceLogSum": lambda _dtype: Reduction(0, _add, finish=_rounded_down(math.log)),
     "ReduceLogSumExp": lambda _dtype: log_sum_exp,
 }
 """Recipes of the reductions, by operator, for an element type."""
@@ -132,21 +149,18 @@ REDUCTIONS: dict[str, Callable[[str], Recipe]] = {
 def _limit(dtype: str, sign: int) -> float:
     if dtype.startswith("float"):
         return sign * float("inf")
-    if dtype == "bool":
-        return sign > 0
     info = np.iinfo(dtype)
     return int(info.max if sign > 0 else info.min)
 
 
 def lower_reduction(lowering: Lowering, group: Group) -> None:
-    """Reduce...: axes from the second input, all of them by default."""
+    """Reduce...: axes from the second input; without any, all of them or none, each element then by itself."""
     node = group.anchor
     x = lowering.view(input_value(node, 0))
-    axes = constant_ints(node, 1) or list(node.attributes.get_ints("axes", []))
-    if not axes and node.attributes.get_int("noop_with_empty_axes", 0) == 1:
-        lowering.define(group.output, x)
-        return
-    reduced = tuple(sorted(axis % len(x.shape) for axis in axes)) or tuple(range(len(x.shape)))
+    axes: Iterable[int] = constant_ints(node, 1) or node.attributes.get_ints("axes", None) or ()
+    if not axes and not node.attributes.get_int("noop_with_empty_axes", 0):
+        axes = range(len(x.shape))
+    reduced = tuple(sorted(axis % len(x.shape) for axis in axes))
     _reduce(lowering, group, x, reduced, REDUCTIONS[node.op_type](x.dtype))
 
 

@@ -8,7 +8,6 @@ from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
 from tests.backends.tvm.graphs import Initializer, assert_equal, compile_, parse, pruned
 
-
 CASES: dict[str, tuple[str, dict[str, Initializer]]] = {
     "1x1 of an input that repeats over all positions": (
         "g (float[1,6,1,1] x) => (float[1,5,4,4] y) { e = Expand(x,s)\n y = Conv(e,w,b) }",

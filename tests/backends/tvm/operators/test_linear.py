@@ -7,7 +7,6 @@ from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
 from tests.backends.tvm.graphs import Initializer, assert_equal, compile_, parse, pruned
 
-
 W = pruned(20, 30)
 CASES: dict[str, tuple[str, dict[str, Initializer]]] = {
     "three leading axes": ("g (float[2,3,4,20] x) => (float[2,3,4,30] y) { y = MatMul(x,w) }", {"w": W}),

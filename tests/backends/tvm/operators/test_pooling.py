@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphprune.backends.onnxruntime import session_for
+from tests.backends.tvm.graphs import assert_equal, compile_, parse
+
+WINDOWS = {
+    "rounded up": ("8,9", "5,4", "kernel_shape=[3,3],strides=[2,2],ceil_mode=1,pads=[1,0,1,0]"),
+    "rounded up, no pads": ("8,8", "4,4", "kernel_shape=[3,3],strides=[2,2],ceil_mode=1"),
+    "uneven pads": ("7,9", "4,3", "kernel_shape=[2,4],strides=[2,3],pads=[1,0,0,2]"),
+    "dilated": ("9,40", "5,38", "kernel_shape=[3,2],dilations=[2,3],pads=[0,0,0,1]"),
+    "SAME_UPPER": ("7,10", "4,4", 'kernel_shape=[3,4],strides=[2,3],auto_pad="SAME_UPPER"'),
+    "SAME_LOWER": ("7,10", "4,4", 'kernel_shape=[3,4],strides=[2,3],auto_pad="SAME_LOWER"'),
+    "stride beyond the kernel": ("10,10", "3,4", "kernel_shape=[2,1],strides=[4,3]"),
+    "the whole plane": ("5,6", "1,1", "kernel_shape=[5,6]"),
+    "one row": ("1,70", "1,70", "kernel_shape=[1,3],pads=[0,1,0,1]"),
+    "one column": ("33,1", "17,1", "kernel_shape=[3,1],pads=[1,0,1,0],strides=[2,1]"),
+    "one axis": ("19", "9", "kernel_shape=[3],strides=[2]"),
+    "one axis, rounded up": ("18", "9", "kernel_shape=[3],strides=[2],ceil_mode=1"),
+}
+AVERAGES = {
+    **{f"{name}, pads not counted": window for name, window in WINDOWS.items()},
+    **{f"{name}, pads counted": (*rest, f"{last},count_include_pad=1") for name, (*rest, last) in WINDOWS.items()},
+}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_maximum(name: str) -> None:
+    size, output, attributes = WINDOWS[name]
+    model = parse(f"g (float[2,3,{size}] x) => (float[2,3,{output}] y) {{ y = MaxPool<{attributes}>(x) }}")
+    assert_equal(compile_(model), model)
+
+
+@pytest.mark.parametrize("name", AVERAGES)
+def test_average(name: str) -> None:
+    size, output, attributes = AVERAGES[name]
+    model = parse(f"g (float[2,3,{size}] x) => (float[2,3,{output}] y) {{ y = AveragePool<{attributes}>(x) }}")
+    assert_equal(compile_(model), model)
+
+
+@pytest.mark.parametrize("target", ["native", "x86-64-v3"])
+def test_channels_last_with_a_region_on_two_threads(target: str) -> None:
+    text = """g (float[2,9,40,3] x, float[3,1,1] r) => (float[2,3,7,38] y, float[2,3,7,38] z) {
+        t = Transpose<perm=[0,3,1,2]>(x)
+        a = AveragePool<kernel_shape=[3,3]>(t)
+        b = Add(a,r)
+        y = Relu(b)
+        m = MaxPool<kernel_shape=[3,3]>(t)
+        z = Mul(m,y) }"""
+    model = parse(text)
+    assert_equal(compile_(model, target, threads=2), model)
+
+
+def test_the_maximum_of_negative_elements_is_not_that_of_the_padding() -> None:
+    model = parse("g (float[1,1,4,4] x) => (float[1,1,4,4] y) { y = MaxPool<kernel_shape=[3,3],pads=[1,1,1,1]>(x) }")
+    (y,) = compile_(model).run(None, {"x": np.full((1, 1, 4, 4), -5, np.float32)})
+    np.testing.assert_array_equal(y, np.full_like(y, -5))
+
+
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+def test_an_infinity_reaches_only_the_windows_that_hold_it(operator: str) -> None:
+    text = f"g (float[2,3,7,9] x) => (float[2,3,7,9] y) {{ y = {operator}<kernel_shape=[3,3],pads=[1,1,1,1]>(x) }}"
+    model = parse(text)
+    x = np.random.default_rng(0).standard_normal((2, 3, 7, 9)).astype(np.float32)
+    x[0, 2, 0, 8] = x[1, 1, 6, 0] = np.inf
+    (ours,) = compile_(model).run(None, {"x": x})
+    (theirs,) = session_for(model, optimize=False).run(None, {"x": x})
+    np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(theirs))
+    assert np.count_nonzero(np.isinf(ours)) == 2 * 4

@@ -7,10 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 import onnx_ir as ir
+from tvm import relax
 
 from graphprune.backends.onnxruntime import session_for
 from graphprune.backends.targets import resolve_target
 from graphprune.backends.tvm import TvmBackend
+from graphprune.backends.tvm.kernels.builder import NAME, Machine
+from graphprune.backends.tvm.lowering import lower_graph
+from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
+from graphprune.backends.tvm.operators.scalar import SCALAR
+from graphprune.backends.tvm.operators.support import refusal
+from graphprune.backends.tvm.prepare import prepare
 from graphprune.backends.tvm.session import TvmSession
 from graphprune.feeds import random_feed
 
@@ -38,6 +45,16 @@ def pruned(*shape: int, zeros: float = 0.7) -> np.ndarray:
 def compile_(model: ir.Model, target: str = "native", threads: int = 1) -> TvmSession:
     """The model through the backend alone."""
     return TvmBackend().compile(model, resolve_target(target), threads)
+
+
+def kernels(model: ir.Model) -> list[str]:
+    """Names of the kernels that the compiled model calls, in order."""
+    machine = Machine(lanes=16, registers=32, l1_bytes=32768, threads=1)
+    prepared = prepare(model, lambda node: refusal(node, OPERATORS))
+    module = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS).builder.get()
+    values = [binding.value for block in module["main"].body.blocks for binding in block.bindings]
+    calls = [value for value in values if isinstance(value, relax.Call) and value.op.name == "relax.call_tir"]
+    return [str(module[call.args[0]].attrs[NAME]) for call in calls]
 
 
 def assert_equal(session: TvmSession, model: ir.Model, seed: int = 0) -> None:

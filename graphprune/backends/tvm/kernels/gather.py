@@ -32,10 +32,10 @@ def gather_function(machine: Machine, x: View, indices: View, node: str) -> Expr
     def body(kernel: Kernel) -> None:
         with loop(count) as i:
             given = bind(kernel["indices"][indices.offset + i * indices.strides[0]])
-            row = bind(tirx.Select(given < 0, given + rows, given).astype("int32"))
+            row = bind(tirx.Select(given < 0, given + rows, given))
             inside = tirx.all(row >= 0, row < rows)
             with T.Assert(inside, f"node '{node}' (Gather): index outside the {rows} rows"):
-                _copy_row(kernel, machine, x, i, row, count)
+                _copy_row(kernel, machine, x, i, row.astype("int32"), count)
 
     arguments = [Flat("x", x.size, x.dtype), Flat("indices", indices.size, indices.dtype)]
     return build_function("gather", [*arguments, Flat("y", outer * count * inner, x.dtype)], body)
@@ -67,10 +67,10 @@ def gather_nd_function(machine: Machine, x: View, indices: View, node: str) -> E
             for axis in range(depth):
                 extent = x.shape[axis]
                 given = bind(kernel["indices"][indices.offset + i * indices.strides[0] + axis * indices.strides[1]])
-                index = bind(tirx.Select(given < 0, given + extent, given).astype("int32"))
+                index = bind(tirx.Select(given < 0, given + extent, given))
                 message = f"node '{node}' (GatherND): index outside the {extent} elements of axis {axis}"
                 checks.enter_context(T.Assert(tirx.all(index >= 0, index < extent), message))
-                source = source + index * x.strides[axis]
+                source = source + index.astype("int32") * x.strides[axis]
             start = bind(source)
             lanes(
                 inner,

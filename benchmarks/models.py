@@ -67,7 +67,7 @@ def measure(name: str, sparsity: float, threads: int, runs: int) -> dict[str, An
         "speedup": ratios,
         "compile_seconds": ours_sparse.seconds,
         "equal": verified.passed,
-        "max_absolute_error": max(output.max_abs_error for output in verified.outputs),
+        "max_absolute_error": max(output.difference.max_abs_error for output in verified.outputs),
     }
 
 

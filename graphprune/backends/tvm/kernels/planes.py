@@ -145,8 +145,9 @@ def _emit_tile(
     inner: Callable[[TileContext], None],
     epilogue: Epilogue,
 ) -> None:
-    start = p.planes.offset + image * p.planes.image_stride + number * (p.tiling.input_step * p.planes.position_stride)
-    output_start = bind(number * p.tiling.output_step)
+    input_start, output_start = p.tiling.starts(number)
+    start = p.planes.offset + image * p.planes.image_stride + input_start * p.planes.position_stride
+    output_start = bind(output_start)
     x, base = kernel["x"], bind(start)
     if p.copy_tile:
         x, base = _copied_tile(p, tile, kernel["x"], base), 0

@@ -10,8 +10,12 @@ output row.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 MOST_VECTORS = 8
+Index = Any
+"""An integer, or a TIR expression of one."""
+
 Segment = tuple[int, int, int]
 
 
@@ -32,11 +36,28 @@ class Tile:
 
 @dataclass(frozen=True)
 class Tiling:
-    """All tiles of a plane: equal ones and perhaps a shorter last one."""
+    """All tiles of a plane: equal ones and perhaps a shorter last one.
+
+    Where rows are cut, each into `pieces` of `piece` positions, the last piece of a row overlaps the one before it, so
+    that all are equal; the steps are then those of whole rows.
+    """
 
     input_step: int
     output_step: int
     tiles: tuple[Tile, ...]
+    pieces: int = 1
+    piece: int = 0
+    width: int = 0
+
+    def starts(self, number: Index) -> tuple[Index, Index]:
+        """Where tile `number` (an integer, or an expression of one) starts in the input and in the output plane."""
+        if self.pieces == 1:
+            return number * self.input_step, number * self.output_step
+        row, piece = number // self.pieces, number % self.pieces
+        # The last piece starts a whole piece before the end of the row; written without a minimum, for expressions.
+        surplus = self.pieces * self.piece - self.width
+        within = piece * self.piece - (piece + 1) // self.pieces * surplus
+        return row * self.input_step + within, row * self.output_step + within
 
     @property
     def count(self) -> int:
@@ -64,8 +85,14 @@ def tile_positions(positions: int, lanes: int, vectors: int) -> Tiling:
 def tile_rows(rows: int, width: int, pitch: int, lanes: int) -> Tiling:
     """Tiles of whole output rows: `width` outputs every `pitch` input positions, `rows` times.
 
-    The number of rows a tile is the one that computes the fewest vectors in all; ties go to the larger tile.
+    The number of rows a tile is the one that computes the fewest vectors in all; ties go to the larger tile. Rows too
+    long for one tile are cut in pieces.
     """
+    longest = MOST_VECTORS * lanes
+    if width > longest:
+        pieces = -(-width // longest)
+        tile = Tile(0, rows * pieces, longest, ((0, 0, longest),))
+        return Tiling(pitch, width, (tile,), pieces, longest, width)
     fitting = [r for r in range(1, rows + 1) if r == 1 or _span(r, width, pitch) <= MOST_VECTORS * lanes]
     best = min(fitting, key=lambda r: (_vectors_in_all(r, rows, width, pitch, lanes), -r))
     return tile_equal_rows(rows, width, pitch, best)

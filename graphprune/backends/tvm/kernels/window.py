@@ -97,8 +97,7 @@ def window_function(
             for tile in tiling.tiles:
                 with loop(tile.count) as step:
                     number = bind(step + tile.first)
-                    start = bind(number * tiling.output_step)
-                    base = bind(number * tiling.input_step)
+                    base, start = (bind(place) for place in tiling.starts(number))
                     context = TileContext(kernel, tile, padded, base, image, start, problem, epilogue)
                     slide = _slide_together if together else _slide
                     slide(context, channel, sliding, offsets, x.dtype)

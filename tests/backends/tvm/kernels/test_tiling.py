@@ -24,7 +24,7 @@ def covered(tiling: Tiling) -> list[tuple[int, int]]:
         for number in range(tile.first, tile.first + tile.count):
             for input_start, output_start, length in tile.segments:
                 assert input_start + length <= tile.span
-                base = number * tiling.input_step + input_start, number * tiling.output_step + output_start
+                base = tiling.starts(number)[0] + input_start, tiling.starts(number)[1] + output_start
                 places += [(base[0] + i, base[1] + i) for i in range(length)]
     return places
 
@@ -38,11 +38,13 @@ def test_positions_are_covered_once(positions: int, lanes: int, vectors: int) ->
 
 
 @given(st.integers(1, 60), st.integers(1, 150), st.integers(0, 12), st.sampled_from([8, 16]))
-def test_rows_are_covered_once(rows: int, width: int, extra: int, lanes: int) -> None:
+def test_rows_are_covered(rows: int, width: int, extra: int, lanes: int) -> None:
     pitch = width + extra
     tiling = tile_rows(rows, width, pitch, lanes)
-    assert covered(tiling) == [(r * pitch + c, r * width + c) for r in range(rows) for c in range(width)]
-    assert tiling.span <= max(MOST_VECTORS * lanes, width)
+    places = covered(tiling)
+    assert sorted(set(places)) == [(r * pitch + c, r * width + c) for r in range(rows) for c in range(width)]
+    assert tiling.pieces > 1 or len(places) == rows * width
+    assert tiling.span <= MOST_VECTORS * lanes
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))

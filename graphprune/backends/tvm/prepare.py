@@ -8,6 +8,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, TopologicalSortPass
 
+from graphprune.backends.tvm.operators.support import RANDOM
 from graphprune.backends.tvm.rewrites.expand_functions import expand_functions
 from graphprune.backends.tvm.rewrites.inline_branches import inline_branches
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
@@ -17,9 +18,6 @@ from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import subgraphs
 from graphprune.stages import DOMAIN
 
-RANDOM = frozenset(
-    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
-)
 OLDEST_OPSET = 18
 """What operators mean here; `graphprune.load` converts older files."""
 
@@ -34,22 +32,31 @@ def prepare(model: ir.Model, refusal: Refusal) -> ir.Model:
     and nodes that cannot be lowered replaced by ONNX's own definition of their operator where it has one.
 
     Raises:
-        UnsupportedModelError: the opset is too old [GP414], values have no static shape [GP402], or nodes cannot be
+        UnsupportedModelError: the opset is too old [GP415], values have no static shape [GP402], or nodes cannot be
             lowered, all of which are listed with the reason [GP401].
     """
     opset = model.opset_imports.get("", OLDEST_OPSET)
     if opset < OLDEST_OPSET:
-        raise UnsupportedModelError(f"the model has opset {opset}, expected at least {OLDEST_OPSET}", code="GP414")
+        raise UnsupportedModelError(f"the model has opset {opset}, expected at least {OLDEST_OPSET}", code="GP415")
     model = model.clone()
     InlinePass(criteria=lambda function: function.domain != DOMAIN)(model)
     TopologicalSortPass()(model)
     name_nodes(model.graph)
     simplify(model)
+    _inline_packed(model, refusal)
     while expand_functions(model, lambda node: refusal(node) is None):
         simplify(model)
     name_nodes(model.graph)
     _check(model.graph, refusal)
     return model
+
+
+def _inline_packed(model: ir.Model, refusal: Refusal) -> None:
+    """Replace packed calls without a kernel (double precision) by their bodies, which fold to dense weights."""
+    refused = {node.op_type for node in model.graph if node.domain == DOMAIN and refusal(node) is not None}
+    if refused:
+        InlinePass(criteria=lambda function: function.domain == DOMAIN and function.name in refused)(model)
+        simplify(model)
 
 
 def name_nodes(graph: ir.Graph) -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from graphprune.errors import UnsupportedModelError
+from graphprune.passes.base import run_pass
+from graphprune.passes.pack_weights import PackWeights
 from tests.backends.tvm.graphs import Initializer, assert_equal, compile_, parse
 
 
@@ -141,3 +143,12 @@ def test_refuses_all_at_once() -> None:
         [second] z = NonZero(x) }"""
     with pytest.raises(UnsupportedModelError, match=r"first.*second.*GP401"):
         compile_(parse(text))
+
+
+def test_a_packed_weight_without_a_kernel_becomes_dense() -> None:
+    weight = np.random.default_rng(0).standard_normal((64, 32))
+    weight[np.abs(weight) < 1.5] = 0
+    model = parse("g (double[4,64] x) => (double[4,32] y) { y = MatMul(x,w) }", {"w": weight})
+    packed = run_pass(PackWeights(), model)
+    assert packed.rewrites
+    assert_equal(compile_(packed.model), model)

@@ -14,6 +14,7 @@ import tvm
 from graphprune.backends.tvm.kernels.builder import Expr, Machine
 from graphprune.backends.tvm.view import View
 from graphprune.cpuinfo import read_cpu
+from tests.backends.tvm.kernels.guarded import CANARY, Guarded
 
 Array = npt.NDArray[Any]
 
@@ -37,10 +38,14 @@ class Compiled:
         self._executable = tvm.compile(module, target=tvm.target.Target({"kind": "llvm", "mcpu": target}))
 
     def __call__(self, *inputs: Array, size: int, dtype: str = "float32") -> Array:
-        """The output of `size` elements."""
-        output = tvm.runtime.tensor(np.full(size, UNTOUCHED, dtype))
-        self._executable["main"](*(_tensor(x) for x in inputs), output)
-        return np.asarray(output.numpy())
+        """The output of `size` elements; reading or writing beside a buffer ends the process or fails."""
+        output = Guarded(np.full(size, UNTOUCHED, dtype), CANARY)
+        read = [Guarded(x) for x in inputs]
+        self._executable["main"](*(x.tensor() for x in read), output.tensor())
+        output.assert_only_elements_changed()
+        for x in read:
+            x.assert_unchanged()
+        return output.values.copy()
 
     def called(self) -> set[str]:
         """Names of the functions that the machine code calls, TVM's own left out."""
@@ -62,8 +67,3 @@ def array_of(view: View, flat: Array) -> Array:
 def random(size: int, seed: int = 0) -> Array:
     """Seeded normal float32 values."""
     return np.random.default_rng(seed).standard_normal(size).astype(np.float32)
-
-
-def _tensor(x: Array) -> Expr:
-    """A flat TVM tensor."""
-    return tvm.runtime.tensor(np.ascontiguousarray(x).reshape(-1))

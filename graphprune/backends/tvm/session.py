@@ -15,9 +15,11 @@ import tvm
 from tvm import relax
 
 from graphprune.backends.base import TensorInfo, check_feed, check_output_names
+from graphprune.backends.targets import TARGETS
 from graphprune.backends.tvm import weights_file
 from graphprune.backends.tvm.library import DESCRIPTION, export, quiet_stderr
 from graphprune.backends.tvm.view import Handle
+from graphprune.cpuinfo import read_cpu
 from graphprune.errors import BackendError
 from graphprune.files import copy_file
 
@@ -90,6 +92,7 @@ class TvmSession:
         self._executable = executable
         self._library = library
         self._running = Lock()
+        self._missing = missing_features(description.target)
         self._description = description
         self._threads = threads
         self._device = tvm.cpu()
@@ -101,6 +104,8 @@ class TvmSession:
         """Run once; see `graphprune.backends.base.Session.run`."""
         names = check_output_names(self._description.outputs, output_names)
         check_feed(self._description.inputs, feed)
+        if self._missing:
+            raise _wrong_processor("the model", self._description.target, self._missing)
         arrays = [tvm.runtime.tensor(np.ascontiguousarray(feed[i.name]).reshape(-1)) for i in self._description.inputs]
         with self._running:
             use_threads(self._threads)
@@ -141,6 +146,16 @@ class TvmSession:
             copy_file(self._library, Path(path))
 
 
+def missing_features(target: str) -> list[str]:
+    """Instruction sets that code for `target` uses and this processor lacks."""
+    return sorted(set(TARGETS[target].features) - read_cpu().features)
+
+
+def _wrong_processor(what: str, target: str, missing: Sequence[str]) -> BackendError:
+    message = f"{what} was compiled for {target}, but this processor lacks {', '.join(missing)}"
+    return BackendError(message, code="GP419")
+
+
 def use_threads(threads: int) -> None:
     """Set the size of TVM's thread pool, which all sessions of the process share."""
     global _pool_size  # noqa: PLW0603 - the pool itself is global
@@ -158,7 +173,7 @@ def load(path: str | PathLike[str], threads: int) -> TvmSession:
     Code compiled for several threads runs on any number of them.
 
     Raises:
-        BackendError: it is not one, or was compiled for one thread and is to run on more.
+        BackendError: it is not one, is for another processor, or was compiled for one thread and is to run on more.
     """
     try:
         with quiet_stderr():
@@ -167,6 +182,8 @@ def load(path: str | PathLike[str], threads: int) -> TvmSession:
     except Exception as error:
         raise BackendError(f"'{path}' is not a compiled model", code="GP409") from error
     described = Description.from_json(description)
+    if missing := missing_features(described.target):
+        raise _wrong_processor(f"'{path}'", described.target, missing)
     if threads > 1 and described.threads == 1:
         raise BackendError(
             f"'{path}' was compiled for 1 thread, cannot run on {threads}; compile it with --threads {threads}",

@@ -11,6 +11,7 @@ import pytest
 import graphprune.backends.tvm as backend
 from graphprune.backends.tvm import library, load_session
 from graphprune.backends.tvm.session import Description, TvmSession
+from graphprune.cpuinfo import CpuInfo
 from graphprune.errors import BackendError, InputError, ModelFileError
 from graphprune.feeds import random_feed
 from tests.backends.tvm.graphs import compile_, parse
@@ -83,6 +84,16 @@ def test_a_loaded_session_saves_again(session: TvmSession, tmp_path: Path) -> No
     feed = random_feed(session.get_inputs(), 0)
     again = load_session(tmp_path / "copy.so", 1).run(None, feed)
     np.testing.assert_array_equal(again[0], session.run(None, feed)[0])
+
+
+def test_another_processor(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    session.save(tmp_path / "m.so")
+    monkeypatch.setattr("graphprune.backends.tvm.session.read_cpu", lambda: CpuInfo("some", "x86_64", frozenset()))
+    with pytest.raises(BackendError, match=r"m.so' was compiled for x86-64-v\d, but .* lacks .*avx2.* \[GP419\]"):
+        load_session(tmp_path / "m.so", 1)
+    model = compile_(parse(LINEAR, {"w": (32, 48)}), "x86-64-v3")
+    with pytest.raises(BackendError, match="GP419"):
+        model.run(None, random_feed(model.get_inputs(), 0))
 
 
 def test_weights_beside_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

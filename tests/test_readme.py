@@ -1,0 +1,70 @@
+"""What the README shows runs as it stands, on a small model under the README's file name."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tests.invoke import invoke
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+
+def section(name: str) -> str:
+    found = re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    return found.group(1)
+
+
+def block(name: str, language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", section(name), re.DOTALL)
+    assert found
+    return found.group(1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a small `resnet50.onnx`, which becomes the current one."""
+    model = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 20]>
+        g (float[1,8,9,9] input) => (float[1,16,9,9] y) { c = Conv<pads=[1,1,1,1]>(input, w)
+            y = Relu(c) }"""
+    )
+    weight = np.random.default_rng(0).standard_normal((16, 8, 3, 3)).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
+    onnx.save(model, tmp_path / "resnet50.onnx")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_commands(folder: Path) -> None:
+    lines = block("Use it", "bash").splitlines()
+    assert len(lines) == 5
+    for line in lines:
+        program, *arguments = shlex.split(line, comments=True)
+        assert program == "graphprune"
+        outcome = invoke(*arguments)
+        assert outcome.code == 0, (line, outcome)
+    assert (folder / "resnet50.so").is_file()
+
+
+@pytest.mark.usefixtures("folder")
+def test_python() -> None:
+    names = {"x": np.random.default_rng(1).standard_normal((1, 8, 9, 9)).astype(np.float32)}
+    exec(block("Use it", "python"), names)  # noqa: S102 - the README's own code
+    assert np.count_nonzero(names["outputs"][0]) > 0
+
+
+def test_files_it_names_exist() -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", README.read_text()):
+        assert (README.parent / target).is_file(), target
+
+
+@pytest.mark.parametrize("name", ["demo", "test"])
+def test_commands_are_marked_for_ci(name: str) -> None:
+    assert f"<!-- command: {name} -->\n```bash\npython3 -m venv" in README.read_text()

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
-from graphprune.errors import UnsupportedModelError
+from graphprune.backends.tvm.lowering import constant_array, static_dtype, static_shape
+from graphprune.errors import BackendError, UnsupportedModelError
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
 from tests.backends.tvm.graphs import Initializer, assert_equal, compile_, parse
@@ -152,3 +154,20 @@ def test_a_packed_weight_without_a_kernel_becomes_dense() -> None:
     packed = run_pass(PackWeights(), model)
     assert packed.rewrites
     assert_equal(compile_(packed.model), model)
+
+
+def test_a_value_that_is_not_constant_has_no_array() -> None:
+    with pytest.raises(BackendError, match=r"value 'x' is not a constant \[GP402\]"):
+        constant_array(ir.Value(name="x"))
+
+
+def test_a_value_without_a_static_shape_is_named() -> None:
+    with pytest.raises(BackendError, match=r"value 'x' has no static shape, found \[2,n\] \[GP403\]"):
+        static_shape(ir.Value(name="x", shape=ir.Shape([2, "n"])))
+    with pytest.raises(BackendError, match=r"value 'x' has no static shape, found None \[GP403\]"):
+        static_shape(ir.Value(name="x"))
+
+
+def test_a_value_without_an_element_type_is_named() -> None:
+    with pytest.raises(BackendError, match=r"value 'x' has no known element type \[GP403\]"):
+        static_dtype(ir.Value(name="x"))

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
-from graphprune.errors import UnsupportedModelError
+from graphprune.backends.tvm.operators.views import constant_ints, input_value
+from graphprune.errors import BackendError, UnsupportedModelError
 from tests.backends.tvm.graphs import Initializer, assert_equal, compile_, kernels, parse
 
 LARGE, SMALL = np.array([2**63 - 1]), np.array([-(2**63)])
@@ -134,3 +136,17 @@ def test_bounds_computed_at_run_time_are_refused() -> None:
     text = "g (float[4,6] x, int64[1] s) => (float[n,6] y) { [cut] y = Slice(x,s,e) }"
     with pytest.raises(UnsupportedModelError, match=r"'cut' \(Slice\): input 's' must be constant \[GP401\]"):
         compile_(parse(text, {"e": np.array([3])}))
+
+
+def test_an_input_that_is_missing_is_named() -> None:
+    node = ir.node("Conv", [ir.Value(name="x"), None], name="conv1")
+    with pytest.raises(BackendError, match=r"node 'conv1' \(Conv\): input 1 is missing \[GP404\]"):
+        input_value(node, 1)
+
+
+def test_integers_that_are_computed_are_named() -> None:
+    node = ir.node("Slice", [ir.Value(name="x"), ir.Value(name="starts"), None], name="cut")
+    assert constant_ints(node, 2) is None
+    assert constant_ints(node, 3) is None
+    with pytest.raises(BackendError, match=r"node 'cut' \(Slice\): input 'starts' must be constant \[GP405\]"):
+        constant_ints(node, 1)

@@ -69,6 +69,13 @@ class Lowering:
         arguments = relax.Tuple([view.buffer for view in inputs])
         return self.builder.emit(relax.call_tir(name, arguments, relax.TensorType((size,), dtype)))
 
+    def call_all(self, function: Handle, inputs: Sequence[View], results: Sequence[View]) -> list[Handle]:
+        """As `call`, for a function that writes several buffers: one for each of `results`."""
+        name = self.builder.add_func(function, str(function.attrs[NAME]))
+        types = [relax.TensorType((view.size,), view.dtype) for view in results]
+        outputs = self.builder.emit(relax.call_tir(name, relax.Tuple([view.buffer for view in inputs]), types))
+        return [self.builder.emit(relax.TupleGetItem(outputs, i)) for i in range(len(results))]
+
     def reshaped(self, view: View, shape: Sequence[int]) -> View:
         """The view in another shape, copied first where no strides express it."""
         result = view.reshape(shape) or self.dense(view).reshape(shape)

@@ -11,6 +11,7 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, Topological
 from graphprune.backends.tvm.operators.support import RANDOM
 from graphprune.backends.tvm.rewrites.expand_functions import expand_functions
 from graphprune.backends.tvm.rewrites.inline_branches import inline_branches
+from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
 from graphprune.errors import UnsupportedModelError
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
@@ -46,6 +47,8 @@ def prepare(model: ir.Model, refusal: Refusal) -> ir.Model:
     _inline_packed(model, refusal)
     while expand_functions(model, lambda node: refusal(node) is None):
         simplify(model)
+    if merge_pads(model.graph):
+        infer_shapes(model)
     name_nodes(model.graph)
     _check(model.graph, refusal)
     return model

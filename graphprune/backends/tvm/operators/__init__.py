@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from graphprune.backends.tvm.lowering import Lower
-from graphprune.backends.tvm.operators import convolution, joining, linear, normalization, pooling, products, views
+from graphprune.backends.tvm.operators import (
+    convolution,
+    filling,
+    joining,
+    linear,
+    normalization,
+    pooling,
+    products,
+    scattering,
+    te_products,
+    te_windows,
+    views,
+)
 from graphprune.backends.tvm.operators.elementwise import elementwise
+from graphprune.backends.tvm.operators.generic import (
+    GENERIC,
+    either,
+    is_fast_convolution,
+    is_fast_pooling,
+    is_fast_product,
+)
 from graphprune.backends.tvm.operators.scalar import SCALAR
+from graphprune.backends.tvm.operators.te import lower_with
 
 OPERATORS: dict[str, Lower] = {
     **dict.fromkeys(SCALAR, elementwise),
@@ -15,19 +35,29 @@ OPERATORS: dict[str, Lower] = {
     "Expand": views.expand,
     "Slice": views.slice_,
     "Split": views.split,
-    "Conv": convolution.convolution,
+    **GENERIC,
+    "Conv": either(convolution.convolution, is_fast_convolution, lower_with(te_windows.convolution)),
     "PackedConv": convolution.packed_convolution,
     "Concat": joining.concat,
     "Gather": joining.gather,
     "GatherND": joining.gather_nd,
-    "MaxPool": pooling.max_pool,
-    "AveragePool": pooling.average_pool,
+    "GatherElements": scattering.gather_elements,
+    "ScatterElements": scattering.scatter_elements,
+    "ScatterND": scattering.scatter_nd,
+    "TensorScatter": scattering.tensor_scatter,
+    "MaxUnpool": scattering.max_unpool,
+    **dict.fromkeys(("CumSum", "CumProd"), scattering.scan),
+    "TopK": scattering.top,
+    "Pad": filling.pad,
+    "Tile": filling.tile,
+    "MaxPool": either(pooling.max_pool, is_fast_pooling, lower_with(te_windows.max_pool)),
+    "AveragePool": either(pooling.average_pool, is_fast_pooling, lower_with(te_windows.average_pool)),
     **dict.fromkeys(("Softmax", "LogSoftmax"), normalization.lower_softmax),
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), normalization.lower_layer_normalization),
     "InstanceNormalization": normalization.lower_instance_normalization,
     **dict.fromkeys(normalization.REDUCTIONS, normalization.lower_reduction),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), normalization.lower_global_pool),
-    "MatMul": products.matmul,
+    "MatMul": either(products.matmul, is_fast_product, lower_with(te_products.matmul)),
     "PackedMatMul": linear.packed_matmul,
     "Gemm": linear.gemm,
     "PackedGemm": linear.packed_gemm,

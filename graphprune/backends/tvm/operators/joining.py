@@ -10,7 +10,6 @@ from graphprune.backends.tvm.kernels.gather import gather_function, gather_nd_fu
 from graphprune.backends.tvm.lowering import Lowering, constant_array, is_constant, static_dtype, static_shape
 from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.view import View
-from graphprune.errors import UnsupportedModelError
 
 
 def concat(lowering: Lowering, group: Group) -> None:
@@ -50,8 +49,6 @@ def gather(lowering: Lowering, group: Group) -> None:
 def gather_nd(lowering: Lowering, group: Group) -> None:
     """GatherND without batch axes."""
     node, shape = group.anchor, static_shape(group.output)
-    if node.attributes.get_int("batch_dims", 0):
-        raise UnsupportedModelError(f"node '{node.name}' (GatherND): batch_dims is not 0", code="GP414")
     x, indices = (lowering.view(input_value(node, i)) for i in (0, 1))
     depth = indices.shape[-1]
     table = lowering.reshaped(x, (*x.shape[:depth], math.prod(x.shape[depth:])))

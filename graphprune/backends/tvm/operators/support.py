@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 
 import onnx_ir as ir
 
-from graphprune.backends.tvm.lowering import is_constant
+from graphprune.backends.tvm.lowering import constant_array, is_constant
+from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.passes.structure import subgraphs
 from graphprune.stages import DOMAIN
 
@@ -35,15 +37,113 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
 }
 """Inputs that decide the shape of the output or which element goes where, by operator."""
 
+RANDOM = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
+
+HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+MOVING = frozenset(
+    {
+        *("Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity"),
+        *("OneHot", "Pad", "Reshape", "ReverseSequence", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile"),
+        *("Transpose", "Trilu", "Unsqueeze", *SCALAR),
+    }
+)
+"""Operators that take half-precision floats as they are: they move elements, or compute them in float32."""
+
+FLOAT32_ONLY = frozenset(
+    {
+        *("Gemm", "GlobalAveragePool", "GlobalMaxPool", "InstanceNormalization", "LayerNormalization", "LogSoftmax"),
+        *("PackedConv", "PackedGemm", "PackedMatMul", "RMSNormalization", "Softmax"),
+    }
+)
+"""Operators whose only kernel is for float32."""
+
 Reason = Callable[[ir.Node], str | None]
 
-_REASONS: dict[str, Reason] = {}
+
+def _gemm(node: ir.Node) -> str | None:
+    if not is_constant(node.inputs[1]):
+        return "B must be constant"
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    computed = bias is not None and not is_constant(bias)
+    return "C must be constant unless beta is 1" if computed and node.attributes.get_float("beta", 1.0) != 1 else None
+
+
+def _single_output(node: ir.Node) -> str | None:
+    used = [output for output in node.outputs[1:] if output.uses() or output.is_graph_output()]
+    return f"output '{used[0].name}' is not computed" if used else None
+
+
+def _inference(node: ir.Node) -> str | None:
+    return "training mode" if node.attributes.get_int("training_mode", 0) else _single_output(node)
+
+
+def _dropout(node: ir.Node) -> str | None:
+    training = node.inputs[2] if len(node.inputs) > 2 else None
+    if training is not None and not (is_constant(training) and not constant_array(training).item()):
+        return "training mode"
+    return _single_output(node)
+
+
+def _scales(node: ir.Node) -> str | None:
+    """Scales must broadcast by NumPy's rules, as the definition of (de)quantization makes them."""
+    x, scale = node.inputs[:2]
+    blocked = node.attributes.get_int("block_size", 0)
+    fits = _size(scale) == 1 or (_rank(scale) == _rank(x) and not blocked)
+    return None if fits else "scales along an axis"
+
+
+def _batch_axes(node: ir.Node) -> str | None:
+    return "batch axes" if node.attributes.get_int("batch_dims", 0) else None
+
+
+def _no_booleans(node: ir.Node) -> str | None:
+    return "booleans" if node.inputs[0] is not None and node.inputs[0].dtype == ir.DataType.BOOL else None
+
+
+def _sampling_ratio(node: ir.Node) -> str | None:
+    return None if node.attributes.get_int("sampling_ratio", 0) > 0 else "the sampling ratio depends on the region"
+
+
+def _small_matrix(node: ir.Node) -> str | None:
+    value = node.inputs[0]
+    rows = 0 if value is None or value.shape is None else value.shape[-1]
+    return None if isinstance(rows, int) and rows <= LARGEST_DETERMINANT else f"matrices of {rows} rows"
+
+
+LARGEST_DETERMINANT = 4
+
+REASONS: dict[str, Reason] = {
+    "Gemm": _gemm,
+    "BatchNormalization": _inference,
+    "Dropout": _dropout,
+    **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _single_output),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), _scales),
+    "GatherND": _batch_axes,
+    **dict.fromkeys(("ReduceMax", "ReduceMin", "CumSum", "CumProd"), _no_booleans),
+    "RoiAlign": _sampling_ratio,
+    "Det": _small_matrix,
+}
+"""Why an operator that has a kernel is refused all the same, by operator."""
+
+
+def _rank(value: ir.Value | None) -> int:
+    return value.shape.rank() if value is not None and value.shape is not None else 0
+
+
+def _size(value: ir.Value | None) -> int:
+    if value is None or value.shape is None or not value.shape.is_static():
+        return 0
+    return math.prod(int(n) for n in value.shape.numpy())
 
 
 def refusal(node: ir.Node, operators: Collection[str]) -> str | None:
     """Why the backend cannot lower this node, or None if it can."""
     if any(subgraphs(node)):
         return "it has a subgraph"
+    if node.op_type in RANDOM and node.domain == "":
+        return "its result is random"
     if node.domain not in ("", DOMAIN) or node.op_type not in operators:
         return "there is no kernel for this operator"
     for value in (*node.inputs, *node.outputs):
@@ -53,8 +153,18 @@ def refusal(node: ir.Node, operators: Collection[str]) -> str | None:
         value = node.inputs[index] if index < len(node.inputs) else None
         if value is not None and not is_constant(value):
             return f"input '{value.name}' must be constant"
-    reason_of = _REASONS.get(node.op_type)
-    return None if reason_of is None else reason_of(node)
+    reason_of = REASONS.get(node.op_type)
+    return _dtype_refusal(node) or (None if reason_of is None else reason_of(node))
+
+
+def _dtype_refusal(node: ir.Node) -> str | None:
+    values = [value for value in (*node.inputs, *node.outputs) if value is not None]
+    if node.op_type not in MOVING and any(value.dtype in HALVES for value in values):
+        return "half-precision floats"
+    first = node.inputs[0] if node.inputs else None
+    if node.op_type in FLOAT32_ONLY and first is not None and first.dtype != ir.DataType.FLOAT:
+        return f"element type {first.dtype}, expected FLOAT"
+    return None
 
 
 def _type_refusal(value: ir.Value) -> str | None:

@@ -6,22 +6,52 @@ Inputs are read through their views; outputs are written row-major.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
-from tvm import relax, s_tir, te
+from tvm import s_tir, te
 
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.builder import NAME, Expr, Machine
-from graphprune.backends.tvm.lowering import Lower, Lowering
+from graphprune.backends.tvm.lowering import Array, Lower, Lowering, static_shape
+from graphprune.backends.tvm.operators.elementwise import elementwise
 from graphprune.backends.tvm.view import Handle, View, row_major
 
 Tensor = Handle
 """A TE tensor."""
 
-Compute = Callable[[ir.Node, Sequence[Tensor | None]], Sequence[Tensor]]
-"""From a node and its inputs to its outputs, in order; None is an optional input that is absent."""
+
+class Expression:
+    """One node as a tensor expression under construction: its inputs as TE tensors, None where absent."""
+
+    def __init__(self, lowering: Lowering, node: ir.Node) -> None:
+        self.node = node
+        self._lowering = lowering
+        self.views: list[View] = []
+        self.buffers: list[Tensor] = []
+        self.inputs = [None if value is None else self._add(lowering.view(value)) for value in node.inputs]
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Input `index`, which the operator requires."""
+        return self.inputs[index]
+
+    def get(self, index: int) -> Tensor | None:
+        """Optional input `index`."""
+        return self.inputs[index] if index < len(self.inputs) else None
+
+    def table(self, array: Array) -> Tensor:
+        """A constant, as a further input."""
+        return self._add(self._lowering.constant(array))
+
+    def _add(self, view: View) -> Tensor:
+        buffer = te.placeholder((max(view.size, 1),), view.dtype, f"x{len(self.buffers)}")
+        self.views.append(view)
+        self.buffers.append(buffer)
+        return _read(view, buffer)
+
+
+Compute = Callable[[Expression], Sequence[Tensor]]
+"""The outputs of a node, in order."""
 
 
 def lower_with(compute: Compute) -> Lower:
@@ -29,16 +59,19 @@ def lower_with(compute: Compute) -> Lower:
 
     def lower(lowering: Lowering, group: Group) -> None:
         node = group.anchor
-        views = [None if value is None else lowering.view(value) for value in node.inputs]
-        present = [view for view in views if view is not None]
-        flat = [te.placeholder((max(v.size, 1),), v.dtype, f"x{i}") for i, v in enumerate(present)]
-        read = iter(_read(view, buffer) for view, buffer in zip(present, flat, strict=True))
-        results = [_at_least_1d(y) for y in compute(node, [None if view is None else next(read) for view in views])]
-        function = _scheduled(te.create_prim_func([*flat, *results]), lowering.machine)
-        buffers = _call(lowering, function.with_attr(NAME, node.op_type.lower()), present, results)
-        for value, result, buffer in zip(node.outputs, results, buffers, strict=False):
-            shape = tuple(int(n) for n in value.shape or ())  # type: ignore[arg-type]
-            lowering.define(value, View.dense(buffer, str(result.dtype), shape))
+        expression = Expression(lowering, node)
+        results = [_at_least_1d(result) for result in compute(expression)]
+        function = te.create_prim_func([*expression.buffers, *results])
+        function = _scheduled(function, lowering.machine).with_attr(NAME, node.op_type.lower())
+        views = [View.dense(None, str(result.dtype), shape_of(result)) for result in results]
+        if len(views) == 1:
+            buffers = [lowering.call(function, expression.views, views[0].size, views[0].dtype)]
+        else:
+            buffers = lowering.call_all(function, expression.views, views)
+        for value, view, buffer in zip(node.outputs, views, buffers, strict=False):
+            lowering.define(value, View.dense(buffer, view.dtype, static_shape(value)))
+        if group.region:
+            elementwise(lowering, Group(group.region[0], group.region[1:]))
 
     return lower
 
@@ -67,18 +100,6 @@ def _read(view: View, buffer: Tensor) -> Tensor:
 
 def _at_least_1d(tensor: Tensor) -> Tensor:
     return tensor if len(tensor.shape) else te.compute((1,), lambda _i: tensor(), "scalar")
-
-
-def _call(lowering: Lowering, function: Handle, inputs: Sequence[View], results: Sequence[Tensor]) -> list[Handle]:
-    """Emit the call; each output is one flat buffer."""
-    sizes = [math.prod(shape_of(result)) for result in results]
-    if len(results) == 1:
-        return [lowering.call(function, inputs, sizes[0], str(results[0].dtype))]
-    name = lowering.builder.add_func(function, str(function.attrs[NAME]))
-    types = [relax.TensorType((size,), str(y.dtype)) for size, y in zip(sizes, results, strict=True)]
-    call = relax.call_tir(name, relax.Tuple([view.buffer for view in inputs]), types)
-    both = lowering.builder.emit(call)
-    return [lowering.builder.emit(relax.TupleGetItem(both, i)) for i in range(len(results))]
 
 
 def _scheduled(function: Handle, machine: Machine) -> Handle:
@@ -111,12 +132,17 @@ def _try_inline(schedule: Handle, block: Handle) -> None:
 def _flatten(schedule: Handle, block: Handle) -> None:
     """Make the outputs of a block one-dimensional, row-major."""
     for index, region in enumerate(schedule.get(block).writes):
-        strides = row_major([int(n) for n in region.buffer.shape])
+        strides = row_major([int(n) for n in region.source.shape])
+        schedule.transform_layout(block, ("write", index), _dot(strides))
 
-        def place(*position: Expr, strides: tuple[int, ...] = strides) -> Expr:
-            return sum((p * s for p, s in zip(position, strides, strict=True)), start=0)
 
-        schedule.transform_layout(block, ("write", index), place)
+def _dot(strides: Sequence[int]) -> Callable[..., Expr]:
+    """The place in a flat buffer of a position; it takes one argument an axis."""
+
+    def place(*position: Expr) -> Expr:
+        return sum((p * s for p, s in zip(position, strides, strict=True)), start=0)
+
+    return place
 
 
 def _order_loops(schedule: Handle, block: Handle, machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""Operators without a kernel that ONNX itself defines by simpler ones: their nodes become that definition."""
+"""Operators without a kernel that we or ONNX define by simpler ones: their nodes become that definition."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
+from graphprune.backends.tvm.rewrites.definition import Define, Definition, is_static
+from graphprune.backends.tvm.rewrites.halves import has_halves, in_float32
+from graphprune.backends.tvm.rewrites.moving import MOVING
+from graphprune.backends.tvm.rewrites.normalizing import NORMALIZING
+from graphprune.backends.tvm.rewrites.products import PRODUCTS
+from graphprune.backends.tvm.rewrites.quantized import QUANTIZED
+from graphprune.backends.tvm.rewrites.recurrent import RECURRENT
 from graphprune.passes.shape_inference import infer_shapes
 
 _DOMAIN = "graphprune.expansion"
+DEFINITIONS: dict[str, Define] = {**QUANTIZED, **NORMALIZING, **PRODUCTS, **MOVING, **RECURRENT}
+"""What ONNX does not define by simpler operators, or in a way that does not suit static shapes."""
+
 Schema = Any
 """A schema of onnx, whose type stubs lack everything about functions."""
 
@@ -36,9 +46,14 @@ def expand_functions(model: ir.Model, is_supported: Callable[[ir.Node], bool]) -
 
 
 def _function_body(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:
-    """The newest definition of the node's operator that its opset allows, or None."""
+    """Our own definition of the node's operator, else the newest of ONNX that its opset allows, or None."""
     opset = model.opset_imports[""]
     schema = _schema(node, opset)
+    define = DEFINITIONS.get(node.op_type)
+    if define is not None and is_static(node) and (body := define(Definition(node))) is not None:
+        return body
+    if has_halves(node) and all(value.dtype is not None for value in node.outputs):
+        return in_float32(node)
     if schema is None:
         return None
     versions = [v for v in schema.function_opset_versions if v <= opset]

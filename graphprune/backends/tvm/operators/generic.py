@@ -1,0 +1,60 @@
+"""Which operators take the generic route, alone or where a faster kernel does not apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from graphprune.backends.tvm.fusion import Group
+from graphprune.backends.tvm.lowering import Lower, Lowering, is_constant
+from graphprune.backends.tvm.operators import te_images, te_moving, te_products, te_windows
+from graphprune.backends.tvm.operators.te import lower_with
+
+GENERIC: dict[str, Lower] = {
+    "ConvTranspose": lower_with(te_windows.transposed_convolution),
+    "Col2Im": lower_with(te_windows.columns_to_image),
+    "Einsum": lower_with(te_products.einsum),
+    "Det": lower_with(te_products.determinant),
+    "Trilu": lower_with(te_moving.triangle),
+    "OneHot": lower_with(te_moving.one_hot),
+    "ReverseSequence": lower_with(te_moving.reverse_sequence),
+    "Resize": lower_with(te_images.resize),
+    "GridSample": lower_with(te_images.grid_sample),
+    "RoiAlign": lower_with(te_images.roi_align),
+}
+"""Operators that have only a tensor expression."""
+
+Applies = Callable[[ir.Node], bool]
+
+
+def either(fast: Lower, applies: Applies, general: Lower) -> Lower:
+    """`fast` for the nodes that it takes, `general` for the others."""
+
+    def lower(lowering: Lowering, group: Group) -> None:
+        (fast if applies(group.anchor) else general)(lowering, group)
+
+    return lower
+
+
+def is_fast_convolution(node: ir.Node) -> bool:
+    """Whether the plane kernels take this Conv."""
+    return _is_float32(node) and is_constant(node.inputs[1]) and _rank(node.inputs[0]) in (3, 4)
+
+
+def is_fast_product(node: ir.Node) -> bool:
+    """Whether the matrix kernels take this MatMul."""
+    return _is_float32(node)
+
+
+def is_fast_pooling(node: ir.Node) -> bool:
+    """Whether the window kernels take this MaxPool or AveragePool."""
+    return _is_float32(node) and _rank(node.inputs[0]) in (3, 4) and not any(o.name for o in node.outputs[1:])
+
+
+def _is_float32(node: ir.Node) -> bool:
+    return all(value is None or value.dtype == ir.DataType.FLOAT for value in node.inputs)
+
+
+def _rank(value: ir.Value | None) -> int:
+    return value.shape.rank() if value is not None and value.shape is not None else 0

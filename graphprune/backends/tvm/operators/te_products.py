@@ -1,0 +1,98 @@
+"""Matrix products and Einsum for every dtype."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+
+import numpy as np
+from tvm import te, tirx
+
+from graphprune.backends.tvm.kernels.builder import Expr
+from graphprune.backends.tvm.operators.te import Expression, Tensor, shape_of
+
+
+def matmul(e: Expression) -> Sequence[Tensor]:
+    """MatMul, with NumPy's rules for vectors and batches."""
+    a, b = e[0], e[1]
+    a_shape, b_shape = shape_of(a), shape_of(b)
+    batch = np.broadcast_shapes(a_shape[:-2], b_shape[:-2])
+    inner = te.reduce_axis((0, a_shape[-1]), "inner")
+    row, column = a_shape[-2:-1], b_shape[-1:] if len(b_shape) > 1 else ()
+
+    def product(*index: Expr) -> Expr:
+        lead, rest = index[: len(batch)], list(index[len(batch) :])
+        i = [rest.pop(0)] if row else []
+        left = a[(*_aligned(lead, a_shape[:-2]), *i, inner)]
+        right = b[(*_aligned(lead, b_shape[:-2]), inner, *rest)]
+        return te.sum(left * right, axis=inner)
+
+    return [te.compute((*batch, *row, *column), product, "product")]
+
+
+def _aligned(index: Sequence[Expr], shape: Sequence[int]) -> list[Expr]:
+    """A broadcast index for an operand of this shape."""
+    own = index[len(index) - len(shape) :]
+    return [tirx.const(0, "int32") if n == 1 else i for i, n in zip(own, shape, strict=True)]
+
+
+def einsum(e: Expression) -> Sequence[Tensor]:
+    """Einsum as one sum over all labels that the output lacks."""
+    operands = [e[i] for i in range(len(e.inputs))]
+    shapes = [shape_of(x) for x in operands]
+    terms, result = einsum_terms(e.node.attributes.get_string("equation", ""), [len(shape) for shape in shapes])
+    extents: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        for label, n in zip(term, shape, strict=True):
+            extents[label] = max(n, extents.get(label, 1))
+    summed = {label: te.reduce_axis((0, n), label) for label, n in extents.items() if label not in result}
+
+    def product(*index: Expr) -> Expr:
+        at = {**summed, **dict(zip(result, index, strict=False))}
+        value: Expr = None
+        for x, term, extent in zip(operands, terms, shapes, strict=True):
+            place = [tirx.const(0, "int32") if n == 1 else at[label] for label, n in zip(term, extent, strict=True)]
+            element = x(*place)
+            value = element if value is None else value * element
+        return te.sum(value, axis=list(summed.values())) if summed else value
+
+    if result:
+        return [te.compute([extents[label] for label in result], product, "einsum")]
+    return [te.compute((1,), lambda _i: product(), "einsum")]
+
+
+def einsum_terms(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
+    """The labels of each operand and of the result, an ellipsis written out in labels of its own."""
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    most = max(
+        (rank - len(t.replace("...", "")) for t, rank in zip(terms, ranks, strict=True) if "..." in t), default=0
+    )
+    spare = [c for c in string.ascii_letters if c not in equation][:most]
+    expanded = []
+    for term, rank in zip(terms, ranks, strict=True):
+        own = rank - len(term.replace("...", ""))
+        expanded.append(term.replace("...", "".join(spare[most - own :]) if own else ""))
+    if not arrow:
+        once = sorted(c for c in set(left) if c.isalpha() and left.count(c) == 1)
+        right = ("..." if "..." in left else "") + "".join(once)
+    return expanded, right.replace("...", "".join(spare))
+
+
+def determinant(e: Expression) -> Sequence[Tensor]:
+    """Det of matrices up to 4 x 4, by minors."""
+    x, shape = e[0], shape_of(e[0])
+
+    def minor(batch: Sequence[Expr], rows: tuple[int, ...], columns: tuple[int, ...]) -> Expr:
+        if not rows:
+            return tirx.const(1, x.dtype)
+        total: Expr = None
+        for k, column in enumerate(columns):
+            term = x(*batch, rows[0], column) * minor(batch, rows[1:], (*columns[:k], *columns[k + 1 :]))
+            total = term if total is None else (total - term if k % 2 else total + term)
+        return total
+
+    every = tuple(range(shape[-1]))
+    if len(shape) == 2:
+        return [te.compute((1,), lambda _i: minor((), every, every), "determinant")]
+    return [te.compute(shape[:-2], lambda *batch: minor(batch, every, every), "determinant")]

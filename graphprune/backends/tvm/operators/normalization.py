@@ -11,7 +11,7 @@ from tvm import tirx
 
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels import math
-from graphprune.backends.tvm.kernels.builder import Expr, Flat, constant
+from graphprune.backends.tvm.kernels.builder import Expr, Flat, bind, constant
 from graphprune.backends.tvm.kernels.normalization import (
     Normalize,
     Reduction,
@@ -23,6 +23,7 @@ from graphprune.backends.tvm.kernels.normalization import (
 from graphprune.backends.tvm.kernels.rows import Place, RowBlock, RowProblem, row_function
 from graphprune.backends.tvm.lowering import Lowering, static_dtype, static_shape
 from graphprune.backends.tvm.operators.region import plane_epilogue
+from graphprune.backends.tvm.operators.scalar import maximum, minimum
 from graphprune.backends.tvm.operators.views import constant_ints, input_value
 from graphprune.backends.tvm.view import View
 
@@ -125,10 +126,11 @@ def _rounded_down(function: Callable[[Expr], Expr]) -> Callable[[Expr, int], Exp
 
 
 def _extreme(dtype: str, sign: int) -> Recipe:
-    """The largest element (sign 1) or the smallest (-1); true is larger than false."""
+    """The largest element (sign 1) or the smallest (-1), NaN if one is; true is larger than false."""
     if dtype == "bool":
         return Reduction(sign < 0, tirx.Or if sign > 0 else tirx.And)
-    return Reduction(_limit(dtype, -sign), tirx.max if sign > 0 else tirx.min)
+    chosen = maximum if sign > 0 else minimum
+    return Reduction(_limit(dtype, -sign), lambda a, b: chosen(bind(a), bind(b)))
 
 
 REDUCTIONS: dict[str, Callable[[str], Recipe]] = {

@@ -170,3 +170,20 @@ def test_log_sum_exp_neither_overflows_nor_loses_a_row_of_minus_infinity() -> No
     x[0], x[1] = 1e4, -np.inf
     (y,) = compile_(model).run(None, {"x": x})
     np.testing.assert_allclose(y, [1e4 + np.log(37), -np.inf, np.log(37)], rtol=1e-6)
+
+
+def test_one_nan_makes_its_row_nan() -> None:
+    text = """g (float[3,37] x) => (float[3] a, float[3] b, float[37] c, float[1,3,1] d) {
+        a = ReduceMax<keepdims=0>(x,one)
+        b = ReduceMin<keepdims=0>(x,one)
+        c = ReduceMax<keepdims=0>(x,zero)
+        u = Unsqueeze(x,zero)
+        d = GlobalMaxPool(u) }"""
+    model = parse(text, {"one": np.array([1]), "zero": np.array([0])})
+    x = np.random.default_rng(0).standard_normal((3, 37)).astype(np.float32)
+    x[1, 4] = x[2, 36] = np.nan
+    a, b, c, d = compile_(model).run(None, {"x": x})
+    np.testing.assert_array_equal(a, x.max(axis=1))
+    np.testing.assert_array_equal(b, x.min(axis=1))
+    np.testing.assert_array_equal(c, x.max(axis=0))
+    np.testing.assert_array_equal(d.ravel(), x.max(axis=1))

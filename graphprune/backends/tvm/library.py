@@ -6,14 +6,15 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import tvm
 from tvm import relax
-from tvm.support import cc
 
 from graphprune.backends.targets import Target
 from graphprune.backends.tvm.view import Handle
@@ -71,7 +72,8 @@ def export(executable: Handle, path: Path, weight_bytes: int) -> None:
         BackendError: no linker is installed, or it failed.
         ModelFileError: the file cannot be written.
     """
-    link = linker()
+    link = partial(_link, linker())
+    link.object_format = "o"  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory(prefix="graphprune-") as folder:
         made = Path(folder) / "library.so"
         try:
@@ -90,18 +92,32 @@ def _check_room(path: Path, size: int) -> None:
     path.unlink()
 
 
-def linker() -> Handle:
-    """What links object files into a shared library: the system's C compiler, else zig's.
+def linker() -> list[str]:
+    """The command that links object files into a shared library: the system's C compiler, else zig's.
 
     Raises:
         BackendError: neither is installed.
     """
     compiler = shutil.which(os.environ.get("CC", "cc")) or shutil.which("gcc")
     if compiler:
-        return cc.cross_compiler(compiler)
+        return [compiler]
     if importlib.util.find_spec("ziglang"):
-        return cc.cross_compiler(f"{sys.executable}", options=["-m", "ziglang", "cc"])
+        return [sys.executable, "-m", "ziglang", "cc"]
     raise BackendError("saving needs a linker: install a C compiler, or `pip install graphprune[zig]`", code="GP407")
+
+
+def _link(command: list[str], output: str, objects: list[str], **_options: object) -> None:
+    """TVM's hook for linking.
+
+    Raises:
+        OSError: the linker failed; the message is its last line.
+    """
+    result = subprocess.run(  # noqa: S603 - the command is the user's own compiler
+        [*command, "-shared", "-fPIC", "-o", output, *objects], capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
+        raise OSError(f"{command[0]}: {lines[-1] if lines else f'exit code {result.returncode}'}")
 
 
 @contextlib.contextmanager

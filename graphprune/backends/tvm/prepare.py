@@ -33,7 +33,7 @@ def prepare(model: ir.Model, refusal: Refusal) -> ir.Model:
     and nodes that cannot be lowered replaced by ONNX's own definition of their operator where it has one.
 
     Raises:
-        UnsupportedModelError: the opset is too old [GP415], values have no static shape [GP402], or nodes cannot be
+        UnsupportedModelError: the opset is too old [GP415], values have no static shape [GP403], or nodes cannot be
             lowered, all of which are listed with the reason [GP401].
     """
     opset = model.opset_imports.get("", OLDEST_OPSET)
@@ -99,8 +99,11 @@ def fold_constants(model: ir.Model) -> bool:
 
 
 def _is_pure(node: ir.Node) -> bool:
+    """Whether the node always gives the same tensors for the same inputs; a Loop may, an If is inlined instead."""
     strings = any(value.dtype == ir.DataType.STRING for value in node.outputs)
-    return node.domain == "" and node.op_type not in RANDOM and not strings and not any(subgraphs(node))
+    inner = [n for graph in subgraphs(node) for n in graph.all_nodes()]
+    random = any(n.op_type in RANDOM for n in (node, *inner))
+    return node.domain == "" and node.op_type != "If" and not strings and not random
 
 
 def _check(graph: ir.Graph, refusal: Refusal) -> None:
@@ -110,7 +113,7 @@ def _check(graph: ir.Graph, refusal: Refusal) -> None:
         raise UnsupportedModelError(f"cannot lower {len(refused)} nodes: {listed}", code="GP401")
     unknown = [f"'{value.name}'" for node in graph for value in node.outputs if not _is_static(value)]
     if unknown:
-        raise UnsupportedModelError(f"no static shape for {len(unknown)} values: {', '.join(unknown)}", code="GP402")
+        raise UnsupportedModelError(f"no static shape for {len(unknown)} values: {', '.join(unknown)}", code="GP403")
 
 
 def _operator(node: ir.Node) -> str:

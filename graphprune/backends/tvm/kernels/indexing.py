@@ -55,9 +55,9 @@ def flat(name: str, view: View) -> Flat:
 def checked(given: Expr, extent: int, where: str, stack: ExitStack) -> Expr:
     """A run-time index, counted from the end where negative; one outside the axis stops the run with a message."""
     given = bind(given.astype("int64"))
-    index = bind(tirx.Select(given < 0, given + extent, given).astype("int32"))
+    index = bind(tirx.Select(given < 0, given + extent, given))
     stack.enter_context(T.Assert(tirx.all(index >= 0, index < extent), f"{where}: index outside the {extent} elements"))
-    return index
+    return bind(index.astype("int32"))
 
 
 def gather_elements_function(x: View, indices: View, result: View, axis: int, where: str) -> Expr:

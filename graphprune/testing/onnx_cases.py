@@ -136,9 +136,11 @@ def _frozen(case: Case, inputs: Sequence[Any]) -> tuple[ir.Model, dict[str, np.n
     return ir.from_proto(proto), feed
 
 
-def _array(data: Data) -> np.ndarray:
-    """A case's value as an array; dtypes that NumPy does not have come as protos."""
-    return onnx.numpy_helper.to_array(data) if isinstance(data, onnx.TensorProto) else np.asarray(data)
+def _array(data: Data) -> Data:
+    """A case's value as an array, unless it is a list; dtypes that NumPy does not have come as protos."""
+    if isinstance(data, onnx.TensorProto):
+        return onnx.numpy_helper.to_array(data)
+    return np.asarray(data) if isinstance(data, np.generic | int | float) else data
 
 
 def _shape_operands(case: Case, proto: onnx.ModelProto) -> set[str]:

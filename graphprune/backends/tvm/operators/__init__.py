@@ -57,6 +57,7 @@ OPERATORS: dict[str, Lower] = {
     "InstanceNormalization": normalization.lower_instance_normalization,
     **dict.fromkeys(normalization.REDUCTIONS, normalization.lower_reduction),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), normalization.lower_global_pool),
+    **dict.fromkeys(("ArgMax", "ArgMin"), normalization.lower_extremum),
     "MatMul": either(products.matmul, is_fast_product, lower_with(te_products.matmul)),
     "PackedMatMul": linear.packed_matmul,
     "Gemm": linear.gemm,

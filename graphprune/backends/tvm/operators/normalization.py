@@ -12,6 +12,7 @@ from tvm import tirx
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels import math
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, bind, constant
+from graphprune.backends.tvm.kernels.extremum import Extremum
 from graphprune.backends.tvm.kernels.normalization import (
     Normalize,
     Reduction,
@@ -164,6 +165,17 @@ def lower_reduction(lowering: Lowering, group: Group) -> None:
         axes = range(len(x.shape))
     reduced = tuple(sorted(axis % len(x.shape) for axis in axes))
     _reduce(lowering, group, x, reduced, REDUCTIONS[node.op_type](x.dtype))
+
+
+def lower_extremum(lowering: Lowering, group: Group) -> None:
+    """ArgMax, ArgMin."""
+    node = group.anchor
+    x = lowering.view(input_value(node, 0))
+    axis = node.attributes.get_int("axis", 0) % len(x.shape)
+    largest = node.op_type == "ArgMax"
+    limit = _limit(x.dtype, -1 if largest else 1)
+    recipe = Extremum(limit, largest=largest, last=node.attributes.get_int("select_last_index", 0) == 1)
+    _reduce(lowering, group, x, (axis,), recipe)
 
 
 def lower_global_pool(lowering: Lowering, group: Group) -> None:

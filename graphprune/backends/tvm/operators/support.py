@@ -42,7 +42,7 @@ RANDOM = frozenset(
 )
 
 HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
-MOVING = frozenset(
+HALF_OPERATORS = frozenset(
     {
         *("Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity"),
         *("OneHot", "Pad", "Reshape", "ReverseSequence", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile"),
@@ -159,7 +159,7 @@ def refusal(node: ir.Node, operators: Collection[str]) -> str | None:
 
 def _dtype_refusal(node: ir.Node) -> str | None:
     values = [value for value in (*node.inputs, *node.outputs) if value is not None]
-    if node.op_type not in MOVING and any(value.dtype in HALVES for value in values):
+    if node.op_type not in HALF_OPERATORS and any(value.dtype in HALVES for value in values):
         return "half-precision floats"
     first = node.inputs[0] if node.inputs else None
     if node.op_type in FLOAT32_ONLY and first is not None and first.dtype != ir.DataType.FLOAT:

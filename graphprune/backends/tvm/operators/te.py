@@ -7,7 +7,9 @@ Inputs are read through their views; outputs are written row-major.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+import numpy as np
 import onnx_ir as ir
 from tvm import s_tir, te
 
@@ -44,7 +46,10 @@ class Expression:
         return self._add(self._lowering.constant(array))
 
     def _add(self, view: View) -> Tensor:
-        buffer = te.placeholder((max(view.size, 1),), view.dtype, f"x{len(self.buffers)}")
+        if view.size == 0:  # nothing of it is read, but a buffer needs an element
+            empty = self._lowering.constant(np.zeros(1, view.dtype))
+            view = replace(empty, shape=view.shape, strides=view.strides)
+        buffer = te.placeholder((view.size,), view.dtype, f"x{len(self.buffers)}")
         self.views.append(view)
         self.buffers.append(buffer)
         return _read(view, buffer)

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
+from graphprune.backends.tvm.operators.support import HALF_OPERATORS
 from graphprune.backends.tvm.rewrites.definition import Define, Definition, is_static
 from graphprune.backends.tvm.rewrites.halves import has_halves, in_float32
 from graphprune.backends.tvm.rewrites.moving import MOVING
@@ -17,6 +18,8 @@ from graphprune.backends.tvm.rewrites.products import PRODUCTS
 from graphprune.backends.tvm.rewrites.quantized import QUANTIZED
 from graphprune.backends.tvm.rewrites.recurrent import RECURRENT
 from graphprune.passes.shape_inference import infer_shapes
+from graphprune.passes.structure import subgraphs
+from graphprune.stages import DOMAIN
 
 _DOMAIN = "graphprune.expansion"
 DEFINITIONS: dict[str, Define] = {**QUANTIZED, **NORMALIZING, **PRODUCTS, **MOVING, **RECURRENT}
@@ -33,7 +36,7 @@ def expand_functions(model: ir.Model, is_supported: Callable[[ir.Node], bool]) -
     """
     expanded = 0
     for node in list(model.graph):
-        if node.domain == "" and not is_supported(node):
+        if node.domain != DOMAIN and not is_supported(node) and not any(subgraphs(node)):
             body = _function_body(model, node)
             if body is not None:
                 _call_function(model, node, body, f"{node.op_type}_{expanded}")
@@ -47,13 +50,12 @@ def expand_functions(model: ir.Model, is_supported: Callable[[ir.Node], bool]) -
 
 def _function_body(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:
     """Our own definition of the node's operator, else the newest of ONNX that its opset allows, or None."""
-    opset = model.opset_imports[""]
-    schema = _schema(node, opset)
-    define = DEFINITIONS.get(node.op_type)
+    define = DEFINITIONS.get(node.op_type) if node.domain == "" else None
     if define is not None and is_static(node) and (body := define(Definition(node))) is not None:
         return body
-    if has_halves(node) and all(value.dtype is not None for value in node.outputs):
+    if has_halves(node) and node.op_type not in HALF_OPERATORS and all(v.dtype is not None for v in node.outputs):
         return in_float32(node)
+    schema, opset = _schema(model, node), model.opset_imports[node.domain]
     if schema is None:
         return None
     versions = [v for v in schema.function_opset_versions if v <= opset]
@@ -67,10 +69,10 @@ def _function_body(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:
     return _parsed(node, schema.get_context_dependent_function_with_opset_version(max(versions), proto, types))
 
 
-def _schema(node: ir.Node, opset: int) -> Schema:
+def _schema(model: ir.Model, node: ir.Node) -> Schema:
     """The operator's schema, or None."""
     try:
-        return onnx.defs.get_schema(node.op_type, opset, "")
+        return onnx.defs.get_schema(node.op_type, model.opset_imports[node.domain], node.domain)
     except onnx.defs.SchemaError:
         return None
 
@@ -112,7 +114,7 @@ def _with_defaults(node: ir.Node, schema: Schema) -> onnx.NodeProto:
 
 def _call_function(model: ir.Model, node: ir.Node, body: onnx.FunctionProto, name: str) -> None:
     """Make the node a call of `body`, which becomes a function of the model."""
-    schema = _schema(node, model.opset_imports[""])
+    schema = _schema(model, node)
     for attribute in _with_defaults(node, schema).attribute:
         if attribute.name not in node.attributes:
             node.attributes[attribute.name] = ir.serde.deserialize_attribute(attribute)

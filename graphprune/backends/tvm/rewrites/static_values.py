@@ -1,4 +1,4 @@
-"""Values that are known before the first run because shapes are: Shape, Size, and tensors without elements."""
+"""Values that are known before the first run because shapes are: Shape, Size, EyeLike, tensors without elements."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ def _static_value(value: ir.Value) -> ir.TensorProtocol | None:
     if node is not None and node.domain == "" and node.op_type in ("Shape", "Size"):
         return _shape_result(node)
     dims = _dims(value)
+    if node is not None and node.domain == "" and node.op_type == "EyeLike" and dims and value.dtype is not None:
+        identity = np.eye(dims[0], dims[1], k=node.attributes.get_int("k", 0))
+        return ir.tensor(identity.astype(value.dtype.numpy()), value.dtype)
     if dims is None or 0 not in dims or value.dtype in (None, ir.DataType.STRING):
         return None
     assert value.dtype is not None

@@ -14,6 +14,7 @@ from graphprune.backends.tvm.operators.scalar_base import (
     float_attribute,
     is_float,
     like,
+    round_half_even,
     unary,
 )
 
@@ -60,7 +61,7 @@ def _celu(node: ir.Node, a: Arguments) -> Expr:
 
 def _thresholded_relu(node: ir.Node, a: Arguments) -> Expr:
     x, alpha = a[0], float_attribute(node, "alpha", 1.0)
-    return tirx.Select(x <= like(x, alpha), like(x, 0), x)
+    return tirx.Select(x > like(x, alpha), x, like(x, 0))  # 0 for NaN, as ONNX Runtime has it
 
 
 def _shrink(node: ir.Node, a: Arguments) -> Expr:
@@ -130,16 +131,10 @@ ACTIVATIONS: dict[str, Scalar] = {
     "Reciprocal": unary(lambda x: like(x, 1) / x),
     "Floor": unary(tirx.floor),
     "Ceil": unary(tirx.ceil),
-    "Round": unary(tirx.nearbyint),
+    "Round": unary(round_half_even),
     "Sin": unary(tirx.sin),
     "Cos": unary(tirx.cos),
     "Tan": unary(tirx.tan),
-    "Asin": unary(tirx.asin),
-    "Acos": unary(tirx.acos),
-    "Atan": unary(tirx.atan),
     "Sinh": unary(_sinh),
     "Cosh": unary(_cosh),
-    "Asinh": unary(tirx.asinh),
-    "Acosh": unary(tirx.acosh),
-    "Atanh": unary(tirx.atanh),
 }

@@ -68,26 +68,6 @@ def _repeated_product(base: Expr, exponent: int) -> Expr:
     return result
 
 
-def _modulo(node: ir.Node, a: Arguments) -> Expr:
-    """The remainder with the sign of the divisor, or of the dividend where `fmod` is set."""
-    x, y = a[0], a[1]
-    truncated = node.attributes.get_int("fmod", 0) != 0
-    if not is_float(x):
-        return tirx.truncmod(x, y) if truncated or is_unsigned(x) else tirx.floormod(x, y)
-    rest = _float_remainder(x, y)  # not bound: TVM writes calls of C functions out lane by lane
-    if truncated:
-        return rest
-    zero = like(x, 0)
-    differs = tirx.any(tirx.all(rest < zero, y > zero), tirx.all(rest > zero, y < zero))
-    return tirx.Select(differs, rest + y, rest)
-
-
-def _float_remainder(x: Expr, y: Expr) -> Expr:
-    """C's fmod, which is exact."""
-    wide = tirx.call_pure_extern("float64", "fmod", x.astype("float64"), y.astype("float64"))
-    return wide.astype(dtype_of(x))
-
-
 def _mean(node: ir.Node, a: Arguments) -> Expr:
     return fold(lambda x, y: x + y)(node, a) / like(a[0], float(len(a)))
 
@@ -97,8 +77,9 @@ def _absolute(x: Expr) -> Expr:
 
 
 def _sign(x: Expr) -> Expr:
-    negative = like(x, 0) if is_unsigned(x) else tirx.Select(x < like(x, 0), like(x, -1), like(x, 0))
-    return tirx.Select(x > like(x, 0), like(x, 1), negative)
+    """-1, 0 or 1; NaN for NaN."""
+    rest = x if is_unsigned(x) else tirx.Select(x < like(x, 0), like(x, -1), x)
+    return tirx.Select(x > like(x, 0), like(x, 1), rest)
 
 
 def clip(_node: ir.Node, a: Arguments) -> Expr:
@@ -114,6 +95,8 @@ def clip(_node: ir.Node, a: Arguments) -> Expr:
 def cast(node: ir.Node, a: Arguments) -> Expr:
     """Cast; a float becomes a narrow integer by way of a wider one, so that it wraps as a C compiler's code does."""
     x, name = a[0], output_dtype(node)
+    if name == dtype_of(x):
+        return x
     if name == "bool":
         return x != like(x, 0)
     if is_float(x) and name in ("int8", "uint8", "int16", "uint16"):
@@ -150,7 +133,6 @@ ARITHMETIC: dict[str, Scalar] = {
     "Mul": binary(lambda a, b: a * b),
     "Div": binary(divide),
     "Pow": binary(power),
-    "Mod": _modulo,
     "Sum": fold(lambda a, b: a + b),
     "Max": fold(maximum),
     "Min": fold(minimum),

@@ -8,10 +8,11 @@ import onnx_ir as ir
 
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.lowering import Lower, Lowering, is_constant
-from graphprune.backends.tvm.operators import te_images, te_moving, te_products, te_windows
+from graphprune.backends.tvm.operators import te_images, te_library, te_moving, te_products, te_windows
 from graphprune.backends.tvm.operators.te import lower_with
 
 GENERIC: dict[str, Lower] = {
+    **{name: lower_with(compute) for name, compute in te_library.FUNCTIONS.items()},
     "ConvTranspose": lower_with(te_windows.transposed_convolution),
     "Col2Im": lower_with(te_windows.columns_to_image),
     "Einsum": lower_with(te_products.einsum),

@@ -7,7 +7,14 @@ from tvm import tirx
 
 from graphprune.backends.tvm.kernels.builder import Expr, constant
 from graphprune.backends.tvm.kernels.math import dtype_of
-from graphprune.backends.tvm.operators.scalar_base import HALF_FLOATS, Arguments, Scalar, optional, output_dtype
+from graphprune.backends.tvm.operators.scalar_base import (
+    HALF_FLOATS,
+    Arguments,
+    Scalar,
+    optional,
+    output_dtype,
+    round_half_even,
+)
 
 
 def saturated(x: Expr, dtype: str) -> Expr:
@@ -20,7 +27,7 @@ def saturated(x: Expr, dtype: str) -> Expr:
 
 def _quantize(node: ir.Node, a: Arguments) -> Expr:
     x, scale, zero = a[0].astype("float32"), a[1].astype("float32"), optional(a, 2)
-    rounded = tirx.nearbyint(x / scale)
+    rounded = round_half_even(x / scale)
     shifted = rounded if zero is None else rounded + zero.astype("float32")
     return saturated(shifted, output_dtype(node))
 

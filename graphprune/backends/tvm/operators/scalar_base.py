@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import onnx_ir as ir
 from tvm import tirx
 
-from graphprune.backends.tvm.kernels.builder import Expr, constant
+from graphprune.backends.tvm.kernels.builder import Expr, bind, constant
 from graphprune.backends.tvm.kernels.math import dtype_of
 
 Arguments = Sequence[Expr]
@@ -62,6 +62,16 @@ def float_attribute(node: ir.Node, name: str, default: float) -> float:
 def optional(arguments: Arguments, index: int) -> Expr | None:
     """Input `index`, or None if the node does not have it."""
     return arguments[index] if index < len(arguments) else None
+
+
+def round_half_even(x: Expr) -> Expr:
+    """The nearest integer, the even one of two; TVM has no vector form of its own."""
+    below = bind(tirx.floor(x))
+    rest = bind(x - below)
+    half = like(x, 0.5)
+    is_odd = tirx.floor(below * half) * like(x, 2) != below
+    upwards = tirx.any(rest > half, tirx.all(rest >= half, is_odd))
+    return tirx.Select(upwards, below + like(x, 1), below)
 
 
 def output_dtype(node: ir.Node) -> str:

@@ -106,6 +106,14 @@ def _sampling_ratio(node: ir.Node) -> str | None:
     return None if node.attributes.get_int("sampling_ratio", 0) > 0 else "the sampling ratio depends on the region"
 
 
+def _error_function(node: ir.Node) -> str | None:
+    """In double precision it is a call of the C library, which cannot be mixed with vectors."""
+    is_tanh = node.attributes.get_string("approximate", "none") == "tanh"
+    value = node.inputs[0]
+    is_double = value is not None and value.dtype == ir.DataType.DOUBLE
+    return "the error function in double precision" if is_double and not is_tanh else None
+
+
 def _small_matrix(node: ir.Node) -> str | None:
     value = node.inputs[0]
     rows = 0 if value is None or value.shape is None else value.shape[-1]
@@ -124,6 +132,7 @@ REASONS: dict[str, Reason] = {
     **dict.fromkeys(("ReduceMax", "ReduceMin", "CumSum", "CumProd"), _no_booleans),
     "RoiAlign": _sampling_ratio,
     "Det": _small_matrix,
+    **dict.fromkeys(("Erf", "Gelu"), _error_function),
 }
 """Why an operator that has a kernel is refused all the same, by operator."""
 

@@ -23,14 +23,14 @@ def matmul(e: Expression) -> Sequence[Tensor]:
     def product(*index: Expr) -> Expr:
         lead, rest = index[: len(batch)], list(index[len(batch) :])
         i = [rest.pop(0)] if row else []
-        left = a[(*_aligned(lead, a_shape[:-2]), *i, inner)]
-        right = b[(*_aligned(lead, b_shape[:-2]), inner, *rest)]
+        left = a[(*broadcast_index(lead, a_shape[:-2]), *i, inner)]
+        right = b[(*broadcast_index(lead, b_shape[:-2]), inner, *rest)]
         return te.sum(left * right, axis=inner)
 
     return [te.compute((*batch, *row, *column), product, "product")]
 
 
-def _aligned(index: Sequence[Expr], shape: Sequence[int]) -> list[Expr]:
+def broadcast_index(index: Sequence[Expr], shape: Sequence[int]) -> list[Expr]:
     """A broadcast index for an operand of this shape."""
     own = index[len(index) - len(shape) :]
     return [tirx.const(0, "int32") if n == 1 else i for i, n in zip(own, shape, strict=True)]

@@ -1,0 +1,60 @@
+"""Functions of the C library without a vector form, which TVM cannot mix with vectors in one kernel: Mod, Atan, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from tvm import te, tirx
+
+from graphprune.backends.tvm.kernels.builder import Expr
+from graphprune.backends.tvm.operators.te import Compute, Expression, Tensor, shape_of
+from graphprune.backends.tvm.operators.te_products import broadcast_index
+
+
+def modulo(e: Expression) -> Sequence[Tensor]:
+    """Mod: the remainder with the sign of the divisor, or of the dividend where `fmod` is set."""
+    x, y = e[0], e[1]
+    shape = np.broadcast_shapes(shape_of(x), shape_of(y))
+    dtype = str(x.dtype)
+    truncated = e.node.attributes.get_int("fmod", 0) != 0
+
+    def element(*index: Expr) -> Expr:
+        place = index if shape else ()
+        a, b = (t(*broadcast_index(place, shape_of(t))) for t in (x, y))
+        return _float_remainder(a, b, dtype, truncated=truncated) if "float" in dtype else integer(a, b)
+
+    integer = tirx.truncmod if truncated or dtype.startswith("uint") else tirx.floormod
+    return [te.compute(shape or (1,), element, "modulo")]
+
+
+def _float_remainder(a: Expr, b: Expr, dtype: str, *, truncated: bool) -> Expr:
+    wide = tirx.call_pure_extern("float64", "fmod", a.astype("float64"), b.astype("float64"))
+    rest = wide.astype(dtype)
+    if truncated:
+        return rest
+    zero = tirx.const(0, dtype)
+    differs = tirx.any(tirx.all(rest < zero, b > zero), tirx.all(rest > zero, b < zero))
+    return tirx.Select(differs, rest + b, rest)
+
+
+def function(compute: Callable[[Expr], Expr]) -> Compute:
+    """An element-wise function of one input."""
+
+    def apply(e: Expression) -> Sequence[Tensor]:
+        x = e[0]
+        shape = shape_of(x)
+        return [te.compute(shape or (1,), lambda *i: compute(x(*(i if shape else ()))), "function")]
+
+    return apply
+
+
+FUNCTIONS: dict[str, Compute] = {
+    "Mod": modulo,
+    "Asin": function(tirx.asin),
+    "Acos": function(tirx.acos),
+    "Atan": function(tirx.atan),
+    "Asinh": function(tirx.asinh),
+    "Acosh": function(tirx.acosh),
+    "Atanh": function(tirx.atanh),
+}

@@ -7,7 +7,9 @@ column: each tap then reads one phase at a constant distance from `oh * pitch + 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -129,12 +131,21 @@ def pad_plane(
     start: Expr,
     fill: float,
 ) -> None:
-    """Emit the padded copy of one plane, `place` (image, channel) of the view `x` in `source`, at `target[start:]`."""
-    lanes(layout.channel_stride, machine.lanes, lambda i: store(target, start + i, constant(fill, x.dtype)))
+    """Emit the padded copy of one plane, `place` (image, channel) of the view `x` in `source`, at `target[start:]`.
+
+    What lies beyond the last row of the last phase, to the end of the channel, stays unset: no output reads it.
+    """
     origin = bind(x.offset + place[0] * x.strides[0] + place[1] * x.strides[1])
+    border = partial(_fill, machine, target, constant(fill, x.dtype))
     for a in range(layout.phases[0]):
         for b in range(layout.phases[1]):
-            _copy_phase(machine, layout, x, (a, b), (source, origin), (target, start))
+            at = start + (a * layout.phases[1] + b) * layout.rows * layout.pitch
+            _copy_phase(machine, layout, x, (a, b), (source, origin), (target, at), border)
+
+
+def _fill(machine: Machine, target: Expr, value: Expr, start: Expr, count: int) -> None:
+    if count > 0:
+        lanes(count, machine.lanes, lambda i: store(target, start + i, value))
 
 
 def _copy_phase(
@@ -144,19 +155,25 @@ def _copy_phase(
     phase: tuple[int, int],
     source: tuple[Expr, Expr],
     target: tuple[Expr, Expr],
+    border: Callable[[Expr, int], None],
 ) -> None:
-    """Copy the input rows and columns that belong to one phase; buffers come with the place of their plane."""
+    """Copy the input rows and columns of one phase and fill around them; buffers come with the place of their plane."""
     (stride_h, stride_w), (top, left) = layout.window.strides, layout.window.pads[:2]
     first_row, rows = _range(phase[0] - top, stride_h, layout.height, layout.rows)
     first_col, columns = _range(phase[1] - left, stride_w, layout.width, layout.pitch)
+    start, pitch = target[1], layout.pitch
     if rows <= 0 or columns <= 0:
+        border(start, layout.rows * pitch)
         return
-    start = target[1] + (phase[0] * layout.phases[1] + phase[1]) * layout.rows * layout.pitch
+    border(start, first_row * pitch)
     with loop(rows) as r:
-        to = bind(start + (r + first_row) * layout.pitch + first_col)
+        row = bind(start + (r + first_row) * pitch)
         at_row = (r + first_row) * stride_h + (phase[0] - top)
         at = bind(source[1] + at_row * x.strides[2] + (first_col * stride_w + phase[1] - left) * x.strides[3])
-        copy_run(columns, machine.lanes, Run(source[0], at, stride_w * x.strides[3]), Run(target[0], to))
+        border(row, first_col)
+        copy_run(columns, machine.lanes, Run(source[0], at, stride_w * x.strides[3]), Run(target[0], row + first_col))
+        border(row + first_col + columns, pitch - first_col - columns)
+    border(start + (first_row + rows) * pitch, (layout.rows - first_row - rows) * pitch)
 
 
 def _range(shift: int, stride: int, size: int, limit: int) -> tuple[int, int]:

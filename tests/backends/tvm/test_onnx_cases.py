@@ -1,0 +1,33 @@
+"""A few of ONNX's own cases for every operator; `benchmarks/onnx_cases.py` runs all of them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+import graphprune as gp
+from graphprune.testing.onnx_cases import Case, Verdict, cases, run_case
+
+PARTS = 6
+EACH = 2
+LEAST_SUPPORTED = 120
+
+
+@cache
+def chosen() -> dict[str, list[Case]]:
+    """The first cases of each operator."""
+    groups: dict[str, list[Case]] = {}
+    for case in cases():
+        groups.setdefault(case.operator, []).append(case)
+    return {name: group[:EACH] for name, group in sorted(groups.items())}
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_case_fails(part: int) -> None:
+    names = list(chosen())[part::PARTS]
+    outcomes = [run_case(case, gp.compile) for name in names for case in chosen()[name]]
+    failed = [(outcome.case, outcome.reason) for outcome in outcomes if outcome.verdict is Verdict.FAILED]
+    assert failed == []
+    passed = {outcome.operator for outcome in outcomes if outcome.verdict is Verdict.PASSED}
+    assert len(passed) >= LEAST_SUPPORTED / PARTS

@@ -44,7 +44,18 @@ RANDOM = frozenset(
 HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 HALF_OPERATORS = frozenset(
     {
-        *("Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements", "GatherND", "Identity"),
+        *(
+            "CastLike",
+            "Concat",
+            "DepthToSpace",
+            "Dropout",
+            "Expand",
+            "Flatten",
+            "Gather",
+            "GatherElements",
+            "GatherND",
+            "Identity",
+        ),
         *("OneHot", "Pad", "Reshape", "ReverseSequence", "Slice", "SpaceToDepth", "Split", "Squeeze", "Tile"),
         *("Transpose", "Trilu", "Unsqueeze", *SCALAR),
     }

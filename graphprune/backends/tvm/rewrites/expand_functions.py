@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import InlinePass
+from onnx_ir.passes.common import IdentityEliminationPass, InlinePass
 
 from graphprune.backends.tvm.operators.support import HALF_OPERATORS
 from graphprune.backends.tvm.rewrites.definition import Define, Definition, is_static
@@ -43,6 +43,7 @@ def expand_functions(model: ir.Model, is_supported: Callable[[ir.Node], bool]) -
                 expanded += 1
     if expanded:
         InlinePass(criteria=lambda function: function.domain == _DOMAIN)(model)
+        IdentityEliminationPass()(model)
         model.graph.opset_imports.pop(_DOMAIN, None)
         infer_shapes(model)
     return expanded > 0

@@ -10,7 +10,7 @@ import onnx
 
 from graphprune.backends.tvm.rewrites.definition import Define, Definition
 
-MOST_STEPS = 512
+MOST_STEPS = 128
 """Longer sequences are refused: each step becomes nodes of its own."""
 
 _PLAIN_ACTIVATIONS = ("Relu", "Sigmoid", "Softplus", "Softsign", "Tanh")

@@ -63,12 +63,17 @@ def _emit(
                 loads = [b[p] for b, p in zip(buffers, places[:-1], strict=True)]
                 store(kernel["y"], places[-1], compute(loads))
 
-            lanes(extents[axis], machine.lanes, element)
+            lanes(extents[axis], 1 if any(map(_resists_vectors, operands, inner)) else machine.lanes, element)
             return
         with loop(extents[axis], parallel=axis == 0 and machine.threads > 1) as i:
             nest(axis + 1, [bind(start + i * s[axis]) for start, s in zip(starts, steps, strict=True)])
 
     nest(0, [view.offset for view in views])
+
+
+def _resists_vectors(view: View, stride: int) -> bool:
+    """True for a repeated bfloat16, which TVM cannot store in a vector."""
+    return view.dtype == "bfloat16" and stride == 0
 
 
 def copy_function(machine: Machine, source: View, result: View) -> Expr:

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.backends.tvm.graphs import assert_equal_on, compile_, parse
+from tests.backends.tvm.graphs import Initializer, assert_equal_on, compile_, parse
 
 X = np.random.default_rng(0).standard_normal((2, 4, 5)).astype(np.float32)
 
@@ -54,3 +55,14 @@ def test_tiles(repeats: list[int]) -> None:
     shape = ",".join(str(n * r) for n, r in zip(X.shape, repeats, strict=True))
     text = f"g (float[2,4,5] x) => (float[{shape}] y) {{ y = Tile(x,r) }}"
     assert_equal_on({"x": X}, parse(text, {"r": np.array(repeats)}))
+
+
+def test_repeated_elements_in_bfloat16() -> None:
+    text = """g (bfloat16[2,4,1] x) => (bfloat16[2,6,3] y, bfloat16[2,4,40] z) {
+        y = Pad(x,p)
+        z = Expand(x,s) }"""
+    constants: dict[str, Initializer] = {"p": np.array([0, 1, 1, 0, 1, 1]), "s": np.array([2, 4, 40])}
+    x = X[:, :, :1].astype(ml_dtypes.bfloat16)
+    padded, expanded = compile_(parse(text, constants, opset=22)).run(None, {"x": x})
+    np.testing.assert_array_equal(padded, np.pad(x, [(0, 0), (1, 1), (1, 1)]))
+    np.testing.assert_array_equal(expanded, np.broadcast_to(x, (2, 4, 40)))

@@ -1,0 +1,55 @@
+"""Which axes of a weight count what: patterns, masks and layouts see every weight as [outputs, positions, inputs]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+    ArrayT = TypeVar("ArrayT", npt.NDArray[Any], torch.Tensor)
+
+
+@dataclass(frozen=True)
+class WeightAxes:
+    """The axes of a stored weight; those that are not named are kernel positions.
+
+    Attributes:
+        output: The axis that counts output features.
+        input: The axis that counts input channels.
+    """
+
+    output: int = 0
+    input: int = 1
+
+    def order(self, rank: int) -> tuple[int, ...]:
+        """Return the axes of a weight of that rank as output, positions, input."""
+        return (self.output, *self._positions(rank), self.input)
+
+    def rows(self, weight: ArrayT) -> ArrayT:
+        """Return a NumPy array or a torch tensor as [outputs, positions, inputs]; a matrix has one position."""
+        return _permuted(weight, self.order(len(weight.shape))).reshape(self.rows_shape(weight.shape))
+
+    def rows_shape(self, shape: Sequence[int]) -> tuple[int, int, int]:
+        """Return the shape that `rows` gives a weight of that shape."""
+        positions = math.prod(shape[axis] for axis in self._positions(len(shape)))
+        return shape[self.output], positions, shape[self.input]
+
+    def restore(self, rows: ArrayT, shape: Sequence[int]) -> ArrayT:
+        """Return what `rows` made of a weight of that shape in its stored order."""
+        order = self.order(len(shape))
+        stored = tuple(order.index(axis) for axis in range(len(shape)))
+        return _permuted(rows.reshape(tuple(shape[axis] for axis in order)), stored)
+
+    def _positions(self, rank: int) -> tuple[int, ...]:
+        return tuple(axis for axis in range(rank) if axis not in {self.output, self.input})
+
+
+def _permuted(array: Any, order: tuple[int, ...]) -> Any:  # noqa: ANN401 - what comes goes
+    return array.transpose(order) if isinstance(array, np.ndarray) else array.permute(order)

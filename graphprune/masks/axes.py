@@ -51,5 +51,7 @@ class WeightAxes:
         return tuple(axis for axis in range(rank) if axis not in {self.output, self.input})
 
 
-def _permuted(array: Any, order: tuple[int, ...]) -> Any:  # noqa: ANN401 - what comes goes
-    return array.transpose(order) if isinstance(array, np.ndarray) else array.permute(order)
+def _permuted(array: ArrayT, order: tuple[int, ...]) -> ArrayT:
+    stored: Any = array
+    permuted: ArrayT = stored.transpose(order) if isinstance(array, np.ndarray) else stored.permute(order)
+    return permuted

@@ -12,6 +12,7 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from graphprune import yaml_form
 from graphprune.errors import RecipeError
 from graphprune.files import atomic_write
 
@@ -70,7 +71,7 @@ class Document(BaseModel):
     def to_yaml(self) -> str:
         """Return the text of a YAML file."""
         data = self.model_dump(mode="json", exclude_none=True)
-        return str(yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=120))
+        return yaml_form.dump(data)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -83,7 +84,7 @@ def _read(source: Path) -> object:
     suffix = _suffix(source)
     try:
         text = source.read_text(encoding="utf-8")
-        return json.loads(text) if suffix == _JSON_SUFFIX else yaml.safe_load(text)
+        return json.loads(text) if suffix == _JSON_SUFFIX else yaml_form.load(text)
     except OSError as error:
         raise RecipeError(f"cannot read '{source}': {error.strerror}", code="GP320") from None
     except (ValueError, yaml.YAMLError, RecursionError) as error:

@@ -13,7 +13,7 @@ from graphprune.diagnostics import Skip
 from graphprune.documents import suggestion
 from graphprune.errors import RecipeError
 from graphprune.masks.criteria import parse_criterion
-from graphprune.masks.patterns import parse_pattern
+from graphprune.masks.patterns import NM, Pattern, parse_pattern
 from graphprune.masks.selection import Scores, threshold
 from graphprune.pruning_plan import PruningPlan, WeightPlan, fingerprint
 from graphprune.recipe import Recipe, matches
@@ -27,7 +27,7 @@ def plan(model: ir.Model, recipe: Recipe) -> PruningPlan:
 
     Raises:
         RecipeError: A pattern matches nothing (GP321), a weight would keep nothing (GP322) or cannot be ranked (GP323),
-            or nothing is left to prune (GP326).
+            a pattern does not fit a weight (GP329), or nothing is left to prune (GP326).
     """
     weights, skips = prunable_weights(model)
     everything = linear_weights(model)[0]
@@ -48,37 +48,58 @@ class _Group:
 
     weights: Sequence[LinearWeight]
     sparsity: float
-    pattern: str
+    pattern: Pattern
     scope: str
     criterion: str
 
     def planned(self) -> Iterator[WeightPlan]:
-        shares = self._global_shares() if self.scope == "global" else [self.sparsity] * len(self.weights)
-        for weight, share in zip(self.weights, shares, strict=True):
-            count, size = parse_pattern(self.pattern).pruned_count(weight.shape, share), weight.tensor.size
+        self._verify_fit()
+        for weight, share in zip(self.weights, self._shares(), strict=True):
+            count, size = self.pattern.pruned_count(weight.shape, weight.axes, share), weight.tensor.size
             if count == size:
                 reason = f"all {size} elements would go at sparsity {self.sparsity} (scope {self.scope})"
                 raise RecipeError(f"weight '{weight.name}' would be left empty: {reason}", code="GP322")
             yield WeightPlan(
-                name=weight.name, shape=weight.shape, pattern=self.pattern, criterion=self.criterion, sparsity=share
+                name=weight.name,
+                shape=weight.shape,
+                output_axis=weight.axes.output,
+                input_axis=weight.axes.input,
+                pattern=str(self.pattern),
+                criterion=self.criterion,
+                sparsity=share,
             )
+
+    def _verify_fit(self) -> None:
+        for weight in self.weights:
+            defect = self.pattern.defect(weight.shape, weight.axes)
+            if defect is not None:
+                message = f"weight '{weight.name}' does not take pattern '{self.pattern}': it has {defect}"
+                raise RecipeError(message, code="GP329")
+
+    def _shares(self) -> list[float]:
+        if isinstance(self.pattern, NM):
+            counts = (self.pattern.pruned_count(weight.shape, weight.axes, 0) for weight in self.weights)
+            return [count / weight.tensor.size for count, weight in zip(counts, self.weights, strict=True)]
+        return self._global_shares() if self.scope == "global" else [self.sparsity] * len(self.weights)
 
     def _global_shares(self) -> list[float]:
         """One threshold for all; ties go in the order of weights and, within one, of elements."""
-        total = round(sum(weight.tensor.size for weight in self.weights) * self.sparsity)
+        sizes = [scores.size for scores in self._scores()]
+        total = round(sum(sizes) * self.sparsity)
         if total == 0:
             return [0.0] * len(self.weights)
         limit = threshold(self._scores, total)
         ties, shares = total - limit.below, []
-        for weight, scores in zip(self.weights, self._scores(), strict=True):
+        for size, scores in zip(sizes, self._scores(), strict=True):
             taken = min(ties, int(np.count_nonzero(scores == limit.value)))
             ties -= taken
-            shares.append((int(np.count_nonzero(scores < limit.value)) + taken) / weight.tensor.size)
+            shares.append((int(np.count_nonzero(scores < limit.value)) + taken) / size)
         return shares
 
     def _scores(self) -> Iterator[Scores]:
         criterion = parse_criterion(self.criterion)
-        return (criterion.score(weight.name, weight.tensor.numpy()) for weight in self.weights)
+        for weight in self.weights:
+            yield self.pattern.unit_scores(criterion.score(weight.name, weight.tensor.numpy()), weight.axes)
 
 
 def _groups(recipe: Recipe, weights: Iterable[LinearWeight]) -> Iterator[_Group]:
@@ -87,16 +108,12 @@ def _groups(recipe: Recipe, weights: Iterable[LinearWeight]) -> Iterator[_Group]
     for rule in (*recipe.rules, None):
         taken = [weight for weight in left if rule is None or _matches_any(rule.targets, weight)]
         left = [weight for weight in left if weight not in taken]
-        sparsity = recipe.sparsity if rule is None or rule.sparsity is None else rule.sparsity
+        own = {} if rule is None else rule.model_dump(exclude_none=True)
+        pattern = parse_pattern(own.get("pattern", recipe.pattern))
+        sparsity = pattern.sparsity if isinstance(pattern, NM) else own.get("sparsity", recipe.sparsity)
         if sparsity is not None and taken:
-            own = {} if rule is None else rule.model_dump(exclude_none=True)
-            yield _Group(
-                taken,
-                sparsity,
-                own.get("pattern", recipe.pattern),
-                own.get("scope", recipe.scope),
-                own.get("criterion", recipe.criterion),
-            )
+            scope, criterion = own.get("scope", recipe.scope), own.get("criterion", recipe.criterion)
+            yield _Group(taken, sparsity, pattern, scope, criterion)
 
 
 def _is_chosen(recipe: Recipe, weight: LinearWeight) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -13,8 +14,9 @@ from pydantic import Field, ModelWrapValidatorHandler, computed_field, model_val
 from graphprune.analysis.weights import LinearWeight, linear_weights
 from graphprune.documents import Document, suggestion
 from graphprune.errors import RecipeError
+from graphprune.masks.axes import WeightAxes
 from graphprune.masks.criteria import Magnitude
-from graphprune.masks.patterns import Unstructured, parse_pattern
+from graphprune.masks.patterns import NM, Unstructured, parse_pattern
 from graphprune.recipe import CriterionText, PatternText, Sparsity
 
 
@@ -24,6 +26,8 @@ class WeightPlan(Document):
     Attributes:
         name: Of the initializer.
         shape: As the model stores it.
+        output_axis: The axis that counts output features.
+        input_axis: The axis that counts input channels.
         pattern: How zeros may be placed.
         criterion: What an element is worth.
         sparsity: The share of zeros, in [0, 1).
@@ -31,6 +35,8 @@ class WeightPlan(Document):
 
     name: str
     shape: tuple[int, ...]
+    output_axis: int
+    input_axis: int
     pattern: PatternText = str(Unstructured())
     criterion: CriterionText = Magnitude.name
     sparsity: Sparsity
@@ -39,7 +45,25 @@ class WeightPlan(Document):
     @cached_property
     def pruned(self) -> int:
         """The number of zeros; written into files to be read, and only checked when it is read back."""
-        return parse_pattern(self.pattern).pruned_count(self.shape, self.sparsity)
+        return parse_pattern(self.pattern).pruned_count(self.shape, self.axes, self.sparsity)
+
+    @property
+    def axes(self) -> WeightAxes:
+        """Both axes together."""
+        return WeightAxes(self.output_axis, self.input_axis)
+
+    @model_validator(mode="after")
+    def _check_axes(self) -> Self:
+        rank = range(len(self.shape))
+        if self.output_axis not in rank or self.input_axis not in rank or self.output_axis == self.input_axis:
+            axes, shape = [self.output_axis, self.input_axis], list(self.shape)
+            message = f"weight '{self.name}': axes {axes} of shape {shape}, expected two different ones"
+            raise RecipeError(message, code="GP325")
+        share = round(self.sparsity * math.prod(self.shape))
+        if isinstance(parse_pattern(self.pattern), NM) and share != self.pruned:
+            message = f"weight '{self.name}': pattern '{self.pattern}' makes {self.pruned} zeros, sparsity"
+            raise RecipeError(f"{message} {self.sparsity:g} says {share}; edit the sparsity", code="GP325")
+        return self
 
     @model_validator(mode="wrap")
     @classmethod
@@ -90,6 +114,11 @@ class PruningPlan(Document):
             if planned.shape != shape:
                 given, expected = list(shape), list(planned.shape)
                 message = f"plan: weight '{planned.name}' has shape {given} in the model, expected {expected}"
+                raise RecipeError(message, code="GP324")
+            if planned.axes != weights[planned.name].axes:
+                found_axes, axes = weights[planned.name].axes, planned.axes
+                given, expected = [found_axes.output, found_axes.input], [axes.output, axes.input]
+                message = f"plan: weight '{planned.name}' has axes {given} in the model, expected {expected}"
                 raise RecipeError(message, code="GP324")
         found = fingerprint(weights.values())
         if found != self.model:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import re
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from graphprune.documents import Document
 from graphprune.errors import RecipeError
 from graphprune.masks.criteria import Magnitude, parse_criterion
-from graphprune.masks.patterns import Unstructured, parse_pattern
+from graphprune.masks.patterns import NM, Unstructured, parse_pattern
 
 _REGEX = "re:"
 
@@ -56,6 +57,11 @@ class Rule(Document):
     scope: Scope | None = None
     criterion: CriterionText | None = None
 
+    @model_validator(mode="after")
+    def _check_share(self) -> Self:
+        _verify_share(self.pattern, self.sparsity)
+        return self
+
 
 class Recipe(Document):
     """What is pruned and how much.
@@ -64,8 +70,9 @@ class Recipe(Document):
     against the name of the weight, of the nodes that read it, and of their operator (`Conv`, `Gemm`, `MatMul`).
 
     Attributes:
-        sparsity: The share of zeros, in [0, 1); may be left out where rules say it.
-        pattern: How zeros may be placed: `unstructured`.
+        sparsity: The share of zeros, in [0, 1); may be left out where rules or an N:M pattern say it.
+        pattern: How zeros may be placed: `unstructured`; `2:4`, keep 2 of 4 consecutive input channels; or
+            `block 4x1`, whole blocks of 4 outputs by 1 input channel.
         scope: Over what the share is counted: `layer`, each weight by itself, or `global`, one threshold for all.
         criterion: What a weight is worth: `magnitude`.
         targets: Which weights are pruned; empty for all prunable ones.
@@ -81,6 +88,19 @@ class Recipe(Document):
     targets: NamePatterns = ()
     ignore: NamePatterns = ()
     rules: tuple[Rule, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_share(self) -> Self:
+        _verify_share(self.pattern, self.sparsity)
+        return self
+
+
+def _verify_share(pattern: str | None, sparsity: float | None) -> None:
+    """An N:M pattern fixes the share of zeros; another one beside it cannot be meant."""
+    fixed = parse_pattern(pattern) if pattern is not None else None
+    if isinstance(fixed, NM) and sparsity is not None and not math.isclose(sparsity, fixed.sparsity, abs_tol=1e-3):
+        reason = f"keeps {fixed.keep} of {fixed.of}, a sparsity of {fixed.sparsity:g}, but sparsity is {sparsity:g}"
+        raise RecipeError(f"pattern '{fixed}' {reason}; leave it out", code="GP336")
 
 
 def matches(pattern: str, names: Iterable[str]) -> bool:

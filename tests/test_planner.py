@@ -44,6 +44,8 @@ def test_an_entry_says_everything() -> None:
     assert entry.model_dump() == {
         "name": "w_body",
         "shape": (16, 8, 3, 3),
+        "output_axis": 0,
+        "input_axis": 1,
         "pattern": "unstructured",
         "criterion": "magnitude",
         "sparsity": 0.9,
@@ -181,3 +183,37 @@ def test_planning_by_layer_reads_no_weight(monkeypatch: pytest.MonkeyPatch) -> N
     model = weighted_model(MODEL)
     monkeypatch.setattr("onnx_ir.Tensor.numpy", None)
     assert isinstance(plan(model, Recipe(sparsity=0.5)), PruningPlan)
+
+
+def test_an_nm_pattern_fixes_the_share() -> None:
+    entries = plan(weighted_model(MODEL), Recipe(pattern="2:4", scope="global")).weights
+    assert {entry.name: (entry.sparsity, entry.pruned) for entry in entries} == {
+        "w_body": (0.5, 576),
+        "w_head": (0.5, 320),
+    }
+
+
+def test_a_rule_may_give_an_nm_pattern_beside_the_recipes_sparsity() -> None:
+    rules = (Rule(targets=("w_head",), pattern="1:4"),)
+    assert planned(Recipe(sparsity=0.9, rules=rules)) == {"w_body": 1037, "w_head": 480}
+
+
+def test_a_global_budget_of_blocks() -> None:
+    entries = plan(
+        weighted_model(MODEL), Recipe(sparsity=0.75, pattern="block 4x1", scope="global", ignore=("w_head",))
+    )
+    assert [entry.pruned for entry in entries.weights] == [864]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "defect"),
+    [
+        ("8:16", "8 input channels, fewer than the 16 of one group"),
+        ("block 3x1", "16 outputs by 8 inputs, no multiple of 3 by 1"),
+    ],
+)
+def test_a_pattern_that_does_not_fit_is_named(pattern: str, defect: str) -> None:
+    recipe = Recipe(sparsity=0.5, pattern=pattern)
+    with pytest.raises(RecipeError) as caught:
+        plan(weighted_model(MODEL), recipe)
+    assert str(caught.value) == f"weight 'w_body' does not take pattern '{pattern}': it has {defect} [GP329]"

@@ -39,16 +39,20 @@ def test_files_go_both_ways(tmp_path: Path, suffix: str, scope: Any) -> None:  #
 def test_yaml_form() -> None:
     assert make().to_yaml() == (
         "version: 1\n"
-        f"model: {make().model}\n"
+        f"model: '{make().model}'\n"
         "weights:\n"
         "- name: w_a\n"
         "  shape: [10, 20]\n"
+        "  output_axis: 1\n"
+        "  input_axis: 0\n"
         "  pattern: unstructured\n"
         "  criterion: magnitude\n"
         "  sparsity: 0.9\n"
         "  pruned: 180\n"
         "- name: w_b\n"
         "  shape: [20, 10]\n"
+        "  output_axis: 1\n"
+        "  input_axis: 0\n"
         "  pattern: unstructured\n"
         "  criterion: magnitude\n"
         "  sparsity: 0.9\n"
@@ -84,7 +88,19 @@ EDITS: list[tuple[dict[str, object], str]] = [
     ({"name": "w_b"}, "pruning plan: weight 'w_b' is planned twice [GP325]"),
     ({"pruned": None, "sparsity": 1}, "weight plan 'w_a': sparsity: input should be less than 1, got 1 [GP320]"),
     ({"spar": 1}, "weight plan 'w_a': unknown key 'spar', did you mean 'sparsity' [GP320]"),
-    ({"pattern": "2:9"}, "unknown pattern '2:9', expected 'unstructured' [GP327]"),
+    (
+        {"pattern": "2-4"},
+        (
+            "unknown pattern '2-4', expected 'unstructured', '2:4' (keep 2 of 4) or 'block 4x1' (4 outputs by 1 input)"
+            " [GP327]"
+        ),
+    ),
+    ({"output_axis": 0}, "weight 'w_a': axes [0, 0] of shape [10, 20], expected two different ones [GP325]"),
+    ({"input_axis": 2}, "weight 'w_a': axes [1, 2] of shape [10, 20], expected two different ones [GP325]"),
+    (
+        {"pattern": "2:4", "pruned": None},
+        "weight 'w_a': pattern '2:4' makes 80 zeros, sparsity 0.9 says 180; edit the sparsity [GP325]",
+    ),
     ({"shape": None}, "weight plan 'w_a': key 'shape' is missing [GP320]"),
 ]
 
@@ -114,6 +130,13 @@ def test_another_model_is_refused_by_shape() -> None:
     with pytest.raises(RecipeError) as caught:
         make().resolve(weighted_model(OTHER))
     assert str(caught.value) == "plan: weight 'w_a' has shape [10, 30] in the model, expected [10, 20] [GP324]"
+
+
+def test_another_use_of_the_weight_is_refused() -> None:
+    square = "main (float[N,8] x, float[8,8] w) => (float[N,8] y) { y = MatMul (x, w) }"
+    transposed = square.replace("y = MatMul (x, w)", "y = Gemm <transB = 1> (x, w)")
+    with pytest.raises(RecipeError, match=r"'w' has axes \[0, 1\] in the model, expected \[1, 0\] \[GP324\]"):
+        plan(weighted_model(square), Recipe(sparsity=0.5)).resolve(weighted_model(transposed))
 
 
 def test_another_model_is_refused_by_name() -> None:

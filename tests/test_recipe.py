@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,18 @@ def test_nothing_is_constructed_from_yaml_tags(tmp_path: Path) -> None:
 )
 def test_name_patterns(pattern: str, name: str, expected: bool) -> None:  # noqa: FBT001 - a table
     assert matches(pattern, [name]) is expected
+
+
+@pytest.mark.parametrize("make", [Recipe, lambda **keys: Rule(targets=("w",), **keys)])
+def test_an_nm_pattern_and_another_sparsity_are_refused(make: Callable[..., object]) -> None:
+    make(pattern="2:4", sparsity=0.5)
+    with pytest.raises(RecipeError, match=r"pattern '2:4' keeps 2 of 4, a sparsity of 0.5, but sparsity is 0.9.*GP336"):
+        make(pattern="2:4", sparsity=0.9)
+
+
+def test_an_nm_pattern_needs_no_quotes_in_yaml(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("pattern: 2:4\nrules: [{targets: a, pattern: 16:32}]\n")
+    read = Recipe.load(tmp_path / "r.yaml")
+    assert (read.pattern, read.rules[0].pattern) == ("2:4", "16:32")
+    read.save(tmp_path / "again.yaml")
+    assert Recipe.load(tmp_path / "again.yaml") == read

@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from graphprune.analysis.constants import Reader, constant_tensor, constants, is_constant, readers
 from graphprune.diagnostics import Skip
+from graphprune.masks.axes import WeightAxes
 from graphprune.stages import describe
 
 MIN_INPUT_CHANNELS = 8
@@ -43,6 +44,11 @@ class WeightUse:
     def rows_axis(self) -> int:
         """The axis of the weight that counts output features."""
         return self.perm[self._operand_rows_axis()]
+
+    @property
+    def input_axis(self) -> int:
+        """The axis of the weight that counts input channels."""
+        return self.perm[1 - self._operand_rows_axis()]
 
     def operand_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape in which the node sees a weight that is stored in `shape`."""
@@ -78,6 +84,11 @@ class LinearWeight:
     def node(self) -> ir.Node:
         """The first node that uses it."""
         return self.uses[0].node
+
+    @property
+    def axes(self) -> WeightAxes:
+        """How its first reader sees it."""
+        return WeightAxes(self.uses[0].rows_axis, self.uses[0].input_axis)
 
     @property
     def tensor(self) -> ir.TensorProtocol:

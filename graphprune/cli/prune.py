@@ -25,7 +25,9 @@ def prune_command(  # noqa: PLR0913 - one argument an option
     source: Annotated[Path, typer.Argument(metavar="IN", help="Model, an .onnx file.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Pruned model to write, an .onnx file.")],
     sparsity: Annotated[float | None, typer.Option(help="Share of zeros, in [0, 1); 0.9 unless a recipe says.")] = None,
-    pattern: Annotated[str | None, typer.Option(help="How zeros may be placed: unstructured.")] = None,
+    pattern: Annotated[
+        str | None, typer.Option(help="How zeros may be placed: unstructured, 2:4 (keep 2 of 4), block 4x1.")
+    ] = None,
     scope: Annotated[str | None, typer.Option(help="Over what the share is counted: layer or global.")] = None,
     ignore: Annotated[
         list[str] | None,
@@ -59,10 +61,12 @@ def prune_command(  # noqa: PLR0913 - one argument an option
 
 
 def _recipe(options: dict[str, Any], path: Path | None) -> Recipe:
+    from graphprune.masks.patterns import NM, Unstructured, parse_pattern
     from graphprune.recipe import Recipe
 
     if path is None:
-        return Recipe(**{"sparsity": DEFAULT_SPARSITY} | options)
+        fixed = isinstance(parse_pattern(options.get("pattern", str(Unstructured()))), NM)
+        return Recipe(**({} if fixed else {"sparsity": DEFAULT_SPARSITY}) | options)
     if options:
         names = " and ".join(f"--{name}" for name in options)
         raise InputError(f"--recipe and {names} are given, expected one of them", code="GP608")

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import torch
 
     ArrayT = TypeVar("ArrayT", npt.NDArray[Any], torch.Tensor)
@@ -53,5 +51,6 @@ class WeightAxes:
 
 def _permuted(array: ArrayT, order: tuple[int, ...]) -> ArrayT:
     stored: Any = array
-    permuted: ArrayT = stored.transpose(order) if isinstance(array, np.ndarray) else stored.permute(order)
+    permute = stored.permute if hasattr(stored, "permute") else stored.transpose  # torch's transpose swaps two axes
+    permuted: ArrayT = permute(order)
     return permuted

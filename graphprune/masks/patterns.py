@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from graphprune.errors import RecipeError
+from graphprune.masks.axes import WeightAxes
 from graphprune.masks.selection import Mask, Scores, keep_mask
+
+_NM_FORM = re.compile(r"([0-9]+):([0-9]+)")
+_BLOCK_FORM = re.compile(r"block ([0-9]+)x([0-9]+)")
+_FORMS = "'unstructured', '2:4' (keep 2 of 4) or 'block 4x1' (4 outputs by 1 input)"
 
 
 class Pattern(Protocol):
-    """How zeros may be placed; its `str` is its text form, read by `parse_pattern`."""
+    """How zeros may be placed; its `str` is its text form, read by `parse_pattern`.
 
-    def pruned_count(self, shape: Sequence[int], sparsity: float) -> int:
-        """Return how many of the weights of `shape` go at `sparsity` (a share in [0, 1))."""
+    Elements go in units: single ones, blocks, or groups. All methods take weights as they are stored.
+    """
 
-    def keep_mask(self, scores: Scores, pruned: int) -> Mask:
+    def defect(self, shape: Sequence[int], axes: WeightAxes) -> str | None:
+        """Return why the pattern does not fit a weight of that shape, or None."""
+
+    def pruned_count(self, shape: Sequence[int], axes: WeightAxes, sparsity: float) -> int:
+        """Return how many elements of a weight of that shape go at `sparsity` (a share in [0, 1))."""
+
+    def unit_scores(self, scores: Scores, axes: WeightAxes) -> Scores:
+        """Return one score a unit: the root mean square of its elements' scores."""
+
+    def keep_mask(self, scores: Scores, axes: WeightAxes, pruned: int) -> Mask:
         """Return what stays, of the shape of `scores`, with exactly `pruned` False entries."""
 
 
@@ -25,16 +42,115 @@ class Pattern(Protocol):
 class Unstructured:
     """Zeros anywhere: the lowest scores go; among equals, those of lower index first."""
 
-    def pruned_count(self, shape: Sequence[int], sparsity: float) -> int:
-        """Return the share of the weights, rounded to the nearest whole number."""
+    def defect(self, shape: Sequence[int], axes: WeightAxes) -> str | None:  # noqa: ARG002 - fits all
+        """Return None: it fits any weight."""
+        return None
+
+    def pruned_count(self, shape: Sequence[int], axes: WeightAxes, sparsity: float) -> int:  # noqa: ARG002
+        """Return the share of the elements, rounded to the nearest whole number."""
         return round(math.prod(shape) * sparsity)
 
-    def keep_mask(self, scores: Scores, pruned: int) -> Mask:
+    def unit_scores(self, scores: Scores, axes: WeightAxes) -> Scores:  # noqa: ARG002
+        """Return the scores themselves."""
+        return scores
+
+    def keep_mask(self, scores: Scores, axes: WeightAxes, pruned: int) -> Mask:  # noqa: ARG002
         """Return what stays, with exactly `pruned` False entries."""
         return keep_mask(scores, pruned)
 
     def __str__(self) -> str:
         return "unstructured"
+
+
+@dataclass(frozen=True)
+class NM:
+    """At most `keep` of every `of` consecutive input channels stay, at each output and kernel position.
+
+    The last group of a row is shorter where `of` does not divide the input channels; it keeps `keep` too, if it has as
+    many. Among equals, those of lower index go first.
+    """
+
+    keep: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.keep < self.of:
+            message = f"pattern '{self}' keeps {self.keep} of {self.of}, expected to keep at least 1 and not all"
+            raise RecipeError(message, code="GP327")
+
+    @property
+    def sparsity(self) -> float:
+        """The share of zeros where `of` divides the input channels."""
+        return 1 - self.keep / self.of
+
+    def defect(self, shape: Sequence[int], axes: WeightAxes) -> str | None:
+        """Return why there is not one whole group in a row, or None."""
+        inputs = shape[axes.input]
+        return f"{inputs} input channels, fewer than the {self.of} of one group" if inputs < self.of else None
+
+    def pruned_count(self, shape: Sequence[int], axes: WeightAxes, sparsity: float) -> int:  # noqa: ARG002
+        """Return the number that the pattern itself fixes."""
+        groups, rest = divmod(shape[axes.input], self.of)
+        rows = math.prod(shape) // max(1, shape[axes.input])
+        return rows * (groups * (self.of - self.keep) + max(0, rest - self.keep))
+
+    def unit_scores(self, scores: Scores, axes: WeightAxes) -> Scores:  # noqa: ARG002
+        """Return the scores themselves: groups compare single elements."""
+        return scores
+
+    def keep_mask(self, scores: Scores, axes: WeightAxes, pruned: int) -> Mask:  # noqa: ARG002 - the groups fix it
+        """Return what stays, with exactly `pruned_count` False entries."""
+        rows = axes.rows(scores)
+        missing = -rows.shape[-1] % self.of
+        padded = np.pad(rows, ((0, 0), (0, 0), (0, missing)), constant_values=-1)  # padding goes before all else
+        groups = padded.reshape(*rows.shape[:2], -1, self.of)
+        order = np.argsort(groups, axis=-1, kind="stable")
+        keep = np.ones(groups.shape, np.bool_)
+        np.put_along_axis(keep, order[..., : self.of - self.keep], values=False, axis=-1)
+        return axes.restore(keep.reshape(padded.shape)[..., : rows.shape[-1]], scores.shape)
+
+    def __str__(self) -> str:
+        return f"{self.keep}:{self.of}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Whole blocks of `rows` consecutive outputs by `columns` consecutive input channels, at one kernel position."""
+
+    rows: int
+    columns: int
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.columns) < 1:
+            raise RecipeError(f"pattern '{self}' has empty blocks", code="GP327")
+
+    def defect(self, shape: Sequence[int], axes: WeightAxes) -> str | None:
+        """Return why blocks do not cover the weight evenly, or None."""
+        outputs, inputs = shape[axes.output], shape[axes.input]
+        if outputs % self.rows or inputs % self.columns:
+            return f"{outputs} outputs by {inputs} inputs, no multiple of {self.rows} by {self.columns}"
+        return None
+
+    def pruned_count(self, shape: Sequence[int], axes: WeightAxes, sparsity: float) -> int:  # noqa: ARG002
+        """Return the elements of the share of blocks, rounded to a whole number of blocks."""
+        size = self.rows * self.columns
+        return round(math.prod(shape) // size * sparsity) * size
+
+    def unit_scores(self, scores: Scores, axes: WeightAxes) -> Scores:
+        """Return the root mean square of each block, [block rows, positions, block columns]."""
+        rows = axes.rows(scores)
+        outputs, positions, inputs = rows.shape
+        blocks = rows.reshape(outputs // self.rows, self.rows, positions, inputs // self.columns, self.columns)
+        norms: Scores = np.sqrt(np.square(blocks).mean(axis=(1, 4), dtype=np.float32))
+        return norms
+
+    def keep_mask(self, scores: Scores, axes: WeightAxes, pruned: int) -> Mask:
+        """Return what stays, with exactly `pruned` False entries, a multiple of the block's size."""
+        keep = keep_mask(self.unit_scores(scores, axes), pruned // (self.rows * self.columns))
+        return axes.restore(keep.repeat(self.rows, axis=0).repeat(self.columns, axis=2), scores.shape)
+
+    def __str__(self) -> str:
+        return f"block {self.rows}x{self.columns}"
 
 
 def parse_pattern(text: str) -> Pattern:
@@ -45,4 +161,8 @@ def parse_pattern(text: str) -> Pattern:
     """
     if text == str(Unstructured()):
         return Unstructured()
-    raise RecipeError(f"unknown pattern '{text}', expected 'unstructured'", code="GP327")
+    if found := _NM_FORM.fullmatch(text):
+        return NM(int(found[1]), int(found[2]))
+    if found := _BLOCK_FORM.fullmatch(text):
+        return Block(int(found[1]), int(found[2]))
+    raise RecipeError(f"unknown pattern '{text}', expected {_FORMS}", code="GP327")

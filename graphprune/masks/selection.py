@@ -47,7 +47,7 @@ def keep_mask(scores: Scores, pruned: int) -> Mask:
     if pruned == 0:
         return np.ones(scores.shape, np.bool_)
     limit = threshold(lambda: [scores], pruned)
-    mask: Mask = scores > limit.value
+    mask: Mask = np.greater(scores, limit.value, order="C")  # so that the line below writes into it
     ties = np.flatnonzero(scores == limit.value)
     mask.reshape(-1)[ties[pruned - limit.below :]] = True
     return mask

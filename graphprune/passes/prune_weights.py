@@ -30,7 +30,7 @@ class PruneWeights(Pass):
     has enough of them stays as it is. A shared weight is pruned once. In text form the plan is JSON, or the name of a
     file that holds it.
 
-    Run: prune-weights{plan={"model":"b3b7e160198676cf","weights":[{"name":"w","shape":[2,2],"sparsity":0.5}]}}
+    Run: prune-weights{plan={"model":"b3b7e160198676cf","weights":[{"name":"w","shape":[2,2],"output_axis":1,"input_axis":0,"sparsity":0.5}]}}
 
     Before::
 
@@ -95,7 +95,7 @@ class PruneWeights(Pass):
 
 def _pruned(planned: WeightPlan, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     scores = parse_criterion(planned.criterion).score(planned.name, array)
-    keep = parse_pattern(planned.pattern).keep_mask(scores, planned.pruned)
+    keep = parse_pattern(planned.pattern).keep_mask(scores, planned.axes, planned.pruned)
     return np.where(keep, array, array.dtype.type(0))
 
 

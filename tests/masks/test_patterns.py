@@ -1,21 +1,42 @@
-"""Patterns: text form and exact counts."""
+"""Patterns: text form, exact counts, and what is kept, beside a search over groups."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graphprune.errors import RecipeError
-from graphprune.masks.patterns import Unstructured, parse_pattern
+from graphprune.masks.axes import WeightAxes
+from graphprune.masks.patterns import NM, Block, Pattern, Unstructured, parse_pattern
+
+AXES = WeightAxes()
+SHAPES = [((10, 10), AXES), ((8, 12, 3, 3), AXES), ((12, 8), WeightAxes(1, 0)), ((4, 3, 4, 16), WeightAxes(2, 3))]
 
 
-def test_text_form_goes_both_ways() -> None:
-    assert parse_pattern(str(Unstructured())) == Unstructured()
+def scores(shape: tuple[int, ...], seed: int = 0) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(seed).integers(0, 6, shape).astype(np.float32)  # many ties
 
 
-@pytest.mark.parametrize("text", ["", "Unstructured", "unstructered", "2:4x"])
+@pytest.mark.parametrize("pattern", [Unstructured(), NM(2, 4), NM(1, 16), Block(4, 1), Block(1, 8)])
+def test_text_form_goes_both_ways(pattern: Pattern) -> None:
+    assert parse_pattern(str(pattern)) == pattern
+
+
+@pytest.mark.parametrize("text", ["", "Unstructured", "unstructered", "2:4x", "block 4", "4x1", "-1:4"])
 def test_an_unknown_pattern_is_named(text: str) -> None:
-    with pytest.raises(RecipeError) as caught:
+    with pytest.raises(RecipeError, match=r"unknown pattern '.*', expected 'unstructured', '2:4' .*GP327"):
         parse_pattern(text)
-    assert str(caught.value) == f"unknown pattern '{text}', expected 'unstructured' [GP327]"
+
+
+@pytest.mark.parametrize("text", ["0:4", "4:4", "5:4", "block 0x1", "block 1x0"])
+def test_an_impossible_pattern_is_named(text: str) -> None:
+    with pytest.raises(RecipeError, match=rf"pattern '{text}' .*GP327"):
+        parse_pattern(text)
 
 
 @pytest.mark.parametrize(
@@ -23,9 +44,64 @@ def test_an_unknown_pattern_is_named(text: str) -> None:
     [((10, 10), 0.9, 90), ((3, 3), 0.5, 4), ((100,), 0.29, 29), ((7, 3, 1, 1), 0.0, 0), ((0, 4), 0.9, 0)],
 )
 def test_count_is_the_rounded_share(shape: tuple[int, ...], sparsity: float, count: int) -> None:
-    assert Unstructured().pruned_count(shape, sparsity) == count
+    assert Unstructured().pruned_count(shape, AXES, sparsity) == count
 
 
 def test_mask_has_exactly_the_count_even_where_all_are_equal() -> None:
-    mask = Unstructured().keep_mask(np.ones((5, 7), np.float32), 31)
+    mask = Unstructured().keep_mask(np.ones((5, 7), np.float32), AXES, 31)
     assert np.count_nonzero(~mask) == 31
+
+
+@pytest.mark.parametrize(("shape", "axes"), SHAPES)
+@pytest.mark.parametrize("pattern", [NM(1, 4), NM(2, 4), NM(3, 8), NM(1, 2)])
+def test_each_group_keeps_its_best(pattern: NM, shape: tuple[int, ...], axes: WeightAxes) -> None:
+    drawn = scores(shape)
+    keep = pattern.keep_mask(drawn, axes, 0)
+    assert keep.shape == shape
+    assert np.count_nonzero(~keep) == pattern.pruned_count(shape, axes, 0)
+    rows, kept = axes.rows(drawn), axes.rows(keep)
+    for start in range(0, rows.shape[-1], pattern.of):
+        group, chosen = rows[..., start : start + pattern.of], kept[..., start : start + pattern.of]
+        for values, flags in zip(group.reshape(-1, group.shape[-1]), chosen.reshape(-1, group.shape[-1]), strict=True):
+            best = sorted(range(len(values)), key=lambda index: (values[index], index))[-pattern.keep :]
+            assert sorted(best) == np.flatnonzero(flags).tolist()
+
+
+@given(st.integers(1, 40), st.integers(2, 16), st.data())
+def test_a_shorter_last_group_keeps_as_many(inputs: int, of: int, data: st.DataObject) -> None:
+    pattern = NM(data.draw(st.integers(1, of - 1)), of)
+    keep = pattern.keep_mask(scores((3, inputs)), AXES, 0)
+    sizes = [min(of, inputs - start) for start in range(0, inputs, of)]
+    assert np.count_nonzero(keep) == 3 * sum(min(pattern.keep, size) for size in sizes)
+    assert np.count_nonzero(~keep) == pattern.pruned_count((3, inputs), AXES, 0.3)
+
+
+@pytest.mark.parametrize(("shape", "axes"), SHAPES[1:])
+@pytest.mark.parametrize("pattern", [Block(4, 1), Block(1, 4), Block(2, 4)])
+def test_whole_blocks_go(pattern: Block, shape: tuple[int, ...], axes: WeightAxes) -> None:
+    drawn = scores(shape)
+    pruned = pattern.pruned_count(shape, axes, 0.7)
+    keep = axes.rows(pattern.keep_mask(drawn, axes, pruned))
+    assert np.count_nonzero(~keep) == pruned
+    outputs, positions, inputs = keep.shape
+    split = (outputs // pattern.rows, pattern.rows, positions, inputs // pattern.columns, pattern.columns)
+    blocks = keep.reshape(split)
+    np.testing.assert_array_equal(blocks.any(axis=(1, 4)), blocks.all(axis=(1, 4)))
+    energy = np.square(axes.rows(drawn)).reshape(split).sum(axis=(1, 4))
+    gone = ~blocks.all(axis=(1, 4))
+    assert energy[gone].max() <= energy[~gone].min()
+
+
+DEFECTS: list[tuple[Pattern, tuple[int, ...], str | None]] = [
+    (NM(2, 4), (8, 4), None),
+    (NM(2, 4), (8, 3), "3 input channels, fewer than the 4 of one group"),
+    (Block(4, 1), (8, 3), None),
+    (Block(4, 1), (10, 3), "10 outputs by 3 inputs, no multiple of 4 by 1"),
+    (Block(1, 2), (10, 3), "10 outputs by 3 inputs, no multiple of 1 by 2"),
+    (Unstructured(), (1, 1), None),
+]
+
+
+@pytest.mark.parametrize(("pattern", "shape", "defect"), DEFECTS)
+def test_what_does_not_fit_is_said(pattern: Pattern, shape: tuple[int, ...], defect: Any) -> None:  # noqa: ANN401
+    assert pattern.defect(shape, AXES) == defect

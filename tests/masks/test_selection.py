@@ -50,3 +50,8 @@ def test_the_lowest_index_goes_first_among_equals() -> None:
 def test_scores_that_are_not_contiguous() -> None:
     scores = np.arange(6, dtype=np.float32).reshape(2, 3).T
     np.testing.assert_array_equal(keep_mask(scores, 2), scores > 1)
+
+
+def test_ties_in_another_memory_order() -> None:
+    scores = np.asfortranarray(np.ones((3, 4), np.float32))
+    assert np.flatnonzero(~keep_mask(scores, 5)).tolist() == [0, 1, 2, 3, 4]

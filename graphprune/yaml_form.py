@@ -1,0 +1,60 @@
+"""YAML with the numbers of its version 1.2, which users know from JSON, and without repeated keys.
+
+Version 1.1, which PyYAML reads, takes `2:4` for the base-60 integer 124, and `1e-4` for a string.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from typing import Any
+
+import yaml
+
+_INTEGER = re.compile(r"[-+]?[0-9]+$|0x[0-9a-fA-F]+$")
+_FLOAT = re.compile(
+    r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
+)
+_NUMBERS = {"tag:yaml.org,2002:int": _INTEGER, "tag:yaml.org,2002:float": _FLOAT}
+_FIRST_CHARACTERS = "-+.0123456789"
+
+
+def load(text: str) -> object:
+    """Return what a YAML document holds.
+
+    Raises:
+        yaml.YAMLError: It is no YAML, or a mapping repeats a key.
+    """
+    return yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+
+
+def dump(data: object) -> str:
+    """Return `data`, of plain Python values, as YAML text."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=120))
+
+
+def _resolvers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    """Return which plain words are no strings, by first character."""
+    kept = {
+        first: [(tag, form) for tag, form in pairs if tag not in _NUMBERS]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    for first in _FIRST_CHARACTERS:
+        kept[first] = [*_NUMBERS.items(), *kept.get(first, [])]
+    return kept
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc] # PyYAML ships no types
+    yaml_implicit_resolvers = _resolvers()
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's
+        made: dict[Hashable, Any] = super().construct_mapping(node, deep=deep)
+        if len(made) < len(node.value):
+            keys = [self.construct_object(key) for key, _ in node.value]
+            twice = next(key for index, key in enumerate(keys) if key in keys[:index])
+            raise yaml.constructor.ConstructorError(None, None, f"key '{twice}' is given twice", node.start_mark)
+        return made
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc] # PyYAML ships no types
+    yaml_implicit_resolvers = _resolvers()

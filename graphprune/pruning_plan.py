@@ -78,6 +78,43 @@ class WeightPlan(Document):
         return made
 
 
+class ChannelSlice(Document):
+    """Where an initializer carries the channels of a group.
+
+    Attributes:
+        name: Of the initializer.
+        axis: The axis that counts channels.
+        start: The index of the first channel on that axis; the others follow.
+    """
+
+    name: str
+    axis: int = Field(default=0, ge=0)
+    start: int = Field(default=0, ge=0)
+
+
+class ChannelPlan(Document):
+    """What happens to one group of coupled channels: they stay or go together.
+
+    Attributes:
+        group: Its name, that of the first weight.
+        size: The number of channels.
+        sparsity: The share of channels that go, in [0, 1).
+        weights: The weights whose output features are the channels; what a channel is worth is their root mean square.
+        carriers: What else must be zero for the channel to be zero where it is read: biases, norm scales and shifts.
+    """
+
+    group: str
+    size: int = Field(ge=1)
+    sparsity: Sparsity
+    weights: tuple[ChannelSlice, ...] = Field(min_length=1)
+    carriers: tuple[ChannelSlice, ...] = ()
+
+    @property
+    def pruned(self) -> int:
+        """The number of channels that go."""
+        return round(self.size * self.sparsity)
+
+
 class PruningPlan(Document):
     """What `plan` decided for one model.
 
@@ -85,14 +122,18 @@ class PruningPlan(Document):
         version: Of the file's form.
         model: Fingerprint of the model that the plan was made for.
         weights: One entry a weight, in graph order.
+        channels: One entry a group of coupled channels.
     """
 
     version: Literal[1] = 1
     model: str
-    weights: tuple[WeightPlan, ...] = Field(min_length=1)
+    weights: tuple[WeightPlan, ...] = ()
+    channels: tuple[ChannelPlan, ...] = ()
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
+        if not self.weights and not self.channels:
+            raise RecipeError("pruning plan: neither weights nor channels", code="GP325")
         names = [weight.name for weight in self.weights]
         for index, name in enumerate(names):
             if name in names[:index]:
@@ -100,7 +141,7 @@ class PruningPlan(Document):
         return self
 
     def resolve(self, model: ir.Model) -> list[tuple[WeightPlan, LinearWeight]]:
-        """Return each planned weight with its place in `model`.
+        """Return each weight of `weights` with its place in `model`.
 
         Raises:
             RecipeError: The plan was made for another model (GP324).

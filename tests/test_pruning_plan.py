@@ -57,6 +57,7 @@ def test_yaml_form() -> None:
         "  criterion: magnitude\n"
         "  sparsity: 0.9\n"
         "  pruned: 180\n"
+        "channels: []\n"
     )
 
 
@@ -118,7 +119,7 @@ def test_a_later_version_is_refused() -> None:
 
 
 def test_an_empty_plan_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"pruning plan: weights: .*at least 1 item.* \[GP320\]"):
+    with pytest.raises(RecipeError, match=r"pruning plan: neither weights nor channels \[GP325\]"):
         PruningPlan(**{**edited(), "weights": []})
 
 

@@ -14,6 +14,7 @@ from graphprune.documents import Document
 from graphprune.errors import RecipeError
 from graphprune.masks.criteria import Magnitude, parse_criterion
 from graphprune.masks.patterns import NM, Unstructured, parse_pattern
+from graphprune.training_settings import TrainingSettings
 
 _REGEX = "re:"
 
@@ -79,6 +80,7 @@ class Recipe(Document):
         ignore: Which of them are not.
         rules: Exceptions. The first rule that names a weight holds for it; the weights of one rule make a scope of
             their own.
+        training: How masks are trained, where they are.
     """
 
     sparsity: Sparsity | None = None
@@ -88,6 +90,7 @@ class Recipe(Document):
     targets: NamePatterns = ()
     ignore: NamePatterns = ()
     rules: tuple[Rule, ...] = ()
+    training: TrainingSettings | None = None
 
     @model_validator(mode="after")
     def _check_share(self) -> Self:

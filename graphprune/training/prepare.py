@@ -1,0 +1,77 @@
+"""Put masks on the weights of a live module, as a plan for its exported graph says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import onnx_ir as ir
+from torch import nn
+
+from graphprune.errors import RecipeError
+from graphprune.frontends.torch_module import from_torch
+from graphprune.planner import plan as make_plan
+from graphprune.pruning_plan import PruningPlan
+from graphprune.recipe import Recipe
+from graphprune.training.methods import METHODS
+from graphprune.training.pruner import Pruner
+from graphprune.training.sites import Site, owners_of
+from graphprune.training_settings import TrainingSettings
+
+
+def prepare(
+    module: nn.Module, example_inputs: Sequence[object], recipe: Recipe, *, plan: PruningPlan | None = None
+) -> Pruner:
+    """Put a mask on every weight that is to be pruned; `module` is changed in place.
+
+    The module is exported once and planned as a file would be, so weights keep their names and patterns see them as the
+    graph does. Optimizers made before or after train the same parameters.
+
+    Args:
+        module: Trained by the caller, as usual.
+        example_inputs: Positional inputs of one call.
+        recipe: What is pruned, and, in its `training` section, how.
+        plan: Instead of the one that the recipe makes of the current weights.
+
+    Returns:
+        What drives the masks: call its `step` after every epoch, or after every step of the optimizer.
+
+    Raises:
+        RecipeError: The recipe or the plan does not fit (GP321 to GP329), a weight is no parameter of the module or has
+            a parametrization already (GP702), or the method is no method for a pattern (GP703).
+        UnsupportedModelError: The module cannot be exported (GP121).
+    """
+    settings = recipe.training or TrainingSettings()
+    model = from_torch(module, example_inputs)
+    chosen = plan or make_plan(model, _by_layer(recipe))
+    chosen.resolve(model)
+    if chosen.channels:
+        raise RecipeError("channel plans are not trained yet, expected weights only", code="GP703")
+    sites = [
+        Site(entry.name, owners_of(module, entry.name), METHODS[settings.method](entry, settings))
+        for entry in chosen.weights
+    ]
+    for site in sites:
+        site.register()
+    _follow(model, sites)
+    return Pruner(module, tuple(sites), model, recipe, settings, fixed=plan is not None)
+
+
+def _by_layer(recipe: Recipe) -> Recipe:
+    """The same choice of weights; shares over layers together are computed when the ramp starts."""
+    rules = tuple(rule.model_copy(update={"scope": "layer"}) for rule in recipe.rules)
+    return recipe.model_copy(update={"scope": "layer", "rules": rules})
+
+
+def _follow(model: ir.Model, sites: Iterable[Site]) -> None:
+    """Let the exported weights read the live ones, so that a later plan sees what was trained, without a copy."""
+    for site in sites:
+        value = model.graph.initializers[site.name]
+        tensor = value.const_value
+        assert tensor is not None  # it was planned
+        value.const_value = ir.LazyTensor(
+            _reader(site), dtype=tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=site.name
+        )
+
+
+def _reader(site: Site) -> Callable[[], ir.TensorProtocol]:
+    return lambda: ir.tensor(site.weight().cpu(), name=site.name)

@@ -1,0 +1,91 @@
+"""The weights of a module that a plan names, and the masks on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.utils import parametrize
+
+from graphprune.errors import RecipeError
+from graphprune.training.methods.base import WeightMask
+
+
+@dataclass(frozen=True)
+class Site:
+    """One weight under one mask.
+
+    Attributes:
+        name: Of the weight in the module's `state_dict` before it was prepared.
+        owners: The modules that hold it, with the attribute's name: several where it is tied.
+        mask: The parametrization.
+    """
+
+    name: str
+    owners: tuple[tuple[nn.Module, str], ...]
+    mask: WeightMask
+
+    @property
+    def parameter(self) -> nn.Parameter:
+        """The dense weight that the optimizer trains; looked up, because FSDP replaces parameters."""
+        module, attribute = self.owners[0]
+        found: nn.Parameter = getattr(module.parametrizations, attribute).original
+        return found
+
+    def weight(self) -> torch.Tensor:
+        """Return the dense weight, whole, without gradient."""
+        return whole(self.parameter.detach())
+
+    def register(self) -> None:
+        """Put the mask on every owner."""
+        for module, attribute in self.owners:
+            parametrize.register_parametrization(module, attribute, self.mask)
+
+    def remove(self, keep: torch.Tensor) -> None:
+        """Take the mask off and set to zero what it does not keep."""
+        parameter = self.parameter
+        for module, attribute in self.owners:
+            parametrize.remove_parametrizations(module, attribute, leave_parametrized=False)
+        zero_where_not(parameter, keep)
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a tensor that FSDP spread over ranks in one piece; another one as it is."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+@torch.no_grad()
+def zero_where_not(parameter: torch.Tensor, keep: torch.Tensor) -> None:
+    """Set elements to zero in place."""
+    if isinstance(parameter, DTensor):
+        keep = distribute_tensor(keep, parameter.device_mesh, parameter.placements)
+    parameter.copy_(torch.where(keep, parameter, torch.zeros_like(parameter)))
+
+
+def owners_of(module: nn.Module, name: str) -> tuple[tuple[nn.Module, str], ...]:
+    """Return who holds the parameter called `name`, and under which attribute.
+
+    Raises:
+        RecipeError: The module has no such parameter, or it is under a parametrization already (GP702).
+    """
+    path, _, attribute = name.rpartition(".")
+    holder = dict(module.named_modules(remove_duplicate=False)).get(path)
+    parameter = getattr(holder, "_parameters", {}).get(attribute)
+    if parameter is None:
+        reason = "has a parametrization already" if _is_parametrized(holder, attribute) else "is no parameter of it"
+        raise RecipeError(f"{type(module).__name__}: weight '{name}' {reason}", code="GP702")
+    return tuple(_holders(module, parameter))
+
+
+def _is_parametrized(holder: nn.Module | None, attribute: str) -> bool:
+    return holder is not None and parametrize.is_parametrized(holder, attribute)
+
+
+def _holders(module: nn.Module, parameter: nn.Parameter) -> Iterator[tuple[nn.Module, str]]:
+    for child in module.modules():
+        for attribute, held in child.named_parameters(recurse=False, remove_duplicate=False):
+            if held is parameter:
+                yield child, attribute

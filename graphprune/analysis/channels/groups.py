@@ -1,0 +1,140 @@
+"""Channel groups: channels of several weights that can only be removed together, and what carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphprune.analysis.channels.equations import Role
+from graphprune.analysis.channels.index_map import IndexMap
+from graphprune.analysis.channels.partition import Member, Part, is_whole, partition, producers
+from graphprune.analysis.channels.walk import collect
+from graphprune.diagnostics import Skip
+
+
+@dataclass(frozen=True)
+class ChannelSlice:
+    """The indices of one axis of a constant that belong to the channels of a group.
+
+    Attributes:
+        name: Of the initializer, or of the output of the Constant node.
+        axis: The axis.
+        index: Which indices belong to which channel.
+    """
+
+    name: str
+    axis: int
+    index: IndexMap
+
+    @property
+    def start(self) -> int:
+        """The first index of channel 0."""
+        return self.index.start
+
+    @property
+    def repeat(self) -> int:
+        """The number of indices of each channel."""
+        return self.index.repeat
+
+    @property
+    def is_consecutive(self) -> bool:
+        """Whether channel `c` is the one index `start + c`."""
+        return self.index.is_consecutive
+
+    def indices(self) -> npt.NDArray[np.int64]:
+        """Return the indices of each channel, int64 [channels, repeat]."""
+        return self.index.indices()
+
+    def __str__(self) -> str:
+        return f"{self.name}[{', '.join([':'] * self.axis + [str(self.index)])}]"
+
+
+@dataclass(frozen=True)
+class ChannelGroup:
+    """Channels that run through the same places of a model; each slice has all of them, in the same order.
+
+    Attributes:
+        name: The first producer's, with the index where it starts if a group has only a part of that weight.
+        size: The number of channels.
+        producers: Weights whose outputs the channels are; they are scored, and masked.
+        carriers: Constants that must be masked too for a channel to be zero: biases, scale and shift of norms,
+            depthwise weights, tables, scales.
+        readers: Weights that multiply the channels. Free where these are zero.
+        companions: Constants that belong to the channels and keep their values: running statistics, divisors, slopes.
+        nonzero: Why a masked channel may be read as something else than zero; None where it is zero.
+    """
+
+    name: str
+    size: int
+    producers: tuple[ChannelSlice, ...]
+    carriers: tuple[ChannelSlice, ...]
+    readers: tuple[ChannelSlice, ...]
+    companions: tuple[ChannelSlice, ...]
+    nonzero: str | None = None
+
+    @property
+    def zero_where_read(self) -> bool:
+        """Whether masking producers and carriers makes a channel exactly zero wherever weights read it."""
+        return self.nonzero is None
+
+
+def channel_groups(model: ir.Model) -> tuple[list[ChannelGroup], list[Skip]]:
+    """Find which output channels of the linear weights of `model` can be removed, and what is removed with them.
+
+    Every index of every axis of every constant is an unknown; each operator of the main graph equates some, or says
+    that they cannot be removed. What is connected is one channel; channels that touch the same axes, equally often and
+    in the same roles, are one group. Tensors are not read, but for scalars and constant indices.
+
+    Args:
+        model: A model with inferred shapes; open dimensions are allowed where no channels lie along them.
+
+    Returns:
+        The groups in the order of their first producers, and one skip for each group that nothing can be removed from
+        (GP370 to GP378), under the name it would have.
+    """
+    groups: list[ChannelGroup] = []
+    skips: list[Skip] = []
+    for part, name in _named(partition(collect(model))):
+        if part.blocked is not None:
+            indices = producers(part)[0].indices.size
+            reason = f"{indices} channels cannot be removed: {part.blocked.text}"
+            skips.append(Skip(part.blocked.code, name, reason))
+        elif part.size == 1 and is_whole(part):
+            skips.append(Skip("GP377", name, "one channel alone, or all tied together, cannot be removed"))
+        else:
+            groups.append(_group(part, name))
+    return groups, skips
+
+
+def _named(parts: list[Part]) -> Iterator[tuple[Part, str]]:
+    """Name each part after its first producer; one that has only a part of that weight also after where it starts."""
+    for part in parts:
+        first = producers(part)[0]
+        name = str(first.axis.constant.name)
+        yield part, name if is_whole(part) else f"{name}:{first.indices[0, 0]}"
+
+
+def _group(part: Part, name: str) -> ChannelGroup:
+    return ChannelGroup(
+        name=name,
+        size=part.size,
+        producers=_slices(producers(part)),
+        carriers=_slices(m for m in part.members if m.role & Role.CARRIER and not m.role & Role.PRODUCER),
+        readers=_slices(m for m in part.members if m.role & Role.READER),
+        companions=_slices(m for m in part.members if m.role in {0, Role.COMPANION}),
+        nonzero=None if part.nonzero is None else part.nonzero.text,
+    )
+
+
+def _slices(members: Iterable[Member]) -> tuple[ChannelSlice, ...]:
+    return tuple(_slice(member) for member in members)
+
+
+def _slice(member: Member) -> ChannelSlice:
+    index = IndexMap.fit(member.indices)
+    assert index is not None, "partition cuts parts until strides describe them"
+    return ChannelSlice(str(member.axis.constant.name), member.axis.axis, index)

@@ -1,0 +1,165 @@
+"""Solve the equations, and sort channels into parts that touch the same axes in the same roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from graphprune.analysis.channels.equations import Axis, Equations, Reason, Role
+from graphprune.analysis.channels.index_map import IndexMap
+
+IntArray = npt.NDArray[np.int64]
+
+_MASKED = Role.PRODUCER | Role.CARRIER
+
+
+@dataclass(frozen=True)
+class Member:
+    """Indices of one axis in one role: int64 [channels, indices of a channel]."""
+
+    axis: Axis
+    role: int
+    indices: IntArray
+
+
+@dataclass(frozen=True)
+class Part:
+    """Channels with the same members."""
+
+    size: int
+    members: tuple[Member, ...]
+    blocked: Reason | None
+    nonzero: Reason | None
+
+
+def partition(equations: Equations) -> list[Part]:
+    """Return the channels that linear weights produce, those with equal members together, in the order of producers."""
+    roles = _roles(equations)
+    _block_conflicts(equations, roles)
+    root = equations.solve()
+    kinds = _Kinds(equations.count, root[(roles & Role.PRODUCER) != 0])
+    blocked = _first_reasons(equations.blocks, root, kinds)
+    nonzero = _first_reasons(equations.nonzeros, root, kinds)
+    for axis in equations.axes:
+        for role, labels in _by_role(axis, roles):
+            found, counts = np.unique(root[labels], return_counts=True)
+            kinds.refine(found, counts * (2 * Role.COMPANION) + role)
+    members = _members(equations, roles, root, kinds.of)
+    parts = []
+    for same in members.values():
+        component = int(root[same[0].axis.base + same[0].indices[0, 0]])
+        parts.append(Part(len(same[0].indices), tuple(same), blocked.get(component), nonzero.get(component)))
+    return sorted((piece for part in parts for piece in _regular(part)), key=_order)
+
+
+class _Kinds:
+    """A partition of components that is refined by what distinguishes them; -1 is left out."""
+
+    def __init__(self, count: int, wanted: IntArray) -> None:
+        self.of = np.full(count, -1)
+        self.of[wanted] = 0
+        self._next = 1
+
+    def refine(self, roots: IntArray, keys: IntArray) -> None:
+        """Separate those of `roots` that differ in kind or key, from each other and from all others."""
+        wanted = self.of[roots] >= 0
+        if wanted.any():
+            pairs = np.stack([self.of[roots[wanted]], keys[wanted]])
+            _, inverse = np.unique(pairs, axis=1, return_inverse=True)
+            self.of[roots[wanted]] = self._next + inverse.reshape(-1)
+            self._next += int(inverse.max()) + 1
+
+
+def _roles(equations: Equations) -> IntArray:
+    roles = np.zeros(equations.count, np.int64)
+    for labels, role in equations.roles:
+        roles[labels] |= int(role)
+    return roles
+
+
+def _block_conflicts(equations: Equations, roles: IntArray) -> None:
+    """Block what one node needs masked and another one needs as it is."""
+    wrong = ((roles & _MASKED) != 0) & ((roles & Role.COMPANION) != 0)
+    for axis in equations.axes if wrong.any() else ():
+        labels = np.arange(axis.base, axis.base + axis.extent)
+        text = f"constant '{axis.constant.name}' has to be masked for one node and unchanged for another"
+        equations.block(labels[wrong[labels]], Reason("GP378", text))
+
+
+def _first_reasons(found: Sequence[tuple[IntArray, Reason]], root: IntArray, kinds: _Kinds) -> dict[int, Reason]:
+    """Return the first reason of each component that has one, and separate components by it."""
+    first = np.full(root.size, len(found))
+    for number, (labels, _) in reversed(list(enumerate(found))):
+        first[root[labels]] = number
+    numbered = np.flatnonzero(first < len(found))
+    kinds.refine(numbered, first[numbered])
+    return {int(each): found[first[each]][1] for each in numbered}
+
+
+def _by_role(axis: Axis, roles: IntArray) -> Iterator[tuple[int, IntArray]]:
+    labels = np.arange(axis.base, axis.base + axis.extent)
+    for role in np.unique(roles[labels]):
+        yield int(role), labels[roles[labels] == role]
+
+
+def _members(equations: Equations, roles: IntArray, root: IntArray, kinds: IntArray) -> dict[int, list[Member]]:
+    """Return the members of each kind; the channels of a kind are in the order of their components."""
+    members: dict[int, list[Member]] = {}
+    for axis in equations.axes:
+        for role, labels in _by_role(axis, roles):
+            of = kinds[root[labels]]
+            for kind in np.unique(of[of >= 0]):
+                chosen = labels[of == kind]
+                order = np.argsort(root[chosen], kind="stable")
+                size = np.unique(root[chosen]).size
+                indices = (chosen[order] - axis.base).reshape(size, -1)
+                members.setdefault(int(kind), []).append(Member(axis, role, indices))
+    return members
+
+
+def _regular(part: Part) -> Iterator[Part]:
+    """Cut a part into runs of channels until strides describe all of its members."""
+    irregular = [member for member in part.members if IndexMap.fit(member.indices) is None]
+    if not irregular:
+        yield part
+    elif part.size == 1:
+        yield replace(part, members=tuple(piece for member in part.members for piece in _columns(member)))
+    else:
+        end = min(_first_run(member.indices) for member in irregular)
+        for channels in (slice(end), slice(end, None)):
+            members = tuple(replace(member, indices=member.indices[channels]) for member in part.members)
+            yield from _regular(replace(part, size=len(members[0].indices), members=members))
+
+
+def _first_run(indices: IntArray) -> int:
+    """The number of channels until the distance to the next one, or the indices within one, change."""
+    steps = np.diff(indices, axis=0)
+    inner = (indices - indices[:, :1] != indices[0] - indices[0, 0]).any(axis=1)[1:]
+    ends = np.flatnonzero((steps != steps[0]).any(axis=1) | inner)
+    return int(ends[0]) + 1 if ends.size else 1
+
+
+def _columns(member: Member) -> list[Member]:
+    """Take the indices of a single channel one by one where strides do not describe them together."""
+    if IndexMap.fit(member.indices) is not None:
+        return [member]
+    return [replace(member, indices=member.indices[:, [column]]) for column in range(member.indices.shape[1])]
+
+
+def is_whole(part: Part) -> bool:
+    """Whether its first producer has no other channels."""
+    first = producers(part)[0].axis
+    return sum(member.indices.size for member in producers(part) if member.axis == first) == first.extent
+
+
+def producers(part: Part) -> list[Member]:
+    """The members that make the channels."""
+    return [member for member in part.members if member.role & Role.PRODUCER]
+
+
+def _order(part: Part) -> tuple[int, int]:
+    first = producers(part)[0]
+    return first.axis.base, int(first.indices[0, 0])

@@ -1,0 +1,110 @@
+"""Apply the rule of every node, in order, and collect the equations of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from graphprune.analysis.channels.equations import Equations, Reason, Role
+from graphprune.analysis.channels.rules import RULES
+from graphprune.analysis.channels.rules.linear import RULES as LINEAR
+from graphprune.analysis.channels.site import CannotFollowError, Site, extents_of
+from graphprune.analysis.channels.state import Factor, State
+from graphprune.analysis.constants import constant_tensor
+from graphprune.stages import describe
+
+_FLOATING = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
+_SUBGRAPHS = {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}
+
+
+def collect(model: ir.Model) -> Equations:
+    """Return what the nodes and outputs of the main graph say about its constants; only small constants are read."""
+    walk = _Walk(model.opset_imports.get("", 1))
+    for node in model.graph:
+        walk.visit(node)
+    for output in model.graph.outputs:
+        walk.block(output, Reason("GP370", f"they reach the graph output '{output.name}'"))
+    return walk.equations
+
+
+@dataclass
+class _Walk:
+    opset: int
+    equations: Equations = field(default_factory=Equations)
+    states: dict[ir.Value, State | None] = field(default_factory=dict)
+
+    def visit(self, node: ir.Node) -> None:
+        for value in captured(node):
+            self.block(value, Reason("GP376", f"a subgraph of {describe(node)} reads them"))
+        if node.op_type == "Constant" and node.domain == "":
+            return
+        for value, state in zip(node.outputs, self._outputs(node), strict=False):
+            self.states[value] = state
+
+    def _outputs(self, node: ir.Node) -> list[State | None]:
+        rule = RULES.get(node.op_type, _unknown) if node.domain == "" else _unknown
+        inputs = tuple(None if value is None else self.state(value) for value in node.inputs)
+        site = Site(node, inputs, self.equations, self.opset)
+        try:
+            return [*rule(site)]
+        except CannotFollowError as error:
+            for state in inputs if node.op_type in LINEAR else ():  # weights that are then reported
+                first = state.factors[:1] if state is not None and state.is_constant and state.rank > 1 else ()
+                for factor in first:
+                    self.equations.mark(factor.labels, Role.PRODUCER)
+            for value in node.inputs:
+                self.block(value, site.reason(error.code, error.why))
+            return [_without_channels(value) for value in node.outputs]
+
+    def block(self, value: ir.Value | None, reason: Reason) -> None:
+        """Say that no channel of `value` can be removed."""
+        state = None if value is None else self.state(value)
+        for factor in state.factors if state is not None else ():
+            self.equations.block(factor.labels, reason)
+
+    def state(self, value: ir.Value) -> State | None:
+        """Return what is known of a value; None without its shape."""
+        if value not in self.states:
+            tensor = constant_tensor(value)
+            self.states[value] = _without_channels(value) if tensor is None else self._constant(value, tensor)
+        return self.states[value]
+
+    def _constant(self, value: ir.Value, tensor: ir.TensorProtocol) -> State:
+        extents = tuple(int(extent) for extent in tensor.shape.numpy())
+        if tensor.size == 1 and tensor.dtype != ir.DataType.STRING:
+            scalar = float(tensor.numpy().reshape(-1)[0])
+            return State(extents, is_constant=True, scalar=scalar if np.isfinite(scalar) else None)
+        if tensor.size == 0 or tensor.dtype not in _FLOATING:
+            return State(extents, is_constant=True)
+        factors = [self._axis(value, extents, axis) for axis, extent in enumerate(extents) if extent > 1]
+        return State(extents, tuple(factors), is_constant=True)
+
+    def _axis(self, value: ir.Value, extents: tuple[int, ...], axis: int) -> Factor:
+        shape = [extent if place == axis else 1 for place, extent in enumerate(extents)]
+        labels = self.equations.axis(value, axis, extents[axis]).reshape(shape)
+        return Factor(labels, np.zeros(shape))
+
+
+def _unknown(_: Site) -> list[State]:
+    raise CannotFollowError("GP371", "is an operator whose effect on channels is not known")
+
+
+def _without_channels(value: ir.Value) -> State | None:
+    extents = extents_of(value)
+    return None if extents is None else State(extents)
+
+
+def captured(node: ir.Node) -> Iterator[ir.Value]:
+    """Yield what the subgraphs of a node read; also what they define themselves, which has no channels."""
+    for attribute in node.attributes.values():
+        if attribute.type not in _SUBGRAPHS:
+            continue
+        graphs = [attribute.as_graph()] if attribute.type == ir.AttributeType.GRAPH else attribute.as_graphs()
+        for graph in graphs:
+            yield from graph.outputs
+            for inner in graph:
+                yield from (value for value in inner.inputs if value is not None)
+                yield from captured(inner)

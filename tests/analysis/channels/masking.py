@@ -1,0 +1,126 @@
+"""Oracles of channel groups: what is masked may be read by any weights, and may be cut out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from graphprune.analysis.channels import ChannelGroup, ChannelSlice
+from graphprune.analysis.constants import constant_tensor
+from graphprune.backends.onnxruntime import session_for
+from graphprune.feeds import random_feed
+
+Arrays = dict[str, npt.NDArray[np.float32]]
+Chosen = Mapping[str, npt.NDArray[np.int64]]
+"""Channels by group."""
+
+
+def choose(groups: Iterable[ChannelGroup], rng: np.random.Generator) -> Chosen:
+    """Choose at least one channel of each group, and not all if it has several."""
+    counts = {g.name: (g.size, int(rng.integers(1, max(2, g.size)))) for g in groups}
+    return {name: np.sort(rng.choice(size, count, replace=False)) for name, (size, count) in counts.items()}
+
+
+def arrays(model: ir.Model, groups: Iterable[ChannelGroup]) -> Arrays:
+    """Return copies of the constants that groups touch."""
+    names = {s.name for g in groups for s in (*g.producers, *g.carriers, *g.readers, *g.companions)}
+    values = {value.name: value for value in (*model.graph.initializers.values(), *_outputs(model))}
+    tensors = {name: constant_tensor(values[name]) for name in names}
+    return {name: tensor.numpy().copy() for name, tensor in tensors.items() if tensor is not None}
+
+
+def _outputs(model: ir.Model) -> list[ir.Value]:
+    return [output for node in model.graph for output in node.outputs]
+
+
+def mask(found: Arrays, groups: Iterable[ChannelGroup], chosen: Chosen) -> dict[str, npt.NDArray[np.bool_]]:
+    """Zero producers and carriers of the chosen channels; return which elements these are."""
+    masked = {name: np.zeros(array.shape, bool) for name, array in found.items()}
+    for group in groups:
+        for each in (*group.producers, *group.carriers):
+            masked[each.name][at(each, chosen[group.name])] = True
+    for name, array in found.items():
+        array[masked[name]] = 0.0
+    return masked
+
+
+def scramble(
+    found: Arrays, groups: Iterable[ChannelGroup], chosen: Chosen, masked: Mapping[str, npt.NDArray[np.bool_]]
+) -> int:
+    """Give the readers of the chosen channels other weights; return how many are changed."""
+    rng = np.random.default_rng(7)
+    count = 0
+    for group in groups:
+        for each in group.readers:
+            where = np.zeros(found[each.name].shape, bool)
+            where[at(each, chosen[group.name])] = True
+            where &= ~masked[each.name]
+            found[each.name][where] = rng.standard_normal(int(where.sum())) * 10
+            count += int(where.sum())
+    return count
+
+
+def at(each: ChannelSlice, channels: npt.NDArray[np.int64]) -> tuple[slice | npt.NDArray[np.int64], ...]:
+    """Index the elements of some channels of a constant."""
+    return (*[slice(None)] * each.axis, each.indices()[channels].reshape(-1))
+
+
+def cut(found: Arrays, groups: Iterable[ChannelGroup], chosen: Chosen) -> Arrays:
+    """Take the chosen channels out of everything that has them."""
+    gone: dict[tuple[str, int], list[npt.NDArray[np.int64]]] = {}
+    for group in groups:
+        for each in {*group.producers, *group.carriers, *group.readers, *group.companions}:
+            gone.setdefault((each.name, each.axis), []).append(each.indices()[chosen[group.name]].reshape(-1))
+    smaller = dict(found)
+    for (name, axis), indices in gone.items():
+        smaller[name] = np.delete(smaller[name], np.unique(np.concatenate(indices)), axis)
+    return smaller
+
+
+def with_arrays(model: ir.Model, found: Arrays) -> ir.Model:
+    """Return the model with other constants; shapes of activations are forgotten."""
+    other = model.clone()
+    for value in (*other.graph.initializers.values(), *_outputs(other)):
+        if value.name in found:
+            tensor = ir.Tensor(found[value.name], name=value.name)
+            producer = value.producer()
+            if producer is None:
+                value.const_value, value.shape = tensor, ir.Shape(found[value.name].shape)
+            else:
+                producer.attributes["value"] = ir.AttrTensor("value", tensor)
+        if value.producer() is not None and not value.is_graph_output():
+            value.shape = None
+    return other
+
+
+def run(model: ir.Model) -> list[npt.NDArray[np.float32]]:
+    """Run on random inputs, in ONNX Runtime without optimisations."""
+    return [np.asarray(each) for each in session_for(model, optimize=False).run(None, random_feed(model))]
+
+
+def check_zero_where_read(model: ir.Model, groups: Iterable[ChannelGroup], seed: int = 0) -> None:
+    """Check that weights which read masked channels can be anything."""
+    trusted = [group for group in groups if group.zero_where_read]
+    if not trusted:
+        return
+    chosen = choose(trusted, np.random.default_rng(seed))
+    found = arrays(model, trusted)
+    masked = mask(found, trusted, chosen)
+    expected = run(with_arrays(model, found))
+    if scramble(found, trusted, chosen, masked):
+        for one, other in zip(expected, run(with_arrays(model, found)), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def check_cut(model: ir.Model, groups: Iterable[ChannelGroup], seed: int = 0) -> None:
+    """Check that masked channels can be cut out of a model whose operators take their extents from their operands."""
+    trusted = [group for group in groups if group.zero_where_read]
+    chosen = choose(trusted, np.random.default_rng(seed))
+    found = arrays(model, trusted)
+    mask(found, trusted, chosen)
+    expected = run(with_arrays(model, found))
+    for one, other in zip(expected, run(with_arrays(model, cut(found, trusted, chosen))), strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-5 * max(1.0, float(np.abs(one).max(initial=0))))

@@ -12,7 +12,7 @@ from graphprune.frontends.torch_module import from_torch
 from graphprune.planner import plan as make_plan
 from graphprune.pruning_plan import PruningPlan
 from graphprune.recipe import Recipe
-from graphprune.training.methods import METHODS
+from graphprune.training.methods import METHODS, WeightMask
 from graphprune.training.pruner import Pruner
 from graphprune.training.sites import Site, owners_of
 from graphprune.training_settings import TrainingSettings
@@ -40,6 +40,8 @@ def prepare(
             a parametrization already (GP702), or the method is no method for a pattern (GP703).
         UnsupportedModelError: The module cannot be exported (GP121).
     """
+    if any(isinstance(child, WeightMask) for child in module.modules()):
+        raise RecipeError(f"{type(module).__name__}: was prepared before; finalize its pruner first", code="GP702")
     settings = recipe.training or TrainingSettings()
     model = from_torch(module, example_inputs)
     chosen = plan or make_plan(model, _by_layer(recipe))

@@ -1,0 +1,101 @@
+"""Preparing a module: which weights get a mask, ties, plans, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import graphprune as gp
+from graphprune.errors import RecipeError
+from graphprune.training import prepare
+from tests.training.small import images, network, prepared, recipe, sgd, train, zeros
+
+
+def test_the_weights_of_the_plan_get_a_mask() -> None:
+    module, pruner = prepared()
+    assert [site.name for site in pruner.sites] == ["0.weight", "5.weight"]
+    assert "0.parametrizations.weight.original" in module.state_dict()
+    assert "0.bias" in module.state_dict()
+
+
+def test_a_dense_phase_computes_exactly_what_the_module_did() -> None:
+    module, _ = prepared()
+    torch.testing.assert_close(module(images()), network()(images()), rtol=0, atol=0)
+
+
+def test_the_mask_is_on_from_the_first_step_without_a_dense_phase() -> None:
+    _, pruner = prepared(recipe(start=0))
+    assert [site.mask.ratio for site in pruner.sites] == [0.25, 0.25]
+
+
+def test_a_tied_weight_has_one_mask() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Linear(16, 16, bias=False), nn.Linear(16, 16, bias=False)
+            self.second.weight = self.first.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scores: torch.Tensor = self.second(self.first(x).relu())
+            return scores
+
+    torch.manual_seed(0)
+    module, x = Tied(), torch.randn(4, 16)
+    pruner = prepare(module, (x,), recipe(start=0, length=None))
+    (site,) = pruner.sites
+    assert len(site.owners) == 2
+    optimizer = torch.optim.AdamW(module.parameters(), 0.01)
+    assert len(list(module.parameters())) == 1
+    module(x).sum().backward()
+    optimizer.step()
+    pruner.step()
+    assert torch.equal(module.first.weight, module.second.weight)
+    pruner.finalize()
+    assert module.first.weight is module.second.weight
+    assert zeros(module, "first.weight") == 192
+
+
+def test_a_plan_may_be_given_and_keeps_its_budgets() -> None:
+    module = network()
+    plan = gp.plan(gp.from_torch(module, (images(),)), gp.Recipe(sparsity=0.5, targets=("5.weight",)))
+    pruner = prepare(module, (images(),), recipe(start=0, length=None), plan=plan)
+    assert [(site.name, site.mask.budget) for site in pruner.sites] == [("5.weight", 0.5)]
+
+
+def test_a_plan_of_another_model_is_refused() -> None:
+    plan = gp.plan(gp.from_torch(nn.Linear(8, 8), (torch.randn(1, 8),)), gp.Recipe(sparsity=0.5))
+    module = network()
+    with pytest.raises(RecipeError, match=r"no prunable weight 'weight'.*\[GP324\]"):
+        prepare(module, (images(),), recipe(), plan=plan)
+    assert list(module.state_dict()) == list(network().state_dict())
+
+
+def test_a_module_is_prepared_once() -> None:
+    module, _ = prepared()
+    with pytest.raises(RecipeError, match=r"Sequential: was prepared before.*\[GP702\]"):
+        prepare(module, (images(),), recipe())
+
+
+def test_budgets_are_shared_out_by_the_weights_at_the_end_of_the_dense_phase() -> None:
+    _, pruner = prepared(recipe(start=2, scope="global", sparsity=0.5))
+    with torch.no_grad():
+        pruner.sites[0].parameter.mul_(2)
+    pruner.step()
+    pruner.step()
+    sizes = {site.name: site.mask.budget * site.weight().numel() for site in pruner.sites}
+    assert sum(sizes.values()) == round(0.5 * (864 + 192))
+    assert sizes["5.weight"] > 0.6 * 192
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "2:4", "1:4", "block 4x1"])
+def test_every_pattern_is_trained_and_hardened_exactly(pattern: str) -> None:
+    keys = {} if ":" in pattern else {"sparsity": 0.75}
+    module = network()
+    made = recipe(start=0, length=2, pattern=pattern, **{"sparsity": None} | keys)
+    pruner = prepare(module, (images(),), made)
+    train(module, sgd(module), pruner, 0, 4)
+    pruner.finalize()
+    planned = gp.plan(gp.from_torch(module.eval(), (images(),)), made)
+    found = {name: zeros(module, name) for name in ("0.weight", "5.weight")}
+    assert found == {entry.name: entry.pruned for entry in planned.weights}

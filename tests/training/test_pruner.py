@@ -1,0 +1,210 @@
+"""Driving the masks: schedule, reports, hardening, resuming, and everything a training loop does besides."""
+
+from __future__ import annotations
+
+import copy
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import graphprune as gp
+from graphprune.errors import InputError, PreconditionError
+from graphprune.training import Pruner
+from tests.training.small import images, network, prepared, recipe, sgd, train, zeros
+
+
+def test_the_ramp_follows_the_schedule() -> None:
+    _, pruner = prepared(recipe(start=2, length=4))
+    seen = []
+    for _ in range(7):
+        seen.append(pruner.ratio)
+        pruner.step()
+    assert seen == [0, 0, 0.25, 0.5, 0.75, 1, 1]
+
+
+def test_the_validation_rule_waits_for_five_good_epochs() -> None:
+    _, pruner = prepared(recipe(start="validation", length=2))
+    metrics = [0.1, 0.8, 0.3, 0.5, 0.6, 0.7, 0.7, 0.7]
+    ratios = []
+    for metric in metrics:
+        pruner.step(metric=metric)
+        ratios.append(pruner.ratio)
+    assert ratios == [0, 0, 0, 0, 0, 0, 0, 0.5]
+    with pytest.raises(InputError, match=r"step needs metric= \[GP712\]"):
+        prepared(recipe(start="validation"))[1].step()
+
+
+def test_finalize_leaves_a_plain_module_with_exact_zeros() -> None:
+    module, pruner = prepared()
+    train(module, sgd(module), pruner, 0, 6)
+    with pruner.hardened() as hard:
+        expected = hard.eval()(images())
+    finished = pruner.finalize()
+    assert finished is module
+    assert module.state_dict().keys() == network().state_dict().keys()
+    assert [zeros(module, name) for name in ("0.weight", "5.weight")] == [648, 144]
+    torch.testing.assert_close(module(images()), expected, rtol=0, atol=0)
+
+
+def test_what_was_trained_is_what_is_compiled() -> None:
+    module, pruner = prepared()
+    train(module, sgd(module), pruner, 0, 6)
+    finished = pruner.finalize().eval()
+    session = gp.compile(gp.from_torch(finished, (images(),)))
+    (found,) = session.run(None, {session.get_inputs()[0].name: images().numpy()})
+    np.testing.assert_allclose(found, finished(images()).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_hardening_for_an_evaluation_leaves_training_as_it_was() -> None:
+    module, pruner = prepared(recipe(start=0, length=8))
+    before = module(images())
+    with pruner.hardened() as hard:
+        assert torch.count_nonzero(hard.get_submodule("0").weight) == 864 - 648  # type: ignore[arg-type]
+    torch.testing.assert_close(module(images()), before, rtol=0, atol=0)
+
+
+def test_the_report_tells_soft_from_hard() -> None:
+    _, pruner = prepared(recipe(start=0, length=None))
+    report = pruner.report()
+    assert [layer.name for layer in report.layers] == ["0.weight", "5.weight"]
+    assert report.sparsity == pytest.approx(0.75)
+    for layer, site in zip(report.layers, pruner.sites, strict=True):
+        weight = site.weight()
+        ordered = weight.abs().flatten().sort().values
+        pruned = round(0.75 * weight.numel())
+        limit = 0.5 * (ordered[pruned - 1] + ordered[pruned])
+        mask = torch.sigmoid((weight**2 - limit**2) / (0.1 * limit**2))
+        assert layer.undecided == pytest.approx(((mask > 0.01) & (mask < 0.99)).double().mean().item())
+        hard = torch.where(weight.abs() > limit, weight, 0)
+        assert layer.gap == pytest.approx(((mask * weight - hard).norm() / hard.norm()).item(), rel=1e-4)
+    assert "0.weight" in str(report)
+    assert '"undecided"' in report.to_json()
+
+
+def test_finalize_waits_for_the_ramp() -> None:
+    module, pruner = prepared()
+    names = list(module.state_dict())
+    with pytest.raises(PreconditionError, match=r"the ramp stands at 0.00 of its target after 0 steps.*\[GP713\]"):
+        pruner.finalize()
+    assert list(module.state_dict()) == names
+    pruner.finalize(force=True)
+    assert zeros(module, "0.weight") == 648
+
+
+@pytest.mark.parametrize(
+    "call", [Pruner.step, Pruner.finalize, Pruner.report, lambda pruner: pruner.hardened().__enter__()]
+)
+def test_nothing_goes_on_after_finalize(call: Any) -> None:  # noqa: ANN401 - methods of different forms
+    _, pruner = prepared()
+    pruner.finalize(force=True)
+    with pytest.raises(PreconditionError, match=r"was finalized.*\[GP710\]"):
+        call(pruner)
+
+
+@pytest.mark.parametrize(
+    ("what", "value"), [("weight", float("nan")), ("weight", float("inf")), ("gradient", float("nan"))]
+)
+def test_numbers_that_broke_are_named_and_nothing_is_changed(what: str, value: float) -> None:
+    module, pruner = prepared()
+    parameter = pruner.sites[1].parameter
+    if what == "weight":
+        with torch.no_grad():
+            parameter[0, 0] = value
+    else:
+        parameter.grad = torch.full_like(parameter, value)
+    with pytest.raises(PreconditionError, match=rf"the {what} of '5.weight' holds NaN or an infinity after 0 .*GP711"):
+        pruner.step()
+    assert pruner.steps == 0
+    with pytest.raises(PreconditionError, match="GP711"):
+        pruner.finalize(force=True)
+    assert zeros(module, "0.parametrizations.weight.original") == 0
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 5])
+def test_a_run_that_was_killed_goes_on_bit_for_bit(tmp_path: Path, stop: int) -> None:
+    whole_module, whole_pruner = prepared(recipe(start=2, length=3, scope="global"))
+    train(whole_module, sgd(whole_module), whole_pruner, 0, 7)
+
+    module, pruner = prepared(recipe(start=2, length=3, scope="global"))
+    optimizer = sgd(module)
+    train(module, optimizer, pruner, 0, stop)
+    state = {"module": module.state_dict(), "optimizer": optimizer.state_dict(), "pruner": pruner.state_dict()}
+    torch.save(state, tmp_path / "state.pt")
+
+    module, pruner = prepared(recipe(start=2, length=3, scope="global"), seed=99)
+    optimizer = sgd(module)
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    module.load_state_dict(state["module"])
+    optimizer.load_state_dict(state["optimizer"])
+    pruner.load_state_dict(state["pruner"])
+    train(module, optimizer, pruner, stop, 7)
+    for (name, found), (_, expected) in zip(module.named_parameters(), whole_module.named_parameters(), strict=True):
+        assert torch.equal(found, expected), name
+    assert [site.mask.budget for site in pruner.sites] == [site.mask.budget for site in whole_pruner.sites]
+    for found, expected in zip(pruner.finalize().parameters(), whole_pruner.finalize().parameters(), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch() -> None:
+    module, _ = prepared(recipe(start=0, length=2))
+    module.eval()  # so that BatchNorm treats images alike
+    batch = images(count=8)
+    module(batch).square().sum().backward()
+    expected = [parameter.grad for parameter in module.parameters()]
+    module.zero_grad()
+    for part in batch.chunk(2):
+        module(part).square().sum().backward()
+    for parameter, gradient in zip(module.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_clipping_and_an_average_of_weights_work() -> None:
+    module, pruner = prepared(recipe(start=0, length=2))
+    average = torch.optim.swa_utils.AveragedModel(module, avg_fn=lambda old, new, _: (old + new) / 2)
+    optimizer = torch.optim.AdamW(module.parameters(), 0.01)
+    for step in range(3):
+        optimizer.zero_grad()
+        module(images(step)).square().mean().backward()
+        assert torch.nn.utils.clip_grad_norm_(module.parameters(), 0.1).isfinite()
+        optimizer.step()
+        pruner.step()
+        average.update_parameters(module)
+    assert not torch.equal(average(images()), module(images()))
+    assert copy.deepcopy(module)(images()).isfinite().all()
+
+
+def test_autocast_keeps_the_mask_in_float32() -> None:
+    module, _ = prepared(recipe(start=0, length=None))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert module[0].weight.dtype == torch.float32
+        scores = module(images())
+    assert scores.dtype == torch.bfloat16
+    torch.testing.assert_close(scores.float(), module(images()), rtol=0.1, atol=0.05)
+
+
+def test_a_compiled_module_follows_the_ramp() -> None:
+    module, pruner = prepared(recipe(start=0, length=4))
+    module.eval()
+    compiled = torch.compile(module, backend="aot_eager")
+    for _ in range(5):
+        torch.testing.assert_close(compiled(images()), module(images()))
+        pruner.step()
+
+
+def test_the_state_holds_nothing_that_needs_unpickling() -> None:
+    module, pruner = prepared()
+    buffer = io.BytesIO()
+    torch.save({"module": module.state_dict(), "pruner": pruner.state_dict()}, buffer)
+    buffer.seek(0)
+    assert torch.load(buffer, weights_only=True)["pruner"]["steps"] == 0
+
+
+def test_masks_show_themselves() -> None:
+    module, _ = prepared(recipe(start=0))
+    assert isinstance(module, nn.Module)
+    assert "unstructured, budget=0.75, ratio=0.25" in repr(module)

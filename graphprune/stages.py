@@ -65,8 +65,8 @@ def verify_stage(model: ir.Model) -> None:
 
     Raises:
         UnsupportedModelError: A call of the domain `graphprune` that the stage does not allow (GP252) or that has no
-            function in the model (GP253), a function named like an ONNX operator (GP254), or a packed call that is
-            damaged or of another version (GP350, GP351, GP352).
+            function in the model (GP253), a function named like an ONNX operator (GP254), or a packed call (GP350 to
+            GP352) or soft mask (GP360 to GP364) that is damaged or of another version.
     """
     stage = get_stage(model)
     for function in model.functions.values():
@@ -78,6 +78,10 @@ def verify_stage(model: ir.Model) -> None:
         from graphprune.packed.calls import verify_packed_calls  # which builds on this module
 
         verify_packed_calls(model)
+    if stage is Stage.MASKED:
+        from graphprune.masked.calls import verify_mask_calls  # likewise
+
+        verify_mask_calls(model)
 
 
 def all_nodes(model: ir.Model) -> Iterator[ir.Node]:

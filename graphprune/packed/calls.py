@@ -12,7 +12,8 @@ import onnx_ir as ir
 from graphprune.analysis.constants import constant_tensor
 from graphprune.errors import UnsupportedModelError
 from graphprune.layouts import csr
-from graphprune.packed.functions import OPERATORS, VERSION
+from graphprune.local_functions import VERSION
+from graphprune.packed.functions import OPERATORS
 from graphprune.stages import DOMAIN, describe
 
 ROWS_AXIS_KEY = "graphprune.rows_axis"

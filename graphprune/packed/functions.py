@@ -9,13 +9,10 @@ integer vectors, which takes seconds a model where they are indices.
 from __future__ import annotations
 
 import onnx_ir as ir
-from onnx import parser
 
 from graphprune.errors import PreconditionError
+from graphprune.local_functions import add_function, drop_uncalled
 from graphprune.stages import DOMAIN
-
-VERSION = 1
-"""Version of the domain: what the calls and their tensors look like."""
 
 OLDEST_OPSET = 16
 """The first operator set with `ScatterElements` that adds."""
@@ -90,16 +87,9 @@ def define(model: ir.Model, name: str) -> None:
     opset = model.graph.opset_imports.get("", 0)
     if opset < OLDEST_OPSET:
         raise PreconditionError(f"model has operator set {opset}, packed calls need {OLDEST_OPSET}", code="GP344")
-    function = ir.serde.deserialize_function(parser.parse_function(function_text(name, opset)))
-    model.functions.setdefault(function.identifier(), function)
-    model.graph.opset_imports[DOMAIN] = VERSION
+    add_function(model, function_text(name, opset))
 
 
 def drop_unused_functions(model: ir.Model) -> None:
-    """Remove the packed functions that no call is left of, and the domain with the last of them."""
-    called = {node.op_identifier() for node in model.graph.all_nodes()}
-    for identifier in list(model.functions):
-        if identifier[0] == DOMAIN and identifier[1] in OPERATORS and identifier not in called:
-            del model.functions[identifier]
-    if not any(identifier[0] == DOMAIN for identifier in model.functions):
-        model.graph.opset_imports.pop(DOMAIN, None)
+    """Remove the packed functions that no call is left of, and the domain with the last function of all."""
+    drop_uncalled(model, OPERATORS)

@@ -3,6 +3,8 @@
 from graphprune.passes.fix_input_shapes import FixInputShapes
 from graphprune.passes.fold_batch_norm import FoldBatchNorm
 from graphprune.passes.fold_constants import FoldConstants
+from graphprune.passes.harden_masks import HardenMasks
+from graphprune.passes.insert_soft_masks import InsertSoftMasks
 from graphprune.passes.pack_weights import PackWeights
 from graphprune.passes.prune_weights import PruneWeights
 from graphprune.passes.remove_identities import RemoveIdentities
@@ -12,6 +14,8 @@ __all__ = [
     "FixInputShapes",
     "FoldBatchNorm",
     "FoldConstants",
+    "HardenMasks",
+    "InsertSoftMasks",
     "PackWeights",
     "PruneWeights",
     "RemoveIdentities",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,17 +12,17 @@ import onnx_ir as ir
 from graphprune.analysis.constants import replace_constant
 from graphprune.analysis.weights import LinearWeight
 from graphprune.diagnostics import Rewrite, Skip
-from graphprune.errors import InputError
 from graphprune.masks.criteria import parse_criterion
 from graphprune.masks.patterns import parse_pattern
-from graphprune.passes.base import Equivalence, Pass, PassOutcome
+from graphprune.passes.base import Equivalence, PassOutcome
+from graphprune.passes.plan_option import PlanPass
 from graphprune.passes.stage_change import with_stage_change
-from graphprune.pruning_plan import PruningPlan, WeightPlan
+from graphprune.pruning_plan import WeightPlan
 from graphprune.stages import Stage
 
 
 @dataclass(frozen=True)
-class PruneWeights(Pass):
+class PruneWeights(PlanPass):
     """Set the lowest-scoring elements of each planned weight to zero, exactly as many as the plan says.
 
     Among elements of equal score, those of lower index go first. Zeros that are already there count, and a weight that
@@ -47,13 +46,12 @@ class PruneWeights(Pass):
     Raises: GP323 a weight holds NaN or an infinity, GP324 the plan was made for another model,
         GP243 the option is no plan.
     Refuses: GP335 the weight already has as many zeros as the plan asks for.
-    """
+    """  # noqa: E501 - the text form of a plan
 
     name: ClassVar[str] = "prune-weights"
     consumes: ClassVar[frozenset[Stage]] = frozenset({Stage.DENSE, Stage.SPARSE})
     produces: ClassVar[Stage | None] = Stage.SPARSE
     equivalence: ClassVar[Equivalence] = Equivalence.LOSSY
-    plan: PruningPlan
 
     def apply(self, model: ir.Model) -> PassOutcome:
         """Replace the tensors of the planned weights."""
@@ -70,27 +68,6 @@ class PruneWeights(Pass):
             replace_constant(weight.value, pruned)
             rewrites.append(_rewrite(planned, weight))
         return PassOutcome(with_stage_change(model, Stage.SPARSE, rewrites), tuple(skips))
-
-    def options(self) -> dict[str, Any]:
-        """Return the plan as JSON values."""
-        return {"plan": self.plan.model_dump(mode="json")}
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> Self:
-        """Make the pass from a plan as JSON values, or from the name of a file that holds one.
-
-        Raises:
-            InputError: There is no plan, or something else (GP243).
-            RecipeError: The plan is wrong (GP320, GP325).
-        """
-        plan = options.get("plan")
-        if isinstance(plan, str):
-            plan = PruningPlan.load(plan)
-        elif isinstance(plan, dict):
-            plan = PruningPlan(**plan)
-        elif plan is not None:
-            raise InputError(f"{cls.name}: option 'plan' is {plan!r}, expected a plan or a file", code="GP243")
-        return super().from_options({**options, "plan": plan} if plan is not None else options)
 
 
 def _pruned(planned: WeightPlan, array: npt.NDArray[Any]) -> npt.NDArray[Any]:

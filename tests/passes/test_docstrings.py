@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import onnx_ir as ir
 import pytest
 
 from graphprune.passes.base import Pass, parse_pass, registered_passes
@@ -19,7 +20,8 @@ ERRORS = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
 @pytest.mark.parametrize("kind", PASSES, ids=lambda kind: kind.name)
 def test_the_example_is_what_the_pass_does(kind: type[Pass]) -> None:
     example = docstring_example(kind)
-    assert check_pass(example.pass_, example.before, example.after).changed
+    reference = None if example.reference is None else ir.from_onnx_text(example.reference)
+    assert check_pass(example.pass_, example.before, example.after, reference=reference).changed
     assert parse_pass(str(example.pass_)) == example.pass_
 
 

@@ -1,0 +1,1 @@
+"""Soft masks in a graph: calls of model-local functions that every runtime can run."""

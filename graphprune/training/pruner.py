@@ -81,14 +81,14 @@ class Pruner:
     def hardened(self) -> Iterator[nn.Module]:
         """Give the module with exact zeros at the full budget, to be evaluated; training goes on behind as before."""
         self._verify_open()
-        masks = [site.mask.hard_mask(site.weight()) for site in self.sites]
+        weights = self._hardened()
         try:
-            for site, hard in zip(self.sites, masks, strict=True):
-                site.mask.harden(hard)
+            for site, weight in zip(self.sites, weights, strict=True):
+                site.mask.replace(weight)
             yield self.module
         finally:
             for site in self.sites:
-                site.mask.harden(None)
+                site.mask.replace(None)
 
     def finalize(self, *, force: bool = False) -> nn.Module:
         """Set exact zeros, take the masks off, and return the module, a plain one again.
@@ -105,9 +105,8 @@ class Pruner:
         if self.ratio < 1 and not force:
             reason = f"the ramp stands at {self.ratio:.2f} of its target after {self.steps} steps"
             raise PreconditionError(f"finalize: {reason}; force=True hardens anyway", code="GP713")
-        kept = [site.mask.hard_mask(site.weight()) for site in self.sites]
-        for site, keep in zip(self.sites, kept, strict=True):
-            site.remove(keep)
+        for site, weight in zip(self.sites, self._hardened(), strict=True):
+            site.remove(weight)
         self._done = True
         return self.module
 
@@ -142,6 +141,10 @@ class Pruner:
         budgets = {entry.name: entry.sparsity for entry in make_plan(self.model, self.recipe).weights}
         for site in self.sites:
             site.mask.budget = budgets[site.name]
+
+    @torch.no_grad()
+    def _hardened(self) -> list[torch.Tensor]:
+        return [site.mask.hardened(site.weight()) for site in self.sites]
 
     def _verify_open(self) -> None:
         if self._done:

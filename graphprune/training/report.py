@@ -83,7 +83,7 @@ def make_report(step: int, sites: Iterable[Site]) -> PruningReport:
 @torch.no_grad()
 def _layer(site: Site) -> LayerReport:
     weight, mask = site.weight(), site.mask
-    hard = torch.where(mask.hard_mask(weight), weight, 0).float()
+    hard = mask.hardened(weight).float()
     soft = mask(weight).float()
     share = mask.mask(weight) if mask.ratio > 0 else torch.ones_like(weight)
     undecided = ((share > DECIDED) & (share < 1 - DECIDED)).double().mean().item()

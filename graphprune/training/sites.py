@@ -44,12 +44,12 @@ class Site:
         for module, attribute in self.owners:
             parametrize.register_parametrization(module, attribute, self.mask)
 
-    def remove(self, keep: torch.Tensor) -> None:
-        """Take the mask off and set to zero what it does not keep."""
+    def remove(self, weight: torch.Tensor) -> None:
+        """Take the mask off and leave `weight` in the parameter."""
         parameter = self.parameter
         for module, attribute in self.owners:
             parametrize.remove_parametrizations(module, attribute, leave_parametrized=False)
-        zero_where_not(parameter, keep)
+        _write(parameter, weight)
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
@@ -58,11 +58,10 @@ def whole(tensor: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def zero_where_not(parameter: torch.Tensor, keep: torch.Tensor) -> None:
-    """Set elements to zero in place."""
+def _write(parameter: torch.Tensor, weight: torch.Tensor) -> None:
     if isinstance(parameter, DTensor):
-        keep = distribute_tensor(keep, parameter.device_mesh, parameter.placements)
-    parameter.copy_(torch.where(keep, parameter, torch.zeros_like(parameter)))
+        weight = distribute_tensor(weight, parameter.device_mesh, parameter.placements)
+    parameter.copy_(weight)
 
 
 def owners_of(module: nn.Module, name: str) -> tuple[tuple[nn.Module, str], ...]:

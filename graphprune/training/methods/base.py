@@ -39,7 +39,7 @@ class WeightMask(nn.Module, abc.ABC):
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the masked weight, of the weight's shape and type."""
         if self._hard is not None:
-            return torch.where(self._hard, weight, 0)
+            return self._hard
         return weight if self.ratio == 0 else self.masked(weight)
 
     @abc.abstractmethod
@@ -54,12 +54,16 @@ class WeightMask(nn.Module, abc.ABC):
         """Return which elements stay at the full budget, with exact counts."""
         return pdp.hard_mask(weight, pattern=self.pattern, axes=self.axes, budget=self.budget)
 
+    def hardened(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the weight with its final zeros."""
+        return torch.where(self.hard_mask(weight), weight, 0)
+
     def update(self, weight: torch.Tensor) -> None:
         """Follow a step of the optimizer, or of the schedule; `weight` is the dense one."""
 
-    def harden(self, hard: torch.Tensor | None) -> None:
-        """Compute with the hard mask from now on; None goes back to training."""
-        self._hard = hard
+    def replace(self, hardened: torch.Tensor | None) -> None:
+        """Let `forward` give that weight from now on; None goes back to training."""
+        self._hard = hardened
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return where the schedule stands; saved with the module."""

@@ -1,0 +1,164 @@
+"""One row of the accuracy study, or all that are missing: the same checkpoint, epochs and batches for every method.
+
+python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --row pdp:0.95:1
+python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --all
+
+A row is `method:target:seed`, the target a sparsity or an N:M pattern; `pdp@1e-5:0.95:1` names another temperature.
+A row that was stopped goes on where its last epoch ended; one whose result exists is not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import graphprune as gp
+from benchmarks.accuracy.data import Split, batches, load_split
+from benchmarks.accuracy.model import ResNet
+from benchmarks.accuracy.pretrain import WEIGHTS, pretrained
+from benchmarks.accuracy.train import Record, Settings, accuracy, fit
+from graphprune.environment import read_environment
+from graphprune.files import atomic_write
+from graphprune.training import Pruner, prepare
+
+RESULTS = Path(__file__).parent / "results"
+EPOCHS = 8
+RAMP = 0.8
+"""The share of the run in which the target is reached; the rest is for the weights that stay."""
+RATE = 0.05
+SERVED_BATCH = 100
+LOGIT_DECAY = {"0.9": 1.3e-3, "0.95": 1.6e-3}
+"""STR's weight decay of the threshold logits, by target."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run."""
+
+    method: str
+    target: str
+    seed: int
+    temperature: str = "1e-4"
+
+    @classmethod
+    def parse(cls, text: str) -> Row:
+        """Read `method[@temperature]:target:seed`; the target may hold a colon itself."""
+        method, _, rest = text.partition(":")
+        target, _, seed = rest.rpartition(":")
+        method, _, temperature = method.partition("@")
+        return cls(method, target, int(seed), temperature or "1e-4")
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        method = self.method if self.temperature == "1e-4" else f"{self.method}@{self.temperature}"
+        return f"{method}-{self.target.replace(':', 'of')}-seed{self.seed}"
+
+    def recipe(self, steps: int) -> gp.Recipe:
+        """Return what is pruned, the same for every method, and how."""
+        ramp = {"gmp": "cubic", "pdp": "linear"}.get(self.method, "constant")
+        schedule: dict[str, Any] = {"ramp": ramp} | ({} if ramp == "constant" else {"length": round(RAMP * steps)})
+        training: dict[str, Any] = {"method": self.method, "temperature": self.temperature, "schedule": schedule}
+        what = {"pattern": self.target} if ":" in self.target else {"sparsity": float(self.target), "scope": "global"}
+        return gp.Recipe(**what, ignore=("classifier.weight",), training=training)  # type: ignore[arg-type]
+
+
+def default_rows() -> list[Row]:
+    """Every row of the table, one seed after the other."""
+    unstructured = list(product(("pdp", "gmp", "one-shot", "str"), ("0.95", "0.9")))
+    return [Row(*row, seed) for seed in (1, 2, 3) for row in (*unstructured, ("pdp", "1:4"), ("sr-ste", "1:4"))]
+
+
+def run(row: Row, train: Split, test: Split, cache: Path) -> Record:
+    """Train, harden, export, compile and measure."""
+    settings = Settings(epochs=EPOCHS, rate=RATE, seed=row.seed)
+    module = pretrained(WEIGHTS)
+    steps = settings.epochs * (len(train) // settings.batch)
+    pruner = prepare(module, (torch.zeros(1, 3, 32, 32),), row.recipe(steps))
+    optimizer = _optimizer(module, settings, LOGIT_DECAY.get(row.target, 0.0))
+
+    def after_epoch() -> Record:
+        soft = accuracy(module, test)
+        report = pruner.report()
+        undecided = sum(layer.undecided * layer.size for layer in report.layers)
+        with pruner.hardened():
+            hard = accuracy(module, test)
+        share = undecided / sum(layer.size for layer in report.layers)
+        return {"soft": soft, "hard": hard, "ratio": pruner.ratio, "undecided": share}
+
+    history = fit(
+        module,
+        optimizer,
+        settings,
+        train,
+        after_step=pruner.step,
+        after_epoch=after_epoch,
+        others={"pruner": pruner},
+        path=cache / f"{row.name}.npz",
+    )
+    return {
+        **asdict(row),
+        "settings": asdict(settings),
+        "recipe": pruner.recipe.model_dump(mode="json", exclude_none=True),
+        "epochs": history,
+        **_served(module, pruner, test),
+        "environment": asdict(read_environment()) | {"torch": torch.__version__, "threads": torch.get_num_threads()},
+    }
+
+
+def _optimizer(module: ResNet, settings: Settings, logit_decay: float) -> torch.optim.Optimizer:
+    named = dict(module.named_parameters())
+    logits = [value for name, value in named.items() if name.endswith("threshold_logit")]
+    others = [value for name, value in named.items() if not name.endswith("threshold_logit")]
+    groups = [{"params": others, "weight_decay": settings.decay}, {"params": logits, "weight_decay": logit_decay}]
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]], settings.rate, settings.momentum, nesterov=True
+    )
+
+
+def _served(module: ResNet, pruner: Pruner, test: Split) -> Record:
+    """The accuracy of the exported and compiled network, and the zeros of the weights it was made of."""
+    names = [site.name for site in pruner.sites]
+    finished = pruner.finalize().eval()
+    weights = [finished.get_parameter(name) for name in names]
+    total, kept = sum(weight.numel() for weight in weights), sum(int(weight.count_nonzero()) for weight in weights)
+    session = gp.compile(gp.from_torch(finished, (torch.zeros(SERVED_BATCH, 3, 32, 32),)))
+    name, right = session.get_inputs()[0].name, 0
+    for images, labels in batches(test, SERVED_BATCH):
+        (scores,) = session.run(None, {name: np.ascontiguousarray(images.numpy())})
+        right += int((scores.argmax(1) == labels.numpy()).sum())
+    return {"accuracy": right / len(test), "torch_accuracy": accuracy(module, test), "sparsity": 1 - kept / total}
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the .npz of CIFAR-10 as JPEG files")
+    parser.add_argument("--cache", type=Path, required=True, help="a folder for decoded images and checkpoints")
+    parser.add_argument(
+        "--row", action="append", default=[], type=Row.parse, help="method:target:seed; may be repeated"
+    )
+    parser.add_argument("--all", action="store_true", help="every row of the table")
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    train, test = (load_split(options.data, options.cache, name) for name in ("train", "test"))
+    for row in [*options.row, *(default_rows() if options.all else [])]:
+        target = RESULTS / f"{row.name}.json"
+        if target.exists():
+            continue
+        print(row, flush=True)
+        result = run(row, train, test, options.cache)
+        with atomic_write(target) as file:
+            file.write((json.dumps(result, indent=1) + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()

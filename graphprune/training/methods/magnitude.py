@@ -1,0 +1,65 @@
+"""Hard masks of the smallest magnitudes: gradual (GMP, Zhu and Gupta 2017, arXiv 1710.01878) and one-shot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from graphprune.masks import pdp
+from graphprune.pruning_plan import WeightPlan
+from graphprune.training.methods.base import WeightMask
+from graphprune.training_settings import TrainingSettings
+
+
+class GradualMask(WeightMask):
+    """Zeroes the smallest weights; the mask is chosen anew at every step of the schedule, and fixed in between.
+
+    The original schedule is the cubic ramp. Weights that are masked get no gradient and keep their value.
+    """
+
+    keep: torch.Tensor
+
+    def __init__(self, planned: WeightPlan, settings: TrainingSettings) -> None:
+        super().__init__(planned, settings)
+        self.register_buffer("keep", torch.ones(planned.shape, dtype=torch.bool))
+
+    def masked(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the weight with zeros."""
+        return torch.where(self.keep, weight, 0)
+
+    def mask(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the mask as it stands."""
+        return self.keep.to(weight.dtype)
+
+    def update(self, weight: torch.Tensor) -> None:
+        """Choose what stays at the present ratio."""
+        share = self.budget * self.ratio
+        self.keep = pdp.hard_mask(weight, pattern=self.pattern, axes=self.axes, budget=share)
+
+
+class OneShotMask(GradualMask):
+    """Zeroes the smallest weights once, when the schedule starts; what is left is fine-tuned."""
+
+    def __init__(self, planned: WeightPlan, settings: TrainingSettings) -> None:
+        super().__init__(planned, settings)
+        self._chosen = False
+
+    def hard_mask(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return what was chosen, or would be."""
+        return self.keep if self._chosen else super().hard_mask(weight)
+
+    def update(self, weight: torch.Tensor) -> None:
+        """Choose what stays, the first time that something is asked for."""
+        if self.ratio > 0 and not self._chosen:
+            self.keep = super().hard_mask(weight)
+            self._chosen = True
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return where the schedule stands, and whether the mask is chosen."""
+        return super().get_extra_state() | {"chosen": self._chosen}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take up what `get_extra_state` returned."""
+        super().set_extra_state(state)
+        self._chosen = bool(state["chosen"])

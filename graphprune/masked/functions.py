@@ -1,8 +1,8 @@
 """The functions behind soft-mask calls: `m * w` with `m = sigmoid((score² - threshold²) / temperature)`.
 
 Source: PDP (arXiv 2305.11203). A function takes the weight, its budget (the final share of zeros), the ratio (how far
-the ramp is) and the temperature, and gives the masked weight. Budget and ratio are doubles, so that the number that goes
-is rounded as Python rounds it; the mask is computed in the type of the temperature, the result is of the weight's type.
+the ramp is) and the temperature, and gives the masked weight. Budget and ratio are doubles: the number that goes is
+rounded as Python rounds it; the mask is computed in the type of the temperature, the result is of the weight's type.
 Where nothing goes, or a temperature relative to a threshold of zero has no width, the mask is one.
 
 The threshold is the mean of two neighbours in the order of the scores, found from the shorter end: from the top, or,

@@ -68,6 +68,7 @@ def harden(call: MaskCall) -> HardenedWeight:
 
 def soft_mask(call: MaskCall) -> npt.NDArray[Any]:
     """Return the mask of `call` in the weight's shape, computed by its own function in onnx's evaluator."""
+    from onnx.inliner import inline_local_functions
     from onnx.reference import ReferenceEvaluator
 
     wide = wide_type(call.tensor.dtype).numpy()
@@ -77,8 +78,9 @@ def soft_mask(call: MaskCall) -> npt.NDArray[Any]:
         "ratio": np.array(call.ratio),
         "temperature": np.array(call.temperature.value, wide),
     }
+    plain = inline_local_functions(ir.to_proto(_mask_model(call)))  # it hands attributes of a function to few operators
     with np.errstate(all="ignore"):  # its sigmoid overflows where it is one
-        (mask,) = ReferenceEvaluator(ir.to_proto(_mask_model(call))).run(None, feed)
+        (mask,) = ReferenceEvaluator(plain).run(None, feed)
     assert isinstance(mask, np.ndarray)
     return mask
 

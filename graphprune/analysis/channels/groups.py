@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphprune.analysis.channels.equations import Role
+from graphprune.analysis.channels.equations import Reason, Role
 from graphprune.analysis.channels.index_map import IndexMap
 from graphprune.analysis.channels.partition import Member, Part, is_whole, partition, producers
 from graphprune.analysis.channels.walk import collect
@@ -100,14 +100,18 @@ def channel_groups(model: ir.Model) -> tuple[list[ChannelGroup], list[Skip]]:
     skips: list[Skip] = []
     for part, name in _named(partition(collect(model))):
         if part.blocked is not None:
-            indices = producers(part)[0].indices.size
-            reason = f"{indices} channels cannot be removed: {part.blocked.text}"
-            skips.append(Skip(part.blocked.code, name, reason))
+            skips.append(Skip(part.blocked.code, name, _refusal(part, part.blocked)))
         elif part.size == 1 and is_whole(part):
             skips.append(Skip("GP377", name, "one channel alone, or all tied together, cannot be removed"))
         else:
             groups.append(_group(part, name))
     return groups, skips
+
+
+def _refusal(part: Part, reason: Reason) -> str:
+    weights = {member.axis.constant for member in producers(part)}
+    of = f" of {len(weights)} weights" if len(weights) > 1 else ""
+    return f"{producers(part)[0].indices.size} channels{of} cannot be removed: {reason.text}"
 
 
 def _named(parts: list[Part]) -> Iterator[tuple[Part, str]]:

@@ -74,6 +74,11 @@ class State:
     is_constant: bool = False
     scalar: float | None = None
 
+    def __post_init__(self) -> None:
+        """Check what every rule relies on."""
+        axes = [axis for factor in self.factors for axis in factor.axes]
+        assert len(axes) == len(set(axes)), "two factors share an axis"
+
     @property
     def rank(self) -> int:
         """The number of axes."""

@@ -284,6 +284,18 @@ def test_blocked(body: str, code: str) -> None:
     assert first.code == code, first
 
 
+def test_channels_of_two_axes_that_are_merged() -> None:
+    """Found by random graphs: removing one of each kind leaves no rectangle to merge, unless one kind stays."""
+    text = """main (float[1,3,4,4] x, float[4,3,1,1] wa, float[4,6] wb, float[96,2] wc) => (float[1,2] y) {
+        c = Conv (x, wa) m = MatMul (c, wb) f = Flatten (m) y = MatMul (f, wc) }"""
+    model = model_of(text)
+    (group,), skips = channel_groups(model)
+    assert (group.name, group.readers[0].repeat) == ("wa", 24)
+    assert [(skip.code, skip.node) for skip in skips] == [("GP374", "wb"), ("GP370", "wc")]
+    check_zero_where_read(model, [group])
+    check_cut(model, [group])
+
+
 @pytest.mark.parametrize(
     "pick",
     [

@@ -156,11 +156,11 @@ def _within_groups(
     site: Site, value: Factor | None, reads: Factor | None, makes: Factor | None, groups: int
 ) -> Factor | None:
     """Few large groups keep their number: the channels at one place of each group are removed together."""
-    size = value.labels.size // groups if value is not None else 0
+    channels = site.input(0).extents[1]
 
     def tied(factor: Factor | None) -> Factor | None:
-        if factor is None or factor.labels.size == size:
-            return factor
+        if factor is None or factor.labels.size != channels:
+            return factor  # a weight that already counts the channels of one group
         grid = site.hold(factor.map(lambda a: a.reshape(groups, -1)), [0], "GP374", "has groups of one channel")
         return None if grid is None else grid.map(lambda a: a.reshape(-1))
 

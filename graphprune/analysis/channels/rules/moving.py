@@ -30,9 +30,12 @@ def reshape(site: Site) -> list[State]:
     """`Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`: axes that are split keep channels that form whole slices."""
     state, target = site.input(0), site.output()
     blocks = matching_axes(state.extents, target)
-    factors = []
+    factors: list[Factor] = []
     for factor in state.factors:
         moved = factor.map(lambda a: _reshaped(a, blocks, state.extents, target)).simplified()
+        if any(axis in other.axes for axis in moved.axes for other in factors):
+            site.block(factor, "GP374", "merges the axis with one that other channels lie along")
+            continue
         for _, after in blocks:
             if sum(axis in moved.axes for axis in after) > 1:
                 site.equations.grid(moved.labels)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphprune.compiler import compile  # noqa: A004 - it is the verb for what a compiler does
     from graphprune.errors import GraphPruneError
     from graphprune.frontends.onnx_file import load, save
+    from graphprune.frontends.torch_graph import to_torch
     from graphprune.frontends.torch_module import from_torch
     from graphprune.passes.normalize import normalize
     from graphprune.passes.pipeline import Pipeline
@@ -50,6 +51,7 @@ __all__ = [
     "passes",
     "plan",
     "save",
+    "to_torch",
     "verify",
 ]
 
@@ -68,6 +70,7 @@ _HOMES = {
     "normalize": "graphprune.passes.normalize",
     "plan": "graphprune.planner",
     "save": "graphprune.frontends.onnx_file",
+    "to_torch": "graphprune.frontends.torch_graph",
     "verify": "graphprune.verifier",
 }
 """The module of each public name; no module of the package has one of these names, which would hide it."""

@@ -1,0 +1,134 @@
+"""Reading and writing by index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from graphprune.frontends.torch_operators.values import Value, integer, integers, is_shape, tensor
+
+
+def _wrapped(indices: torch.Tensor, extent: int) -> torch.Tensor:
+    """Negative indices count from the end."""
+    return torch.where(indices < 0, indices + extent, indices).long()
+
+
+def gather(x: Value, indices: Value, *, axis: int = 0) -> Value:
+    """ONNX Gather."""
+    if isinstance(x, tuple) and is_shape(indices):
+        return tuple(x[i] for i in indices) if isinstance(indices, tuple) else x[indices]
+    data = tensor(x)
+    if is_shape(indices) and not isinstance(indices, tuple):
+        return data.select(axis, indices)
+    places = tensor(indices, data.device)
+    axis %= data.dim()
+    flat = data.index_select(axis, _wrapped(places.reshape(-1), data.shape[axis]))
+    return flat.reshape(*data.shape[:axis], *places.shape, *data.shape[axis + 1 :])
+
+
+def gather_elements(x: torch.Tensor, indices: torch.Tensor, *, axis: int = 0) -> torch.Tensor:
+    """ONNX GatherElements."""
+    return torch.gather(x, axis, _wrapped(tensor(indices), x.shape[axis]))
+
+
+def gather_nd(x: torch.Tensor, indices: torch.Tensor, *, batch_dims: int = 0) -> torch.Tensor:
+    """ONNX GatherND."""
+    places = tensor(indices)
+    batch = x.shape[:batch_dims]
+    count = int(torch.tensor(batch).prod()) if batch_dims else 1
+    flat_x, flat_places = x.reshape(count, *x.shape[batch_dims:]), places.reshape(count, -1, places.shape[-1])
+    columns = [
+        _wrapped(column, extent) for column, extent in zip(flat_places.unbind(-1), flat_x.shape[1:], strict=False)
+    ]
+    rows = torch.arange(count, device=x.device)[:, None]
+    found = flat_x[(rows, *columns)]
+    return found.reshape(*places.shape[:-1], *x.shape[batch_dims + places.shape[-1] :])
+
+
+_REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
+
+
+def scatter_elements(
+    x: torch.Tensor, indices: torch.Tensor, updates: torch.Tensor, *, axis: int = 0, reduction: str = "none"
+) -> torch.Tensor:
+    """ONNX ScatterElements."""
+    places = _wrapped(tensor(indices), x.shape[axis])
+    if reduction == "none":
+        return x.scatter(axis, places, updates)
+    return x.scatter_reduce(axis, places, updates, _REDUCTIONS[reduction])
+
+
+def scatter_nd(
+    x: torch.Tensor, indices: torch.Tensor, updates: torch.Tensor, *, reduction: str = "none"
+) -> torch.Tensor:
+    """ONNX ScatterND."""
+    places = tensor(indices)
+    depth = places.shape[-1]
+    flat = torch.zeros(places.shape[:-1], dtype=torch.int64, device=x.device)
+    for column, extent in zip(places.unbind(-1), x.shape[:depth], strict=True):
+        flat = flat * extent + _wrapped(column, extent)
+    rows = x.reshape(-1, *x.shape[depth:])
+    values = updates.reshape(-1, *x.shape[depth:])
+    index = flat.reshape(-1, *[1] * (rows.dim() - 1)).expand_as(values)
+    written = scatter_elements(rows, index, values, axis=0, reduction=reduction)
+    return written.reshape(x.shape)
+
+
+def one_hot(indices: Value, depth: Value, values: torch.Tensor, *, axis: int = -1) -> torch.Tensor:
+    """ONNX OneHot; indices out of range give no hot element."""
+    places, count = tensor(indices).long(), integer(depth)
+    places = torch.where(places < 0, places + count, places)
+    inside = (places >= 0) & (places < count)
+    hot = functional.one_hot(torch.where(inside, places, 0), count).bool() & inside[..., None]
+    off, on = values.unbind(0)
+    return torch.where(hot, on, off).movedim(-1, axis)
+
+
+def compress(x: torch.Tensor, condition: torch.Tensor, *, axis: int | None = None) -> torch.Tensor:
+    """ONNX Compress."""
+    data = x.reshape(-1) if axis is None else x
+    chosen = tensor(condition).bool().nonzero().reshape(-1)
+    return data.index_select(0 if axis is None else axis, chosen)
+
+
+def reverse_sequence(x: torch.Tensor, lengths: Value, *, batch_axis: int = 1, time_axis: int = 0) -> torch.Tensor:
+    """ONNX ReverseSequence."""
+    ordered = x.movedim((batch_axis, time_axis), (0, 1))
+    steps = torch.arange(ordered.shape[1], device=x.device)
+    length = tensor(lengths, x.device)[:, None]
+    source = torch.where(steps < length, length - 1 - steps, steps)
+    index = source.reshape(*source.shape, *[1] * (ordered.dim() - 2)).expand_as(ordered)
+    return torch.gather(ordered, 1, index).movedim((0, 1), (batch_axis, time_axis))
+
+
+def center_crop_pad(x: torch.Tensor, to: Value, *, axes: tuple[int, ...] | None = None) -> torch.Tensor:
+    """ONNX CenterCropPad."""
+    along = range(x.dim()) if axes is None else axes
+    for axis, wanted in zip(along, integers(to), strict=True):
+        extent = x.shape[axis]
+        if wanted < extent:
+            x = x.narrow(axis, (extent - wanted) // 2, wanted)
+        elif wanted > extent:
+            begin = (wanted - extent) // 2
+            pads = [0] * (2 * x.dim())
+            place = 2 * (x.dim() - 1 - axis % x.dim())
+            pads[place], pads[place + 1] = begin, wanted - extent - begin
+            x = functional.pad(x, pads)
+    return x
+
+
+TABLE: dict[str, Callable[..., Any]] = {
+    "CenterCropPad": center_crop_pad,
+    "Compress": compress,
+    "Gather": gather,
+    "GatherElements": gather_elements,
+    "GatherND": gather_nd,
+    "NonZero": lambda x: x.nonzero().T,
+    "OneHot": one_hot,
+    "ReverseSequence": reverse_sequence,
+    "ScatterElements": scatter_elements,
+    "ScatterND": scatter_nd,
+}

@@ -3,8 +3,8 @@
 python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --row pdp:0.95:1
 python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --all
 
-A row is `method:target:seed`, the target a sparsity or an N:M pattern; `pdp@1e-5:0.95:1` names another temperature.
-A row that was stopped goes on where its last epoch ended; one whose result exists is not run again.
+A row is `method:target:seed`, the target a sparsity or an N:M pattern; `pdp/cubic@0.1t2:0.95:1` names another ramp
+and temperature. A row that was stopped goes on where its last epoch ended; one whose result exists is not run again.
 """
 
 from __future__ import annotations
@@ -46,24 +46,27 @@ class Row:
     target: str
     seed: int
     temperature: str = "1e-4"
+    ramp: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Row:
-        """Read `method[@temperature]:target:seed`; the target may hold a colon itself."""
+        """Read `method[/ramp][@temperature]:target:seed`; the target may hold a colon itself."""
         method, _, rest = text.partition(":")
         target, _, seed = rest.rpartition(":")
         method, _, temperature = method.partition("@")
-        return cls(method, target, int(seed), temperature or "1e-4")
+        method, _, ramp = method.partition("/")
+        return cls(method, target, int(seed), temperature or "1e-4", ramp)
 
     @property
     def name(self) -> str:
         """What its files are called."""
-        method = self.method if self.temperature == "1e-4" else f"{self.method}@{self.temperature}"
+        method = self.method + (f"_{self.ramp}" if self.ramp else "")
+        method += "" if self.temperature == "1e-4" else f"@{self.temperature}"
         return f"{method}-{self.target.replace(':', 'of')}-seed{self.seed}"
 
     def recipe(self, steps: int) -> gp.Recipe:
         """Return what is pruned, the same for every method, and how."""
-        ramp = {"gmp": "cubic", "pdp": "linear"}.get(self.method, "constant")
+        ramp = self.ramp or {"gmp": "cubic", "pdp": "linear"}.get(self.method, "constant")
         schedule: dict[str, Any] = {"ramp": ramp} | ({} if ramp == "constant" else {"length": round(RAMP * steps)})
         training: dict[str, Any] = {"method": self.method, "temperature": self.temperature, "schedule": schedule}
         what = {"pattern": self.target} if ":" in self.target else {"sparsity": float(self.target), "scope": "global"}

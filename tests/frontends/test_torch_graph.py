@@ -228,7 +228,7 @@ def test_a_packed_model_is_refused() -> None:
 
 def test_an_imported_model_is_trained_hardened_and_compiled() -> None:
     _, module = imported()
-    recipe = gp.Recipe(sparsity=0.5, training={"schedule": {"length": 2}})
+    recipe = gp.Recipe(sparsity=0.5, training=TrainingSettings(schedule=Schedule(length=2)))
     pruner = prepare(module, (IMAGES,), recipe)
     optimizer = torch.optim.SGD(module.parameters(), 0.01)
     module.train()

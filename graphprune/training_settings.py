@@ -64,11 +64,30 @@ class TrainingSettings(Document):
     Attributes:
         method: `pdp`, or a baseline: `gmp`, `str`, `sr-ste`, `one-shot`.
         temperature: Of the soft mask: `1e-4`, or `0.1t2` for a tenth of the squared threshold.
+        final_temperature: What it falls to along the ramp, geometrically, where that is another; of the same kind.
         threshold: `exact`, or `sampled`: estimated from a sample of each large weight.
         schedule: When pruning starts, and how fast it goes.
     """
 
     method: Literal["pdp", "gmp", "str", "sr-ste", "one-shot"] = "pdp"
     temperature: TemperatureText = str(Temperature())
+    final_temperature: TemperatureText | None = None
     threshold: Literal["exact", "sampled"] = "exact"
     schedule: Schedule = Schedule(ramp="constant")
+
+    @model_validator(mode="after")
+    def _check_temperatures(self) -> Self:
+        first, last = (
+            parse_temperature(text) for text in (self.temperature, self.final_temperature or self.temperature)
+        )
+        if first.relative != last.relative:
+            message = f"temperature goes from {first} to {last}, expected both absolute or both relative"
+            raise RecipeError(message, code="GP704")
+        return self
+
+    def temperature_at(self, ratio: float) -> Temperature:
+        """Return the temperature where the ramp stands at `ratio`, in [0, 1]."""
+        first, last = (
+            parse_temperature(text) for text in (self.temperature, self.final_temperature or self.temperature)
+        )
+        return Temperature(first.value ** (1 - ratio) * last.value**ratio, first.relative)

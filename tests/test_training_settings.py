@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from graphprune.errors import RecipeError
+from graphprune.masks.temperature import Temperature
 from graphprune.recipe import Recipe
 from graphprune.training_settings import Schedule, TrainingSettings
 
@@ -56,3 +57,15 @@ def test_a_recipe_holds_settings() -> None:
         of(method="magic")
     with pytest.raises(RecipeError, match=r"temperature is 'hot'.*GP328"):
         of(temperature="hot")
+
+
+def test_the_temperature_falls_geometrically_along_the_ramp() -> None:
+    settings = TrainingSettings(temperature="1t2", final_temperature="0.01t2")
+    assert [settings.temperature_at(ratio).value for ratio in (0, 0.5, 1)] == pytest.approx([1, 0.1, 0.01])
+    assert settings.temperature_at(0.5).relative
+    assert TrainingSettings(temperature="0.1t2").temperature_at(0.7) == Temperature(0.1, relative=True)
+
+
+def test_temperatures_of_two_kinds_are_refused() -> None:
+    with pytest.raises(RecipeError, match=r"goes from 0.0001 to 0.01t2, expected both .*GP704"):
+        TrainingSettings(final_temperature="0.01t2")

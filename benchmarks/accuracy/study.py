@@ -4,7 +4,7 @@ python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --row
 python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --all
 
 A row is `method:target:seed`, the target a sparsity or an N:M pattern; `pdp/cubic@0.1t2:0.95:1` names another ramp
-and temperature. A row that was stopped goes on where its last epoch ended; one whose result exists is not run again.
+and temperature, `pdp@1t2~0.01t2:...` one that falls. A row that was stopped goes on where its last epoch ended; one whose result exists is not run again.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ class Row:
         """Return what is pruned, the same for every method, and how."""
         ramp = self.ramp or {"gmp": "cubic", "pdp": "linear"}.get(self.method, "constant")
         schedule: dict[str, Any] = {"ramp": ramp} | ({} if ramp == "constant" else {"length": round(RAMP * steps)})
-        training: dict[str, Any] = {"method": self.method, "temperature": self.temperature, "schedule": schedule}
+        first, _, last = self.temperature.partition("~")
+        training: dict[str, Any] = {"method": self.method, "temperature": first, "schedule": schedule}
+        training |= {"final_temperature": last} if last else {}
         what = {"pattern": self.target} if ":" in self.target else {"sparsity": float(self.target), "scope": "global"}
         return gp.Recipe(**what, ignore=("classifier.weight",), training=training)  # type: ignore[arg-type]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -123,6 +124,7 @@ def _cleaned(model: ir.Model) -> ir.Model:
         if value.const_value is not None:
             array = np.array(value.const_value.numpy())
             value.const_value = ir.Tensor(array, dtype=value.const_value.dtype, name=name)
+    _rename_clashes(model)
     _strip_torch_metadata(model)
     weights = set(model.graph.initializers.values())
     with quiet("onnxscript"), quiet("onnx_ir"):
@@ -137,6 +139,16 @@ def _cleaned(model: ir.Model) -> ir.Model:
         common_passes.RemoveUnusedNodesPass()(model)
         infer_or_refuse(model, "export", "GP121")
     return model
+
+
+def _rename_clashes(model: ir.Model) -> None:
+    """Keep names of weights: one may be called `val_7` like a value that the exporter named."""
+    taken = {*model.graph.initializers, *(output.name for node in model.graph for output in node.outputs)}
+    free = (name for number in itertools.count() if (name := f"value_{number}") not in taken)
+    for node in model.graph:
+        for output in node.outputs:
+            if output.name in model.graph.initializers:
+                output.name = next(free)
 
 
 def _reads_values(node: ir.Node, weights: set[ir.Value]) -> bool:

@@ -243,3 +243,13 @@ def test_an_imported_model_is_trained_hardened_and_compiled() -> None:
     session = gp.compile(sparse)
     gp.verify(sparse, session).raise_for_failure()
     assert int(finished.get_parameter("4.weight").count_nonzero()) == 320
+
+
+def test_names_of_the_exporter_do_not_clash_with_those_of_an_imported_file() -> None:
+    model = models.build("resnet_tiny")
+    module = gp.to_torch(model)
+    inputs = tuple(tensors(random_feed(model, 0)))
+    again = gp.from_torch(module, inputs)
+    assert {name for name, _ in module.named_parameters()} <= set(again.graph.initializers)
+    (found,) = session_for(again).run(None, {str(again.graph.inputs[0].name): inputs[0].numpy()})
+    np.testing.assert_allclose(found, module(*inputs).detach(), rtol=1e-3, atol=1e-5)

@@ -7,18 +7,11 @@ from typing import Any
 import torch
 
 from graphprune.masks import pdp
-from graphprune.masks.temperature import parse_temperature
-from graphprune.pruning_plan import WeightPlan
 from graphprune.training.methods.base import WeightMask
-from graphprune.training_settings import TrainingSettings
 
 
 class SoftMask(WeightMask):
     """Multiplies the weight by `sigmoid((w² - t²) / temperature)`; t follows the weight at every forward pass."""
-
-    def __init__(self, planned: WeightPlan, settings: TrainingSettings) -> None:
-        super().__init__(planned, settings)
-        self.temperature = parse_temperature(settings.temperature)
 
     def masked(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the softly masked weight."""
@@ -34,5 +27,5 @@ class SoftMask(WeightMask):
             "axes": self.axes,
             "budget": self.budget,
             "ratio": self.ratio,
-            "temperature": self.temperature,
+            "temperature": self.settings.temperature_at(self.ratio),
         }

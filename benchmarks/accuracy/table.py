@@ -34,7 +34,8 @@ def _method(row: dict[str, Any]) -> str:
 
 
 def _mean(rows: Group) -> float:
-    return statistics.mean(row["accuracy"] for row in rows)
+    mean: float = statistics.mean(row["accuracy"] for row in rows)
+    return mean
 
 
 def table() -> str:

@@ -11,7 +11,9 @@ from graphprune.cli.bench import bench_command
 from graphprune.cli.compile import compile_command
 from graphprune.cli.demo import demo_command
 from graphprune.cli.errors import OneLineErrors
+from graphprune.cli.harden import harden_command
 from graphprune.cli.inspect import inspect_command
+from graphprune.cli.mask import mask_command
 from graphprune.cli.output import print_line
 from graphprune.cli.prune import prune_command
 from graphprune.cli.run import run_command
@@ -46,6 +48,8 @@ def _global_options(
 
 app.command("inspect")(inspect_command)
 app.command("prune")(prune_command)
+app.command("mask")(mask_command)
+app.command("harden")(harden_command)
 app.command("compile")(compile_command)
 app.command("run")(run_command)
 app.command("verify")(verify_command)

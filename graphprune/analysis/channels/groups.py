@@ -127,11 +127,16 @@ def _group(part: Part, name: str) -> ChannelGroup:
         name=name,
         size=part.size,
         producers=_slices(producers(part)),
-        carriers=_slices(m for m in part.members if m.role & Role.CARRIER and not m.role & Role.PRODUCER),
+        carriers=_slices(m for m in part.members if _is_carrier(m.role)),
         readers=_slices(m for m in part.members if m.role & Role.READER),
-        companions=_slices(m for m in part.members if m.role in {0, Role.COMPANION}),
+        companions=_slices(m for m in part.members if m.role == Role.COMPANION),
         nonzero=None if part.nonzero is None else part.nonzero.text,
     )
+
+
+def _is_carrier(role: int) -> bool:
+    """Also what no node has a role for, as a factor of a weight: it counts as masked wherever it is used."""
+    return role == 0 or (role & (Role.CARRIER | Role.PRODUCER)) == Role.CARRIER
 
 
 def _slices(members: Iterable[Member]) -> tuple[ChannelSlice, ...]:

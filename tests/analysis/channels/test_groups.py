@@ -355,6 +355,16 @@ def test_an_embedding_is_a_carrier() -> None:
     assert slices(group) == {"producers": {"wa[:, 0:8]"}, "carriers": {"wt[:, 0:8]"}, "readers": {"wa[0:8]", "wb[0:8]"}}
 
 
+def test_the_factors_of_a_weight_are_masked_too() -> None:
+    text = """main (float[2,3] x, float[3,8] wa, float[4,5] wp, float[5,8] wq, float[2,4] wr, float[8,2] wb)
+        => (float[2,2] y) {
+        h = MatMul (x, wa) a = MatMul (wr, wp) c = Gemm (a, wq, h) y = MatMul (c, wb) }"""
+    model = model_of(text)
+    groups, _ = channel_groups(model)
+    assert {str(each) for group in groups for each in group.carriers} >= {"wq[:, 0:8]"}
+    check_zero_where_read(model, groups)
+
+
 def test_the_oracle_finds_wrong_groups() -> None:
     model = model_of(CUTTABLE["concat"])
     one, other = channel_groups(model)[0]

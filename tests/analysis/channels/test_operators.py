@@ -121,3 +121,13 @@ def test_heads_turned_by_positions() -> None:
     (group,), _ = channel_groups(model)
     assert group.size == 3
     check_zero_where_read(model, [group])
+
+
+def test_a_group_norm_mixes_channels_along_other_axes() -> None:
+    text = """main (float[1,3,4,4] x, float[8,3,1,1] wa, float[4] wv, float[4] wu, float[2,4,1,1] wb)
+        => (float[8,2,1,4] y) {
+        h = Conv (x, wa) r = Transpose <perm = [1,2,0,3]> (h) t = GroupNormalization <num_groups = 2> (r, wv, wu)
+        y = Conv (t, wb) }"""
+    groups, skips = channel_groups(model_of(text, opset=21))
+    assert groups == []
+    assert ("GP373", "wa") in {(skip.code, skip.node) for skip in skips}

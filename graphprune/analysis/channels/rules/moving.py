@@ -128,9 +128,12 @@ def space_to_depth(site: Site) -> list[State]:
     """`SpaceToDepth`: a channel becomes one a place of the block."""
     state, size = site.input(0), site.node.attributes.get_int("blocksize", 1)
     held = site.held(state, [0, 2, 3], "GP374", "mixes positions")
-    return [
-        State(site.output(), tuple(each.map(lambda a: np.tile(a, (1, size * size, 1, 1))) for each in held.factors))
-    ]
+    is_depth_first = site.node.attributes.get_string("mode", "DCR") == "DCR"
+
+    def spread(a: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.tile(a, (1, size * size, 1, 1)) if is_depth_first else np.repeat(a, size * size, 1)
+
+    return [State(site.output(), tuple(factor.map(spread) for factor in held.factors))]
 
 
 RULES: dict[str, Rule] = {

@@ -53,7 +53,10 @@ def group_normalization(site: Site) -> list[State]:
     if site.input(1).extents[0] != x.extents[1]:
         raise CannotFollowError("GP375", f"has {site.input(1).extents[0]} scales for {x.extents[1]} channels")
     for factor in site.held(x, range(2, x.rank), "GP373", _NORMALIZED).factors:
-        site.hold(factor.map(lambda a: a.reshape(groups, -1)), [1], "GP373", _NORMALIZED)
+        if factor.axes == (1,):
+            site.hold(factor.map(lambda a: a.reshape(groups, -1)), [1], "GP373", _NORMALIZED)
+        else:
+            site.block(factor, "GP373", _NORMALIZED)
     return [_scaled(site, x, [(site.input(index), Role.CARRIER) for index in (1, 2)])]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from graphprune.analysis.channels.rules.elementwise import Rule, mapped
 from graphprune.analysis.channels.rules.linear import summed_over, without_axes
-from graphprune.analysis.channels.site import Site
+from graphprune.analysis.channels.site import CannotFollowError, Site
 from graphprune.analysis.channels.state import UNKNOWN, Factor, FloatArray, State
 
 _WINDOW = "pools over positions that channels lie along"
@@ -49,6 +49,8 @@ def _reduce(function: str) -> Rule:
     def rule(site: Site) -> list[State]:
         state = site.input(0)
         axes = _reduced_axes(site, state.rank)
+        if 0 in state.extents:
+            raise CannotFollowError("GP375", "reduces nothing")
         if function != "sum":
             state = site.held(state, axes, "GP373", "averages or compares along axes that channels lie along")
         factors = [_reduced(site, factor, axes) for factor in state.factors]

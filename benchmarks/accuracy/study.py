@@ -4,8 +4,8 @@ python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --row
 python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --all
 
 A row is `method:target:seed`, the target a sparsity or an N:M pattern; `pdp/cubic@0.1t2:0.95:1` names another ramp and
-temperature, `pdp/cubic@1t2~0.01t2:0.95:1` one that falls. A row that was stopped goes on where its last epoch ended; one
-whose result exists is not run again.
+temperature, `pdp/cubic@1t2~0.01t2:0.95:1` one that falls. A row that was stopped goes on where its last epoch ended;
+one whose result exists is not run again.
 """
 
 from __future__ import annotations

@@ -1,20 +1,26 @@
 """The soft mask of PDP (arXiv 2305.11203) in torch: `m = sigmoid((score² - threshold²) / temperature)`.
 
 The score of an element is its magnitude; of a block, and of a channel of a coupled group, the root mean square of its
-weights. The threshold lies halfway between the smallest score that stays and the largest that goes; it is recomputed from
-the current weights and taken as a constant in the gradient. Everything is computed in float32, in float64 for float64
-weights.
+weights. The threshold lies halfway between the smallest score that stays and the largest that goes; it is recomputed
+from the current weights and taken as a constant in the gradient. Everything is computed in float32, in float64 for
+float64 weights. Where nothing is to go, the mask is exactly 1.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from graphprune.masks.axes import WeightAxes
+from graphprune.masks.criteria import Magnitude
 from graphprune.masks.patterns import NM, Block, Pattern
 from graphprune.masks.temperature import Temperature
+from graphprune.masks.torch_threshold import chunks, flat, threshold
+
+_SMALLEST = 1e-18
+"""A threshold of 0, among zeros, counts as this: its square is a number that tau can be relative to."""
 
 
 def soft_masked(
@@ -27,89 +33,167 @@ def soft_masked(
     temperature: Temperature,
     sampled: bool = False,
 ) -> torch.Tensor:
-    """Return `m * weight`, in the weight's type."""
-    mask = soft_mask(
-        weight, pattern=pattern, axes=axes, budget=budget, ratio=ratio, temperature=temperature, sampled=sampled
-    )
-    return (mask * weight).to(weight.dtype)
+    """Return `m * weight`, of the weight's type and memory format.
+
+    Nothing of the mask is kept for the backward pass, which computes it again.
+
+    Args:
+        weight: As it is stored.
+        pattern: What goes together.
+        axes: Which of its axes count what.
+        budget: The share of zeros at the end, in [0, 1).
+        ratio: How much of it is asked for, in [0, 1].
+        temperature: How wide the band of undecided weights is.
+        sampled: Whether the threshold is estimated from a sample, for patterns with one threshold a weight.
+    """
+    if isinstance(pattern, Block):
+        mask = _block_mask(
+            wide(weight), pattern, axes, budget=budget, ratio=ratio, temperature=temperature, sampled=sampled
+        )
+        return (mask * weight).to(weight.dtype)
+    limit = _limit(weight, pattern, axes, budget=budget, ratio=ratio, sampled=sampled)
+    if limit is None:
+        return weight
+    squared = limit.square()
+    tau = temperature.value * squared if temperature.relative else torch.full_like(squared, temperature.value)
+    masked: torch.Tensor = _Masked.apply(weight, squared, tau)  # type: ignore[no-untyped-call]
+    return masked
 
 
+@torch.no_grad()
 def soft_mask(
-    weight: torch.Tensor,
-    *,
-    pattern: Pattern,
+    weight: torch.Tensor, *, pattern: Pattern, axes: WeightAxes, budget: float, ratio: float, temperature: Temperature
+) -> torch.Tensor:
+    """Return the mask itself, float32 or float64, of the shape of `weight`; without gradient."""
+    values = wide(weight)
+    if isinstance(pattern, Block):
+        return _block_mask(values, pattern, axes, budget=budget, ratio=ratio, temperature=temperature)
+    limit = _limit(weight, pattern, axes, budget=budget, ratio=ratio)
+    return torch.ones_like(values) if limit is None else _mask(values, limit.square(), temperature)
+
+
+@torch.no_grad()
+def hard_mask(weight: torch.Tensor, *, pattern: Pattern, axes: WeightAxes, budget: float) -> torch.Tensor:
+    """Return which elements stay, with exactly as many False entries as the pattern prunes at `budget`.
+
+    Raises:
+        RecipeError: The weight holds NaN or an infinity (GP323).
+    """
+    scores = Magnitude().score("weight", wide(weight.detach()).cpu().numpy())
+    pruned = pattern.pruned_count(tuple(weight.shape), axes, budget)
+    return torch.from_numpy(pattern.keep_mask(scores, axes, pruned)).to(weight.device)
+
+
+def channel_scores(weights: Sequence[tuple[torch.Tensor, int, int]], size: int) -> torch.Tensor:
+    """Return the root mean square of each channel of a group over all its weights, differentiable.
+
+    Args:
+        weights: Each with the axis that counts channels, and the index of the first of them.
+        size: The number of channels.
+    """
+    parts = [wide(weight).narrow(axis, start, size).movedim(axis, 0).flatten(1) for weight, axis, start in weights]
+    total = torch.stack([part.square().sum(1) for part in parts]).sum(0)
+    return (total / sum(part.shape[1] for part in parts)).sqrt()
+
+
+def channel_mask(
+    scores: torch.Tensor, *, budget: float, ratio: float, temperature: Temperature, sampled: bool = False
+) -> torch.Tensor:
+    """Return the mask over units of those scores; the gradient flows through them."""
+    pruned = round(budget * ratio * scores.numel())
+    if pruned == 0:
+        return torch.ones_like(scores)
+    return _mask(scores, threshold(scores, pruned, sampled=sampled).square(), temperature)
+
+
+def wide(tensor: torch.Tensor) -> torch.Tensor:
+    """Return the tensor in the type that masks are computed in: float32, or float64 if it is that."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+def _mask(scores: torch.Tensor, squared: torch.Tensor, temperature: Temperature) -> torch.Tensor:
+    tau = temperature.value * squared if temperature.relative else temperature.value
+    soft = torch.sigmoid((scores.square() - squared) / tau)
+    return torch.where(squared == 0, 1, soft)
+
+
+@torch.no_grad()
+def _limit(
+    weight: torch.Tensor, pattern: Pattern, axes: WeightAxes, *, budget: float, ratio: float, sampled: bool = False
+) -> torch.Tensor | None:
+    """The threshold of every element: one number, or one an element; None where nothing goes."""
+    if isinstance(pattern, NM):
+        return _group_limits(weight.detach(), pattern, axes, ratio) if ratio > 0 else None
+    pruned = round(budget * ratio * weight.numel())
+    return threshold(weight, pruned, sampled=sampled).clamp(min=_SMALLEST) if pruned else None
+
+
+def _group_limits(weight: torch.Tensor, pattern: NM, axes: WeightAxes, ratio: float) -> torch.Tensor:
+    """`ratio` times the threshold of each group, at every element; 0 where a shorter last group keeps all."""
+    rows = axes.rows(wide(weight)).abs()
+    inputs = rows.shape[-1]
+    padded = torch.nn.functional.pad(rows, (0, -inputs % pattern.of))
+    groups = padded.reshape(*rows.shape[:2], -1, pattern.of)
+    last_two = groups.topk(pattern.keep + 1, dim=-1).values[..., -2:]
+    limits = 0.5 * ratio * last_two.sum(-1, keepdim=True)
+    if 0 < inputs % pattern.of <= pattern.keep:
+        limits[:, :, -1] = 0
+    return axes.restore(limits.expand_as(groups).reshape(padded.shape)[..., :inputs], tuple(weight.shape))
+
+
+def _block_mask(
+    values: torch.Tensor,
+    pattern: Block,
     axes: WeightAxes,
+    *,
     budget: float,
     ratio: float,
     temperature: Temperature,
     sampled: bool = False,
 ) -> torch.Tensor:
-    """Return the mask, of the shape of `weight`."""
-    del sampled
-    wide = weight if weight.dtype == torch.float64 else weight.float()
-    if isinstance(pattern, NM):
-        return _nm_mask(wide, pattern, axes, ratio, temperature)
-    if isinstance(pattern, Block):
-        rows = axes.rows(wide)
-        outputs, positions, inputs = rows.shape
-        blocks = rows.reshape(outputs // pattern.rows, pattern.rows, positions, -1, pattern.columns)
-        scores = blocks.square().mean((1, 4)).sqrt()
-        mask = channel_mask(scores, budget=budget, ratio=ratio, temperature=temperature)
-        wide_mask = mask.repeat_interleave(pattern.rows, 0).repeat_interleave(pattern.columns, 2)
-        return axes.restore(wide_mask, tuple(weight.shape))
-    return channel_mask(wide.abs(), budget=budget, ratio=ratio, temperature=temperature)
+    rows = axes.rows(values)
+    blocks = rows.reshape(rows.shape[0] // pattern.rows, pattern.rows, rows.shape[1], -1, pattern.columns)
+    scores = blocks.square().mean((1, 4)).sqrt()
+    mask = channel_mask(scores, budget=budget, ratio=ratio, temperature=temperature, sampled=sampled)
+    repeated = mask.repeat_interleave(pattern.rows, 0).repeat_interleave(pattern.columns, 2)
+    return axes.restore(repeated, tuple(values.shape))
 
 
-def _nm_mask(wide: torch.Tensor, pattern: NM, axes: WeightAxes, ratio: float, temperature: Temperature) -> torch.Tensor:
-    if ratio == 0:
-        return torch.ones_like(wide)
-    rows = axes.rows(wide)
-    missing = -rows.shape[-1] % pattern.of
-    padded = torch.nn.functional.pad(rows, (0, missing))
-    groups = padded.reshape(*rows.shape[:2], -1, pattern.of)
-    with torch.no_grad():
-        largest = groups.abs().topk(pattern.keep + 1, dim=-1).values
-        limit = ratio * 0.5 * largest[..., -2:].sum(-1, keepdim=True)
-        rest = rows.shape[-1] % pattern.of
-        if 0 < rest <= pattern.keep:
-            limit[:, :, -1] = 0
-    tau = temperature.value * limit.square() if temperature.relative else temperature.value
-    mask = torch.where(limit == 0, 1.0, torch.sigmoid((groups.square() - limit.square()) / tau))
-    return axes.restore(mask.reshape(padded.shape)[..., : rows.shape[-1]], tuple(wide.shape))
+class _Masked(torch.autograd.Function):
+    """`m * w` for elements with thresholds that are constants: d/dw = m + 2 w² / tau * m * (1 - m).
+
+    One threshold for all elements is applied chunk by chunk, in the order of memory, so that temporaries stay in cache.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: torch.Tensor, squared: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+        ctx.save_for_backward(weight, squared, tau)
+        if squared.dim() or torch.compiler.is_compiling():
+            return (_soft(wide(weight), squared, tau) * weight).to(weight.dtype)
+        result = torch.empty_like(weight)
+        for part, target in zip(chunks(flat(weight)), chunks(flat(result)), strict=True):
+            target.copy_(_soft(wide(part), squared, tau).mul_(part))
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # noqa: ANN401
+        weight, squared, tau = ctx.saved_tensors
+        (gradient,) = gradients
+        if squared.dim() or torch.compiler.is_compiling() or gradient.stride() != weight.stride():
+            return (_slope(wide(weight), squared, tau) * gradient).to(weight.dtype), None, None
+        result = torch.empty_like(weight)
+        parts = (chunks(flat(tensor)) for tensor in (weight, gradient, result))
+        for part, incoming, target in zip(*parts, strict=True):
+            target.copy_(_slope(wide(part), squared, tau).mul_(incoming))
+        return result, None, None
 
 
-def channel_mask(scores: torch.Tensor, *, budget: float, ratio: float, temperature: Temperature) -> torch.Tensor:
-    """Return the mask over units of those scores; the gradient flows through them."""
-    pruned = round(budget * ratio * scores.numel())
-    if pruned == 0:
-        return torch.ones_like(scores)
-    limit = _threshold(scores.detach(), pruned)
-    tau = temperature.value * limit**2 if temperature.relative else temperature.value
-    return torch.sigmoid((scores.square() - limit**2) / tau)
+def _soft(weight: torch.Tensor, squared: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+    mask = torch.sigmoid((weight.square() - squared) / tau)
+    return torch.where(squared == 0, 1, mask) if squared.dim() else mask
 
 
-def channel_scores(weights: Sequence[tuple[torch.Tensor, int, int]], size: int) -> torch.Tensor:
-    """Return the root mean square of each channel over its weights, given as (weight, axis, start)."""
-    parts = [
-        (weight if weight.dtype == torch.float64 else weight.float())
-        .narrow(axis, start, size)
-        .movedim(axis, 0)
-        .flatten(1)
-        for weight, axis, start in weights
-    ]
-    total = sum((part.square().sum(1) for part in parts[1:]), parts[0].square().sum(1))
-    return (total / sum(part.shape[1] for part in parts)).sqrt()
-
-
-def hard_mask(weight: torch.Tensor, *, pattern: Pattern, axes: WeightAxes, budget: float) -> torch.Tensor:
-    """Return which elements stay, with exactly as many False entries as the pattern prunes at `budget`."""
-    from graphprune.masks.criteria import Magnitude
-
-    scores = Magnitude().score("weight", weight.detach().float().cpu().numpy())
-    pruned = pattern.pruned_count(tuple(weight.shape), axes, budget)
-    return torch.from_numpy(pattern.keep_mask(scores, axes, pruned)).to(weight.device)
-
-
-def _threshold(scores: torch.Tensor, pruned: int) -> float:
-    largest = scores.flatten().topk(scores.numel() - pruned + 1).values
-    return 0.5 * float(largest[-2] + largest[-1])
+def _slope(weight: torch.Tensor, squared: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+    mask = torch.sigmoid((weight.square() - squared) / tau)
+    slope = mask + 2 * weight.square() / tau * mask * (1 - mask)
+    return torch.where(squared == 0, 1, slope) if squared.dim() else slope

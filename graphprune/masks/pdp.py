@@ -172,7 +172,8 @@ class _Masked(torch.autograd.Function):
             return (_soft(wide(weight), squared, tau) * weight).to(weight.dtype)
         result = torch.empty_like(weight)
         for part, target in zip(chunks(flat(weight)), chunks(flat(result)), strict=True):
-            target.copy_(_soft(wide(part), squared, tau).mul_(part))
+            values = wide(part)
+            torch.mul(_sigmoid(values.square(), squared, tau), values, out=target)
         return result
 
     @staticmethod
@@ -184,8 +185,16 @@ class _Masked(torch.autograd.Function):
         result = torch.empty_like(weight)
         parts = (chunks(flat(tensor)) for tensor in (weight, gradient, result))
         for part, incoming, target in zip(*parts, strict=True):
-            target.copy_(_slope(wide(part), squared, tau).mul_(incoming))
+            squares = wide(part).square()
+            mask = _sigmoid(squares.clone(), squared, tau)
+            slope = squares.mul_(2 / tau).mul_(1 - mask).add_(1).mul_(mask)
+            torch.mul(slope, incoming, out=target)
         return result, None, None
+
+
+def _sigmoid(squares: torch.Tensor, squared: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+    """The mask of weights with those squares, in their place."""
+    return squares.sub_(squared).div_(tau).sigmoid_()
 
 
 def _soft(weight: torch.Tensor, squared: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:

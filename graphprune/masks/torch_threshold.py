@@ -10,7 +10,7 @@ _CHUNK = 1 << 17  # elements whose temporaries stay in a core's cache
 _SORTED = 1 << 15  # up to here sorting is as fast
 _PROBES = 1 << 14  # what the bracket of the exact threshold is drawn from
 _SAMPLE = 1 << 16  # what the estimated threshold is drawn from
-_WIDTH = 6.0  # of the bracket, in standard deviations of an order statistic
+_WIDTH = 4.5  # of the bracket, in standard deviations of an order statistic
 _MISS = 1e-6  # how often the error of an estimate may exceed its bound
 
 
@@ -64,8 +64,7 @@ def _neighbours(values: torch.Tensor, pruned: int) -> tuple[torch.Tensor, torch.
         below, band = _band(values, low, high)
         first = pruned - 1 - below
         if 0 <= first < band.numel() - 1:
-            ordered = band.sort().values
-            return ordered[first], ordered[first + 1]
+            return band.kthvalue(first + 1).values, band.kthvalue(first + 2).values
     ordered = values.abs().sort().values
     return ordered[pruned - 1], ordered[pruned]
 

@@ -180,9 +180,11 @@ class _Masked(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # noqa: ANN401
         weight, squared, tau = ctx.saved_tensors
         (gradient,) = gradients
-        if squared.dim() or torch.compiler.is_compiling() or gradient.stride() != weight.stride():
+        if squared.dim() or torch.compiler.is_compiling():
             return (_slope(wide(weight), squared, tau) * gradient).to(weight.dtype), None, None
         result = torch.empty_like(weight)
+        if gradient.stride() != weight.stride():
+            gradient = torch.empty_like(weight).copy_(gradient)
         parts = (chunks(flat(tensor)) for tensor in (weight, gradient, result))
         for part, incoming, target in zip(*parts, strict=True):
             squares = wide(part).square()

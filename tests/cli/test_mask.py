@@ -1,85 +1,86 @@
-"""`mask` and `harden`: soft masks into a file and out of it, and what they refuse."""
-
-from __future__ import annotations
+"""The way over soft masks: mask, and harden to what prune gives."""
 
 import json
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
-import graphprune as gp
-from graphprune.stages import Stage, get_stage
-from tests.invoke import invoke
+from graphprune.backends.onnxruntime import session_for_file
+from graphprune.frontends.onnx_file import load
+from graphprune.masked.calls import MaskCall, mask_calls
+from tests.invoke import assert_refused, invoke
 from tests.small_model import unchanged, write
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return write(tmp_path / "dense.onnx")
+def call_in(path: Path) -> MaskCall:
+    (call,) = mask_calls(load(path))
+    return call
 
 
-def zeros(path: Path) -> int:
-    tensor = gp.load(path).graph.initializers["w"].const_value
-    assert tensor is not None
-    return int((tensor.numpy() == 0).sum())
+def test_nine_in_ten_are_to_go_by_default(tmp_path: Path) -> None:
+    outcome = invoke("mask", write(tmp_path / "m.onnx"), tmp_path / "o.onnx", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    report = json.loads(outcome.out)
+    assert [(entry["name"], entry["pruned"]) for entry in report["weights"]] == [("w", 1037)]
+    assert (report["temperature"], report["ratio"], report["skips"]) == ("0.0001", 1.0, [])
+    call = call_in(tmp_path / "o.onnx")
+    assert (call.pruned, call.ratio, call.temperature.value) == (1037, 1.0, pytest.approx(1e-4))
 
 
-@pytest.mark.parametrize(("pattern", "count"), [("unstructured", 1037), ("1:4", 864), ("block 4x1", 1036)])
-def test_a_masked_file_runs_anywhere_and_hardens_to_what_prune_gives(source: Path, pattern: str, count: int) -> None:
-    masked, hard, pruned = (source.with_name(f"{name}.onnx") for name in ("masked", "hard", "pruned"))
-    outcome = invoke("mask", source, masked, "--pattern", pattern, "--temperature", "0.1t2")
-    assert outcome.code == 0, outcome
-    assert get_stage(gp.load(masked)) is Stage.MASKED
-    feed = {"x": np.random.default_rng(0).standard_normal((1, 8, 6, 6)).astype(np.float32)}
-    dense_out, soft_out = (onnxruntime.InferenceSession(str(path)).run(None, feed)[0] for path in (source, masked))
-    assert not np.allclose(dense_out, soft_out)
-    assert invoke("harden", masked, hard).code == 0
-    assert invoke("prune", source, pruned, "--pattern", pattern).code == 0
-    assert zeros(hard) == zeros(pruned) == count
-    assert invoke("verify", hard, pruned).code == 0
+def test_options_are_passed_on(tmp_path: Path) -> None:
+    options = ["--pattern", "2:4", "--temperature", "0.1t2", "--ratio", "0.25"]
+    outcome = invoke("mask", write(tmp_path / "m.onnx"), tmp_path / "o.onnx", *options)
+    assert outcome.code == 0
+    assert "soft masks on 1 weights, temperature 0.1t2, ratio 0.25" in outcome.out
+    call = call_in(tmp_path / "o.onnx")
+    assert (str(call.pattern), call.ratio, str(call.temperature)) == ("2:4", 0.25, "0.1t2")
 
 
-def test_json_says_what_was_hidden(source: Path) -> None:
-    masked, hard = source.with_name("masked.onnx"), source.with_name("hard.onnx")
-    shown = json.loads(invoke("mask", source, masked, "--sparsity", "0.5", "--json").out)
-    assert (shown["temperature"], shown["ratio"], shown["weights"][0]["pruned"]) == ("0.0001", 1.0, 576)
-    (weight,) = json.loads(invoke("harden", masked, hard, "--json").out)["weights"]
-    assert weight["zeros"] == 576
-    assert 0 < weight["gap"] < 1
+def test_a_recipe_says_it_all(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("sparsity: 0.25\npattern: block 4x1\n")
+    outcome = invoke("mask", write(tmp_path / "m.onnx"), tmp_path / "o.onnx", "--recipe", tmp_path / "r.yaml")
+    assert outcome.code == 0
+    assert call_in(tmp_path / "o.onnx").pruned == 288
 
 
-def test_a_recipe_gives_the_temperature(source: Path, tmp_path: Path) -> None:
-    (tmp_path / "r.yaml").write_text("sparsity: 0.5\ntraining: {temperature: 0.2t2, schedule: {length: 3}}\n")
-    shown = json.loads(invoke("mask", source, tmp_path / "m.onnx", "--recipe", tmp_path / "r.yaml", "--json").out)
-    assert shown["temperature"] == "0.2t2"
-
-
-def test_an_unfinished_ramp_is_hardened_only_by_force(source: Path) -> None:
-    masked, hard = source.with_name("masked.onnx"), source.with_name("hard.onnx")
-    assert invoke("mask", source, masked, "--ratio", "0.5").code == 0
-    with unchanged(source.parent):
-        outcome = invoke("harden", masked, hard)
-    assert outcome.code == 2
-    assert "[GP36" in outcome.err
-    assert invoke("harden", masked, hard, "--force").code == 0
-    assert zeros(hard) == 1037
+def test_at_ratio_zero_the_file_computes_what_it_did(tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx")
+    assert invoke("mask", model, tmp_path / "o.onnx", "--ratio", "0").code == 0
+    x = np.random.default_rng(0).standard_normal((1, 8, 6, 6)).astype(np.float32)
+    (before,), (after,) = (session_for_file(path).run(None, {"x": x}) for path in (model, tmp_path / "o.onnx"))
+    assert before.tobytes() == after.tobytes()
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [(("--temperature", "warm"), "GP328"), (("--ratio", "1.5"), "GP36"), (("--pattern", "3:2"), "GP327")],
+    ("options", "code"),
+    [
+        (["--temperature", "warm"], "GP328"),
+        (["--temperature", "0"], "GP328"),
+        (["--ratio", "1.5"], "GP369"),
+        (["--pattern", "3:3"], "GP327"),
+        (["--sparsity", "1"], "GP320"),
+    ],
 )
-def test_what_is_wrong_is_named_and_nothing_is_written(source: Path, arguments: tuple[str, ...], message: str) -> None:
-    with unchanged(source.parent):
-        outcome = invoke("mask", source, source.with_name("masked.onnx"), *arguments)
-    assert outcome.code == 2
-    assert message in outcome.err
-    assert outcome.err.count("\n") == 1
+def test_wrong_options_leave_nothing_behind(tmp_path: Path, options: list[str], code: str) -> None:
+    model = write(tmp_path / "m.onnx")
+    with unchanged(tmp_path):
+        assert_refused(invoke("mask", model, tmp_path / "o.onnx", *options), code)
 
 
-def test_a_dense_file_has_nothing_to_harden(source: Path) -> None:
-    outcome = invoke("harden", source, source.with_name("hard.onnx"))
-    assert outcome.code == 2
-    assert "model is in stage dense, expected masked [GP255]" in outcome.err
+def test_a_masked_model_is_not_masked_again_or_compiled(tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx")
+    assert invoke("mask", model, tmp_path / "o.onnx").code == 0
+    with unchanged(tmp_path):
+        assert_refused(invoke("mask", tmp_path / "o.onnx", tmp_path / "p.onnx"), "[GP")
+        compiled = invoke("compile", tmp_path / "o.onnx", tmp_path / "p.so")
+        assert_refused(compiled, "stage masked, harden its masks before compiling", "GP533")
+        assert_refused(invoke("bench", tmp_path / "o.onnx"), "GP533")
+
+
+def test_a_masked_model_is_run_and_verified_by_onnx_runtime(tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx")
+    assert invoke("mask", model, tmp_path / "o.onnx", "--ratio", "0").code == 0
+    assert invoke("run", tmp_path / "o.onnx").code == 0
+    assert invoke("verify", model, tmp_path / "o.onnx").code == 0
+    assert invoke("inspect", tmp_path / "o.onnx").code == 0

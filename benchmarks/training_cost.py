@@ -23,7 +23,6 @@ from torch.nn import functional
 
 import graphprune as gp
 from graphprune.environment import read_environment
-from graphprune.masks.pdp import soft_masked
 from graphprune.training import Pruner, TrainingSettings, prepare
 
 SPARSITY = 0.9
@@ -96,14 +95,7 @@ def mask_step_of(pruner: Pruner) -> Callable[[], None]:
 
     def step() -> None:
         for (mask, parameter), gradient in zip(weights, gradients, strict=True):
-            masked = soft_masked(
-                parameter,
-                pattern=mask.pattern,
-                axes=mask.axes,
-                budget=mask.budget,
-                ratio=1.0,
-                temperature=mask.settings.temperature_at(1.0),
-            )
+            masked = mask.masked(parameter)
             torch.autograd.grad(masked, parameter, gradient)
 
     return step

@@ -9,7 +9,6 @@ float64 weights. Where nothing is to go, the mask is exactly 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
@@ -17,7 +16,9 @@ from graphprune.masks.axes import WeightAxes
 from graphprune.masks.criteria import Magnitude
 from graphprune.masks.patterns import NM, Block, Pattern
 from graphprune.masks.temperature import Temperature
-from graphprune.masks.torch_threshold import chunks, flat, threshold
+from graphprune.masks.torch_masked import MaskedWeight
+from graphprune.masks.torch_tensors import wide
+from graphprune.masks.torch_threshold import ThresholdSearch
 
 _SMALLEST = 1e-18
 """A threshold of 0, among zeros, counts as this: its square is a number that tau can be relative to."""
@@ -31,7 +32,7 @@ def soft_masked(
     budget: float,
     ratio: float,
     temperature: Temperature,
-    sampled: bool = False,
+    search: ThresholdSearch | None = None,
 ) -> torch.Tensor:
     """Return `m * weight`, of the weight's type and memory format.
 
@@ -44,19 +45,19 @@ def soft_masked(
         budget: The share of zeros at the end, in [0, 1).
         ratio: How much of it is asked for, in [0, 1].
         temperature: How wide the band of undecided weights is.
-        sampled: Whether the threshold is estimated from a sample, for patterns with one threshold a weight.
+        search: What finds the threshold, for patterns with one threshold a weight; kept from step to step it is faster.
     """
     if isinstance(pattern, Block):
         mask = _block_mask(
-            wide(weight), pattern, axes, budget=budget, ratio=ratio, temperature=temperature, sampled=sampled
+            wide(weight), pattern, axes, budget=budget, ratio=ratio, temperature=temperature, search=search
         )
         return (mask * weight).to(weight.dtype)
-    limit = _limit(weight, pattern, axes, budget=budget, ratio=ratio, sampled=sampled)
+    limit = _limit(weight, pattern, axes, budget=budget, ratio=ratio, search=search)
     if limit is None:
         return weight
     squared = limit.square()
     tau = temperature.value * squared if temperature.relative else torch.full_like(squared, temperature.value)
-    masked: torch.Tensor = _Masked.apply(weight, squared, tau)  # type: ignore[no-untyped-call]
+    masked: torch.Tensor = MaskedWeight.apply(weight, squared, tau)  # type: ignore[no-untyped-call]
     return masked
 
 
@@ -97,18 +98,18 @@ def channel_scores(weights: Sequence[tuple[torch.Tensor, int, int]], size: int) 
 
 
 def channel_mask(
-    scores: torch.Tensor, *, budget: float, ratio: float, temperature: Temperature, sampled: bool = False
+    scores: torch.Tensor,
+    *,
+    budget: float,
+    ratio: float,
+    temperature: Temperature,
+    search: ThresholdSearch | None = None,
 ) -> torch.Tensor:
     """Return the mask over units of those scores; the gradient flows through them."""
     pruned = round(budget * ratio * scores.numel())
     if pruned == 0:
         return torch.ones_like(scores)
-    return _mask(scores, threshold(scores, pruned, sampled=sampled).square(), temperature)
-
-
-def wide(tensor: torch.Tensor) -> torch.Tensor:
-    """Return the tensor in the type that masks are computed in: float32, or float64 if it is that."""
-    return tensor if tensor.dtype == torch.float64 else tensor.float()
+    return _mask(scores, (search or ThresholdSearch())(scores, pruned).square(), temperature)
 
 
 def _mask(scores: torch.Tensor, squared: torch.Tensor, temperature: Temperature) -> torch.Tensor:
@@ -119,13 +120,19 @@ def _mask(scores: torch.Tensor, squared: torch.Tensor, temperature: Temperature)
 
 @torch.no_grad()
 def _limit(
-    weight: torch.Tensor, pattern: Pattern, axes: WeightAxes, *, budget: float, ratio: float, sampled: bool = False
+    weight: torch.Tensor,
+    pattern: Pattern,
+    axes: WeightAxes,
+    *,
+    budget: float,
+    ratio: float,
+    search: ThresholdSearch | None = None,
 ) -> torch.Tensor | None:
     """The threshold of every element: one number, or one an element; None where nothing goes."""
     if isinstance(pattern, NM):
         return _group_limits(weight.detach(), pattern, axes, ratio) if ratio > 0 else None
     pruned = round(budget * ratio * weight.numel())
-    return threshold(weight, pruned, sampled=sampled).clamp(min=_SMALLEST) if pruned else None
+    return (search or ThresholdSearch())(weight, pruned).clamp(min=_SMALLEST) if pruned else None
 
 
 def _group_limits(weight: torch.Tensor, pattern: NM, axes: WeightAxes, ratio: float) -> torch.Tensor:
@@ -149,62 +156,11 @@ def _block_mask(
     budget: float,
     ratio: float,
     temperature: Temperature,
-    sampled: bool = False,
+    search: ThresholdSearch | None = None,
 ) -> torch.Tensor:
     rows = axes.rows(values)
     blocks = rows.reshape(rows.shape[0] // pattern.rows, pattern.rows, rows.shape[1], -1, pattern.columns)
     scores = blocks.square().mean((1, 4)).sqrt()
-    mask = channel_mask(scores, budget=budget, ratio=ratio, temperature=temperature, sampled=sampled)
+    mask = channel_mask(scores, budget=budget, ratio=ratio, temperature=temperature, search=search)
     repeated = mask.repeat_interleave(pattern.rows, 0).repeat_interleave(pattern.columns, 2)
     return axes.restore(repeated, tuple(values.shape))
-
-
-class _Masked(torch.autograd.Function):
-    """`m * w` for elements with thresholds that are constants: d/dw = m + 2 w² / tau * m * (1 - m).
-
-    One threshold for all elements is applied chunk by chunk, in the order of memory, so that temporaries stay in cache.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, weight: torch.Tensor, squared: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
-        ctx.save_for_backward(weight, squared, tau)
-        if squared.dim() or torch.compiler.is_compiling():
-            return (_soft(wide(weight), squared, tau) * weight).to(weight.dtype)
-        result = torch.empty_like(weight)
-        for part, target in zip(chunks(flat(weight)), chunks(flat(result)), strict=True):
-            values = wide(part)
-            torch.mul(_sigmoid(values.square(), squared, tau), values, out=target)
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # noqa: ANN401
-        weight, squared, tau = ctx.saved_tensors
-        (gradient,) = gradients
-        if squared.dim() or torch.compiler.is_compiling():
-            return (_slope(wide(weight), squared, tau) * gradient).to(weight.dtype), None, None
-        result = torch.empty_like(weight)
-        if gradient.stride() != weight.stride():
-            gradient = torch.empty_like(weight).copy_(gradient)
-        parts = (chunks(flat(tensor)) for tensor in (weight, gradient, result))
-        for part, incoming, target in zip(*parts, strict=True):
-            squares = wide(part).square()
-            mask = _sigmoid(squares.clone(), squared, tau)
-            slope = squares.mul_(2 / tau).mul_(1 - mask).add_(1).mul_(mask)
-            torch.mul(slope, incoming, out=target)
-        return result, None, None
-
-
-def _sigmoid(squares: torch.Tensor, squared: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
-    """The mask of weights with those squares, in their place."""
-    return squares.sub_(squared).div_(tau).sigmoid_()
-
-
-def _soft(weight: torch.Tensor, squared: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
-    mask = torch.sigmoid((weight.square() - squared) / tau)
-    return torch.where(squared == 0, 1, mask) if squared.dim() else mask
-
-
-def _slope(weight: torch.Tensor, squared: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
-    mask = torch.sigmoid((weight.square() - squared) / tau)
-    slope = mask + 2 * weight.square() / tau * mask * (1 - mask)
-    return torch.where(squared == 0, 1, slope) if squared.dim() else slope

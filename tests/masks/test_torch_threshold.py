@@ -8,7 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphprune.masks.torch_threshold import flat, sampled_error, threshold
+from graphprune.masks.torch_tensors import flat
+from graphprune.masks.torch_threshold import ThresholdSearch, sampled_error
+
+
+def threshold(values: torch.Tensor, pruned: int, *, sampled: bool = False) -> torch.Tensor:
+    return ThresholdSearch(sampled=sampled)(values, pruned)
 
 
 def expected(values: torch.Tensor, pruned: int) -> float:
@@ -69,3 +74,13 @@ def test_a_small_tensor_is_read_whole() -> None:
     values = torch.randn(60_000)
     assert sampled_error(60_000) == 0
     assert threshold(values, 30_000, sampled=True) == threshold(values, 30_000)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.floats(0.5, 2), st.floats(0.05, 0.95), st.integers(0, 9))
+def test_a_search_finds_what_moved(scale: float, share: float, seed: int) -> None:
+    values = torch.randn(100_000, generator=torch.Generator().manual_seed(seed))
+    search = ThresholdSearch()
+    for moved in (values, values * 1.001, values * scale, values.round(decimals=1), values):
+        pruned = round(share * moved.numel())
+        assert search(moved, pruned).item() == pytest.approx(expected(moved, pruned), rel=1e-7)

@@ -7,15 +7,22 @@ from typing import Any
 import torch
 
 from graphprune.masks import pdp
+from graphprune.masks.torch_threshold import ThresholdSearch
+from graphprune.pruning_plan import WeightPlan
 from graphprune.training.methods.base import WeightMask
+from graphprune.training_settings import TrainingSettings
 
 
 class SoftMask(WeightMask):
     """Multiplies the weight by `sigmoid((w² - t²) / temperature)`; t follows the weight at every forward pass."""
 
+    def __init__(self, planned: WeightPlan, settings: TrainingSettings) -> None:
+        super().__init__(planned, settings)
+        self._search = ThresholdSearch(sampled=settings.threshold == "sampled")
+
     def masked(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the softly masked weight."""
-        return pdp.soft_masked(weight, **self._arguments(), sampled=self.settings.threshold == "sampled")
+        return pdp.soft_masked(weight, **self._arguments(), search=self._search)
 
     def mask(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the soft mask."""

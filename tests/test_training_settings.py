@@ -25,13 +25,15 @@ def test_the_cubic_ramp_begins_fast() -> None:
 
 
 def test_the_constant_ramp_is_there_at_once() -> None:
-    assert [Schedule(ramp="constant").ratio(step) for step in (-1, 0, 3)] == [0, 1, 1]
+    for schedule in (Schedule(ramp="constant"), Schedule(ramp="constant", length=4)):
+        assert [schedule.ratio(step) for step in (-1, 0, 3)] == [0, 1, 1]
+    assert [schedule.progress(step) for step in (-1, 0, 3, 9)] == [0, 0.25, 1, 1]
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({}, r"a linear ramp takes length or epsilon, got none \[GP701\]"),
     ({"length": 3, "epsilon": 0.1}, r"a linear ramp takes length or epsilon, got length and epsilon \[GP701\]"),
-    ({"length": 3, "ramp": "constant"}, r"a constant ramp takes neither length nor epsilon, got length \[GP701\]"),
+    ({"length": 3, "epsilon": 0.1, "ramp": "constant"}, r"a constant ramp takes length or epsilon, got .* \[GP701\]"),
     ({"length": 0}, r"schedule: length: .* got 0 \[GP320\]"),
     ({"epsilon": 2}, r"schedule: epsilon: .* got 2 \[GP320\]"),
     ({"length": 3, "start": -1}, r"schedule: start.* \[GP320\]"),
@@ -59,11 +61,19 @@ def test_a_recipe_holds_settings() -> None:
         of(temperature="hot")
 
 
-def test_the_temperature_falls_geometrically_along_the_ramp() -> None:
-    settings = TrainingSettings(temperature="1t2", final_temperature="0.01t2")
-    assert [settings.temperature_at(ratio).value for ratio in (0, 0.5, 1)] == pytest.approx([1, 0.1, 0.01])
-    assert settings.temperature_at(0.5).relative
+def test_the_temperature_falls_along_the_ramp_fast_first() -> None:
+    settings = TrainingSettings(temperature="1t2", final_temperature="0.2t2")
+    found = [settings.temperature_at(progress) for progress in (0, 0.5, 1)]
+    assert [temperature.value for temperature in found if temperature] == pytest.approx([1, 0.2 + 0.8 / 8, 0.2])
+    assert all(temperature and temperature.relative for temperature in found)
     assert TrainingSettings(temperature="0.1t2").temperature_at(0.7) == Temperature(0.1, relative=True)
+
+
+def test_at_the_final_temperature_zero_masks_are_hard() -> None:
+    settings = of(temperature="1t2", final_temperature="0").training
+    assert settings is not None
+    assert settings.temperature_at(0.5) == Temperature(1 / 8, relative=True)
+    assert settings.temperature_at(1) is None
 
 
 def test_temperatures_of_two_kinds_are_refused() -> None:

@@ -4,7 +4,7 @@ python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --row
 python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --all
 
 A row is `method:target:seed`, the target a sparsity or an N:M pattern; `pdp/cubic@0.1t2:0.95:1` names another ramp and
-temperature, `pdp/cubic@1t2~0.01t2:0.95:1` one that falls. A row that was stopped goes on where its last epoch ended;
+temperature, `pdp/constant@3t2~0:0.95:1` one that falls. A row that was stopped goes on where its last epoch ended;
 one whose result exists is not run again.
 """
 
@@ -68,7 +68,8 @@ class Row:
     def recipe(self, steps: int) -> gp.Recipe:
         """Return what is pruned, the same for every method, and how."""
         ramp = self.ramp or {"gmp": "cubic", "pdp": "linear"}.get(self.method, "constant")
-        schedule: dict[str, Any] = {"ramp": ramp} | ({} if ramp == "constant" else {"length": round(RAMP * steps)})
+        has_length = self.method in {"pdp", "gmp"}
+        schedule: dict[str, Any] = {"ramp": ramp} | ({"length": round(RAMP * steps)} if has_length else {})
         first, _, last = self.temperature.partition("~")
         training: dict[str, Any] = {"method": self.method, "temperature": first, "schedule": schedule}
         training |= {"final_temperature": last} if last else {}
@@ -90,6 +91,7 @@ def run(row: Row, train: Split, test: Split, cache: Path) -> Record:
     pruner = prepare(module, (torch.zeros(1, 3, 32, 32),), row.recipe(steps))
     optimizer = _optimizer(module, settings, LOGIT_DECAY.get(row.target, 0.0))
 
+    @torch.autocast("cpu", torch.bfloat16)
     def after_epoch() -> Record:
         soft = accuracy(module, test)
         report = pruner.report()

@@ -31,7 +31,7 @@ def soft_masked(
     axes: WeightAxes,
     budget: float,
     ratio: float,
-    temperature: Temperature,
+    temperature: Temperature | None,
     search: ThresholdSearch | None = None,
 ) -> torch.Tensor:
     """Return `m * weight`, of the weight's type and memory format.
@@ -44,7 +44,7 @@ def soft_masked(
         axes: Which of its axes count what.
         budget: The share of zeros at the end, in [0, 1).
         ratio: How much of it is asked for, in [0, 1].
-        temperature: How wide the band of undecided weights is.
+        temperature: How wide the band of undecided weights is; None for a hard mask, 1 from the threshold on.
         search: What finds the threshold, for patterns with one threshold a weight; kept from step to step it is faster.
     """
     if isinstance(pattern, Block):
@@ -55,6 +55,8 @@ def soft_masked(
     limit = _limit(weight, pattern, axes, budget=budget, ratio=ratio, search=search)
     if limit is None:
         return weight
+    if temperature is None:
+        return torch.where(weight.detach().abs() >= limit, weight, 0)
     squared = limit.square()
     tau = temperature.value * squared if temperature.relative else torch.full_like(squared, temperature.value)
     masked: torch.Tensor = MaskedWeight.apply(weight, squared, tau)  # type: ignore[no-untyped-call]
@@ -63,14 +65,20 @@ def soft_masked(
 
 @torch.no_grad()
 def soft_mask(
-    weight: torch.Tensor, *, pattern: Pattern, axes: WeightAxes, budget: float, ratio: float, temperature: Temperature
+    weight: torch.Tensor,
+    *,
+    pattern: Pattern,
+    axes: WeightAxes,
+    budget: float,
+    ratio: float,
+    temperature: Temperature | None,
 ) -> torch.Tensor:
     """Return the mask itself, float32 or float64, of the shape of `weight`; without gradient."""
     values = wide(weight)
     if isinstance(pattern, Block):
         return _block_mask(values, pattern, axes, budget=budget, ratio=ratio, temperature=temperature)
     limit = _limit(weight, pattern, axes, budget=budget, ratio=ratio)
-    return torch.ones_like(values) if limit is None else _mask(values, limit.square(), temperature)
+    return torch.ones_like(values) if limit is None else _mask(values, limit, temperature)
 
 
 @torch.no_grad()
@@ -102,17 +110,20 @@ def channel_mask(
     *,
     budget: float,
     ratio: float,
-    temperature: Temperature,
+    temperature: Temperature | None,
     search: ThresholdSearch | None = None,
 ) -> torch.Tensor:
     """Return the mask over units of those scores; the gradient flows through them."""
     pruned = round(budget * ratio * scores.numel())
     if pruned == 0:
         return torch.ones_like(scores)
-    return _mask(scores, (search or ThresholdSearch())(scores, pruned).square(), temperature)
+    return _mask(scores, (search or ThresholdSearch())(scores, pruned), temperature)
 
 
-def _mask(scores: torch.Tensor, squared: torch.Tensor, temperature: Temperature) -> torch.Tensor:
+def _mask(scores: torch.Tensor, limit: torch.Tensor, temperature: Temperature | None) -> torch.Tensor:
+    if temperature is None:
+        return (scores.abs() >= limit).to(scores.dtype)
+    squared = limit.square()
     tau = temperature.value * squared if temperature.relative else temperature.value
     soft = torch.sigmoid((scores.square() - squared) / tau)
     return torch.where(squared == 0, 1, soft)
@@ -155,7 +166,7 @@ def _block_mask(
     *,
     budget: float,
     ratio: float,
-    temperature: Temperature,
+    temperature: Temperature | None,
     search: ThresholdSearch | None = None,
 ) -> torch.Tensor:
     rows = axes.rows(values)

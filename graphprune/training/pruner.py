@@ -72,6 +72,11 @@ class Pruner:
         """How much of the target the schedule asks for now, in [0, 1]."""
         return 0.0 if self._started is None else self.settings.schedule.ratio(self.steps - self._started)
 
+    @property
+    def progress(self) -> float:
+        """How far the ramp is in time, in [0, 1]."""
+        return 0.0 if self._started is None else self.settings.schedule.progress(self.steps - self._started)
+
     def report(self) -> PruningReport:
         """Return, layer by layer, what is asked for, what is undecided, and how far hardening is."""
         self._verify_open()
@@ -102,8 +107,8 @@ class Pruner:
         """
         self._verify_open()
         self._verify_finite()
-        if self.ratio < 1 and not force:
-            reason = f"the ramp stands at {self.ratio:.2f} of its target after {self.steps} steps"
+        if self.progress < 1 and not force:
+            reason = f"the ramp stands at {self.progress:.2f} of its length after {self.steps} steps"
             raise PreconditionError(f"finalize: {reason}; force=True hardens anyway", code="GP713")
         for site, weight in zip(self.sites, self._hardened(), strict=True):
             site.remove(weight)
@@ -124,7 +129,7 @@ class Pruner:
             self._started = self.steps
             self._set_budgets()
         for site in self.sites:
-            site.mask.ratio = self.ratio
+            site.mask.ratio, site.mask.progress = self.ratio, self.progress
             site.mask.update(site.weight())
 
     def _may_start(self) -> bool:

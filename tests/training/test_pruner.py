@@ -89,7 +89,7 @@ def test_the_report_tells_soft_from_hard() -> None:
 def test_finalize_waits_for_the_ramp() -> None:
     module, pruner = prepared()
     names = list(module.state_dict())
-    with pytest.raises(PreconditionError, match=r"the ramp stands at 0.00 of its target after 0 steps.*\[GP713\]"):
+    with pytest.raises(PreconditionError, match=r"the ramp stands at 0.00 of its length after 0 steps.*\[GP713\]"):
         pruner.finalize()
     assert list(module.state_dict()) == names
     pruner.finalize(force=True)

@@ -24,6 +24,7 @@ class WeightMask(nn.Module, abc.ABC):
     Attributes:
         budget: The share of zeros at the end, in [0, 1).
         ratio: How much of the budget is asked for now, in [0, 1]; at 0 the weight is dense.
+        progress: How far the ramp is in time, in [0, 1].
     """
 
     def __init__(self, planned: WeightPlan, settings: TrainingSettings) -> None:
@@ -34,6 +35,7 @@ class WeightMask(nn.Module, abc.ABC):
         self.settings = settings
         self.budget = planned.sparsity
         self.ratio = 0.0
+        self.progress = 0.0
         self._hard: torch.Tensor | None = None
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
@@ -67,11 +69,11 @@ class WeightMask(nn.Module, abc.ABC):
 
     def get_extra_state(self) -> dict[str, Any]:
         """Return where the schedule stands; saved with the module."""
-        return {"budget": self.budget, "ratio": self.ratio}
+        return {"budget": self.budget, "ratio": self.ratio, "progress": self.progress}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take up what `get_extra_state` returned."""
-        self.budget, self.ratio = float(state["budget"]), float(state["ratio"])
+        self.budget, self.ratio, self.progress = (float(state[key]) for key in ("budget", "ratio", "progress"))
 
     def extra_repr(self) -> str:
         """Return what `print` shows of it."""

@@ -34,5 +34,5 @@ class SoftMask(WeightMask):
             "axes": self.axes,
             "budget": self.budget,
             "ratio": self.ratio,
-            "temperature": self.settings.temperature_at(self.ratio),
+            "temperature": self.settings.temperature_at(self.progress),
         }

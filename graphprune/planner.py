@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphprune.analysis.weights import LinearWeight, linear_weights, prunable_weights
+from graphprune.channel_plans.planner import plan_channels
 from graphprune.diagnostics import Skip
 from graphprune.documents import suggestion
 from graphprune.errors import RecipeError
@@ -20,15 +21,18 @@ from graphprune.recipe import Recipe, matches
 
 
 def plan(model: ir.Model, recipe: Recipe) -> PruningPlan:
-    """Decide how many zeros each weight of `model` gets.
+    """Decide how many zeros each weight of `model` gets; or, with the pattern `channel`, how many channels go.
 
     The default scope is what `prunable_weights` returns; a weight that `targets` names exactly is taken beyond it.
     Weight values are read only where the scope is global.
 
     Raises:
         RecipeError: A pattern matches nothing (GP321), a weight would keep nothing (GP322) or cannot be ranked (GP323),
-            a pattern does not fit a weight (GP329), or nothing is left to prune (GP326).
+            a pattern does not fit a weight (GP329), or nothing is left to prune (GP326); for channels, see
+            `plan_channels`.
     """
+    if recipe.of_channels:
+        return PruningPlan(model=fingerprint(linear_weights(model)[0]), channels=plan_channels(model, recipe))
     weights, skips = prunable_weights(model)
     everything = linear_weights(model)[0]
     exact = {target for targets in (recipe.targets, *(rule.targets for rule in recipe.rules)) for target in targets}

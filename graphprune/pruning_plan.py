@@ -9,9 +9,11 @@ from functools import cached_property
 from typing import Any, Literal, Self
 
 import onnx_ir as ir
-from pydantic import Field, ModelWrapValidatorHandler, computed_field, model_validator
+from pydantic import ModelWrapValidatorHandler, computed_field, model_validator
 
+from graphprune.analysis.channels import ChannelGroup
 from graphprune.analysis.weights import LinearWeight, linear_weights
+from graphprune.channel_plans.plan import ChannelPlan, resolve_channels
 from graphprune.documents import Document, suggestion
 from graphprune.errors import RecipeError
 from graphprune.masks.axes import WeightAxes
@@ -78,43 +80,6 @@ class WeightPlan(Document):
         return made
 
 
-class ChannelSlice(Document):
-    """Where an initializer carries the channels of a group.
-
-    Attributes:
-        name: Of the initializer.
-        axis: The axis that counts channels.
-        start: The index of the first channel on that axis; the others follow.
-    """
-
-    name: str
-    axis: int = Field(default=0, ge=0)
-    start: int = Field(default=0, ge=0)
-
-
-class ChannelPlan(Document):
-    """What happens to one group of coupled channels: they stay or go together.
-
-    Attributes:
-        group: Its name, that of the first weight.
-        size: The number of channels.
-        sparsity: The share of channels that go, in [0, 1).
-        weights: The weights whose output features are the channels; what a channel is worth is their root mean square.
-        carriers: What else must be zero for the channel to be zero where it is read: biases, norm scales and shifts.
-    """
-
-    group: str
-    size: int = Field(ge=1)
-    sparsity: Sparsity
-    weights: tuple[ChannelSlice, ...] = Field(min_length=1)
-    carriers: tuple[ChannelSlice, ...] = ()
-
-    @property
-    def pruned(self) -> int:
-        """The number of channels that go."""
-        return round(self.size * self.sparsity)
-
-
 class PruningPlan(Document):
     """What `plan` decided for one model.
 
@@ -134,11 +99,21 @@ class PruningPlan(Document):
     def _check_names(self) -> Self:
         if not self.weights and not self.channels:
             raise RecipeError("pruning plan: neither weights nor channels", code="GP325")
-        names = [weight.name for weight in self.weights]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                raise RecipeError(f"pruning plan: weight '{name}' is planned twice", code="GP325")
+        named = {"weight": [weight.name for weight in self.weights], "group": [each.group for each in self.channels]}
+        for kind, names in named.items():
+            twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
+            if twice is not None:
+                raise RecipeError(f"pruning plan: {kind} '{twice}' is planned twice", code="GP325")
         return self
+
+    def resolve_channels(self, model: ir.Model) -> list[tuple[ChannelPlan, ChannelGroup]]:
+        """Return each entry of `channels` with its group in `model`.
+
+        Raises:
+            RecipeError: The plan was made for another model (GP324), or a group cannot be zeroed (GP379).
+        """
+        self._verify_model(model)
+        return resolve_channels(self.channels, model)
 
     def resolve(self, model: ir.Model) -> list[tuple[WeightPlan, LinearWeight]]:
         """Return each weight of `weights` with its place in `model`.
@@ -161,10 +136,13 @@ class PruningPlan(Document):
                 given, expected = [found_axes.output, found_axes.input], [axes.output, axes.input]
                 message = f"plan: weight '{planned.name}' has axes {given} in the model, expected {expected}"
                 raise RecipeError(message, code="GP324")
-        found = fingerprint(weights.values())
+        self._verify_model(model)
+        return [(planned, weights[planned.name]) for planned in self.weights]
+
+    def _verify_model(self, model: ir.Model) -> None:
+        found = fingerprint(linear_weights(model)[0])
         if found != self.model:
             raise RecipeError(f"plan: made for model {self.model}, this one is {found}", code="GP324")
-        return [(planned, weights[planned.name]) for planned in self.weights]
 
 
 def fingerprint(weights: Iterable[LinearWeight]) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from graphprune.channel_plans.options import CHANNEL, ChannelOptions
 from graphprune.documents import Document
 from graphprune.errors import RecipeError
 from graphprune.masks.criteria import Magnitude, parse_criterion
@@ -38,12 +39,17 @@ def _known_pattern(text: str) -> str:
     return str(parse_pattern(text))
 
 
+def _known_recipe_pattern(text: str) -> str:
+    return text if text == CHANNEL else _known_pattern(text)
+
+
 def _known_criterion(text: str) -> str:
     return parse_criterion(text).name
 
 
 NamePatterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_compilable)]
 PatternText = Annotated[str, AfterValidator(_known_pattern)]
+RecipePatternText = Annotated[str, AfterValidator(_known_recipe_pattern)]
 CriterionText = Annotated[str, AfterValidator(_known_criterion)]
 Scope = Literal["layer", "global"]
 Sparsity = Annotated[float, Field(ge=0, lt=1, strict=True)]
@@ -54,7 +60,7 @@ class Rule(Document):
 
     targets: NamePatterns = Field(min_length=1)
     sparsity: Sparsity | None = None
-    pattern: PatternText | None = None
+    pattern: RecipePatternText | None = None
     scope: Scope | None = None
     criterion: CriterionText | None = None
 
@@ -73,34 +79,56 @@ class Recipe(Document):
     Attributes:
         sparsity: The share of zeros, in [0, 1); may be left out where rules or an N:M pattern say it.
         pattern: How zeros may be placed: `unstructured`; `2:4`, keep 2 of 4 consecutive input channels; or
-            `block 4x1`, whole blocks of 4 outputs by 1 input channel.
+            `block 4x1`, whole blocks of 4 outputs by 1 input channel; or `channel`, whole channels of coupled groups.
         scope: Over what the share is counted: `layer`, each weight by itself, or `global`, one threshold for all.
         criterion: What a weight is worth: `magnitude`.
         targets: Which weights are pruned; empty for all prunable ones.
         ignore: Which of them are not.
         rules: Exceptions. The first rule that names a weight holds for it; the weights of one rule make a scope of
             their own.
+        channels: How channels are chosen, with the pattern `channel`.
         training: How masks are trained, where they are.
     """
 
     sparsity: Sparsity | None = None
-    pattern: PatternText = str(Unstructured())
+    pattern: RecipePatternText = str(Unstructured())
     scope: Scope = "layer"
     criterion: CriterionText = Magnitude.name
     targets: NamePatterns = ()
     ignore: NamePatterns = ()
     rules: tuple[Rule, ...] = ()
+    channels: ChannelOptions = ChannelOptions()
     training: TrainingSettings | None = None
+
+    @property
+    def of_channels(self) -> bool:
+        """Whether whole channels go."""
+        return self.pattern == CHANNEL
 
     @model_validator(mode="after")
     def _check_share(self) -> Self:
         _verify_share(self.pattern, self.sparsity)
         return self
 
+    @model_validator(mode="after")
+    def _check_channels(self) -> Self:
+        """Channels and single weights are two recipes; a budget of the whole model is shared out once."""
+        for rule in self.rules:
+            if rule.pattern is not None and (rule.pattern == CHANNEL) != self.of_channels:
+                message = f"recipe: pattern '{self.pattern}' and a rule with '{rule.pattern}'"
+                raise RecipeError(f"{message}; prune channels with a recipe of their own", code="GP337")
+            if rule.sparsity is not None and self.channels.share_of != "channels":
+                message = f"recipe: a rule has a sparsity, which is a share of all {self.channels.share_of}"
+                raise RecipeError(f"{message}; leave one of them out", code="GP337")
+        if not self.of_channels and self.channels != ChannelOptions():
+            message = f"recipe: options of channels with pattern '{self.pattern}', expected '{CHANNEL}'"
+            raise RecipeError(message, code="GP337")
+        return self
+
 
 def _verify_share(pattern: str | None, sparsity: float | None) -> None:
     """An N:M pattern fixes the share of zeros; another one beside it cannot be meant."""
-    fixed = parse_pattern(pattern) if pattern is not None else None
+    fixed = parse_pattern(pattern) if pattern not in {None, CHANNEL} else None
     if isinstance(fixed, NM) and sparsity is not None and not math.isclose(sparsity, fixed.sparsity, abs_tol=1e-3):
         reason = f"keeps {fixed.keep} of {fixed.of}, a sparsity of {fixed.sparsity:g}, but sparsity is {sparsity:g}"
         raise RecipeError(f"pattern '{fixed}' {reason}; leave it out", code="GP336")

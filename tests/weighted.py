@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from graphprune.passes.shape_inference import infer_shapes
+
 HEADER = '<ir_version: 10, opset_import: ["" : 18]>\n'
 
 
@@ -26,6 +28,13 @@ def weighted_model(text: str, weights: Mapping[str, npt.NDArray[Any]] | None = N
         model.graph.inputs.remove(value)
         value.const_value = ir.Tensor(array, name=value.name)
         model.graph.register_initializer(value)
+    return model
+
+
+def inferred_model(text: str, weights: Mapping[str, npt.NDArray[Any]] | None = None, *, seed: int = 0) -> ir.Model:
+    """Return what `weighted_model` does, with the shapes of all values."""
+    model = weighted_model(text, weights, seed=seed)
+    infer_shapes(model)
     return model
 
 

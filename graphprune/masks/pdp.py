@@ -93,16 +93,14 @@ def hard_mask(weight: torch.Tensor, *, pattern: Pattern, axes: WeightAxes, budge
     return torch.from_numpy(pattern.keep_mask(scores, axes, pruned)).to(weight.device)
 
 
-def channel_scores(weights: Sequence[tuple[torch.Tensor, int, int]], size: int) -> torch.Tensor:
+def channel_scores(weights: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return the root mean square of each channel of a group over all its weights, differentiable.
 
     Args:
-        weights: Each with the axis that counts channels, and the index of the first of them.
-        size: The number of channels.
+        weights: What each weight has of the channels, [channels, elements].
     """
-    parts = [wide(weight).narrow(axis, start, size).movedim(axis, 0).flatten(1) for weight, axis, start in weights]
-    total = torch.stack([part.square().sum(1) for part in parts]).sum(0)
-    return (total / sum(part.shape[1] for part in parts)).sqrt()
+    total = torch.stack([wide(weight).square().sum(1) for weight in weights]).sum(0)
+    return (total / sum(weight.shape[1] for weight in weights)).sqrt()
 
 
 def channel_mask(

@@ -6,6 +6,7 @@ from graphprune.passes.fold_constants import FoldConstants
 from graphprune.passes.harden_masks import HardenMasks
 from graphprune.passes.insert_soft_masks import InsertSoftMasks
 from graphprune.passes.pack_weights import PackWeights
+from graphprune.passes.prune_channels import PruneChannels
 from graphprune.passes.prune_weights import PruneWeights
 from graphprune.passes.remove_identities import RemoveIdentities
 from graphprune.passes.unpack_weights import UnpackWeights
@@ -17,6 +18,7 @@ __all__ = [
     "HardenMasks",
     "InsertSoftMasks",
     "PackWeights",
+    "PruneChannels",
     "PruneWeights",
     "RemoveIdentities",
     "UnpackWeights",

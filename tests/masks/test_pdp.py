@@ -230,7 +230,7 @@ def test_nothing_of_the_mask_is_kept_for_the_backward_pass() -> None:
 
 def test_channels_share_one_mask_over_their_group() -> None:
     first, second = drawn(6, 3, 2, 2).requires_grad_(), drawn(4, 9).requires_grad_()
-    scores = channel_scores([(first, 0, 0), (second, 1, 3)], 6)
+    scores = channel_scores([first.flatten(1), second[:, 3:9].T])
     parts = [first.detach().numpy().reshape(6, -1), second.detach().numpy()[:, 3:].T]
     expected = np.sqrt((np.concatenate(parts, 1) ** 2).mean(1))
     np.testing.assert_allclose(scores.detach().numpy(), expected, rtol=1e-12)

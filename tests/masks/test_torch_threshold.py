@@ -13,7 +13,8 @@ from graphprune.masks.torch_threshold import ThresholdSearch, sampled_error
 
 
 def threshold(values: torch.Tensor, pruned: int, *, sampled: bool = False) -> torch.Tensor:
-    return ThresholdSearch(sampled=sampled)(values, pruned)
+    found: torch.Tensor = ThresholdSearch(sampled=sampled)(values, pruned)
+    return found
 
 
 def expected(values: torch.Tensor, pruned: int) -> float:

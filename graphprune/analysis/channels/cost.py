@@ -1,0 +1,87 @@
+"""What a model costs once channels are gone: parameters and multiply-accumulates, without removing them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from graphprune.analysis.channels.groups import ChannelGroup
+from graphprune.analysis.constants import constants, readers
+from graphprune.analysis.cost import model_cost
+
+_FLOATING = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
+
+
+@dataclass(frozen=True)
+class _Constant:
+    shape: tuple[int, ...]
+    macs: int
+    cuts: Mapping[int, Sequence[tuple[int, int]]]  # axis -> which group, and how many indices one channel of it has
+
+    def size(self, removed: Sequence[int]) -> int:
+        return math.prod(
+            extent - sum(removed[group] * repeat for group, repeat in self.cuts.get(axis, ()))
+            for axis, extent in enumerate(self.shape)
+        )
+
+
+@dataclass(frozen=True)
+class ChannelCost:
+    """The cost of a model as a function of how many channels of each group are gone.
+
+    Multiply-accumulates go in proportion to the weights of a node; products of two activations count as they are.
+    """
+
+    constants: tuple[_Constant, ...]
+    other_macs: int
+
+    @classmethod
+    def of(cls, model: ir.Model, groups: Sequence[ChannelGroup]) -> ChannelCost:
+        """Prepare the cost of `model`; no tensor is read. Open dimensions count as one."""
+        cuts = _cuts(groups)
+        macs = _node_macs(model)
+        found = []
+        for value, tensor in constants(model.graph):
+            if tensor.dtype not in _FLOATING:
+                continue
+            perm = tuple(range(tensor.shape.rank()))
+            nodes = [reader.node for reader in readers(value, perm) if reader is not None]
+            own = sum(macs.pop(node, 0) for node in nodes)
+            found.append(_Constant(tuple(tensor.shape.numpy()), own, cuts.get(str(value.name), {})))
+        return cls(tuple(found), sum(macs.values()))
+
+    def parameters(self, removed: Sequence[int]) -> int:
+        """Return the numbers in floating constants once `removed[i]` channels of group `i` are gone."""
+        return sum(constant.size(removed) for constant in self.constants)
+
+    def macs(self, removed: Sequence[int]) -> int:
+        """Return the multiply-accumulates then."""
+        left = (
+            constant.macs * constant.size(removed) / math.prod(constant.shape)
+            for constant in self.constants
+            if constant.macs
+        )
+        return round(sum(left)) + self.other_macs
+
+
+def _cuts(groups: Sequence[ChannelGroup]) -> dict[str, dict[int, list[tuple[int, int]]]]:
+    cuts: dict[str, dict[int, list[tuple[int, int]]]] = {}
+    for number, group in enumerate(groups):
+        for each in {*group.producers, *group.carriers, *group.readers, *group.companions}:
+            cuts.setdefault(each.name, {}).setdefault(each.axis, []).append((number, each.repeat))
+    return cuts
+
+
+def _node_macs(model: ir.Model) -> dict[ir.Node, int]:
+    symbols = {
+        str(dim.value) for value in _values(model.graph) for dim in value.shape or () if not isinstance(dim, int)
+    }
+    costs = model_cost(model, dict.fromkeys(symbols, 1)).nodes
+    return {node: cost.macs or 0 for node, cost in zip(model.graph, costs, strict=True)}
+
+
+def _values(graph: ir.Graph) -> list[ir.Value]:
+    return [*graph.inputs, *(output for node in graph for output in node.outputs)]

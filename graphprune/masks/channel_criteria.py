@@ -1,0 +1,93 @@
+"""Criteria of channels: what one channel of a coupled group is worth. The lowest go first."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from graphprune.errors import RecipeError
+
+ChannelValues = npt.NDArray[Any]
+"""The elements of a constant that belong to each channel, [channels, elements]."""
+ChannelScores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ChannelGroupValues:
+    """What a criterion sees of a group.
+
+    Attributes:
+        name: Of the group.
+        producers: The weights that make the channels.
+        scales: The scales of batch norms that follow them.
+    """
+
+    name: str
+    producers: Sequence[ChannelValues]
+    scales: Sequence[ChannelValues]
+
+
+ChannelCriterion = Callable[[ChannelGroupValues], ChannelScores]
+"""Returns one score a channel. Scores of different groups are compared where the scope is global."""
+
+
+def root_mean_square(group: ChannelGroupValues) -> ChannelScores:
+    """Return the root mean square over all weights of each channel: an L2 norm that does not grow with the fan-in."""
+    totals = np.sum([np.square(values, dtype=np.float64).sum(axis=1) for values in group.producers], axis=0)
+    scores: ChannelScores = np.sqrt(totals / _elements(group))
+    return scores
+
+
+def mean_magnitude(group: ChannelGroupValues) -> ChannelScores:
+    """Return the mean magnitude over all weights of each channel: an L1 norm that does not grow with the fan-in."""
+    totals = np.sum([np.abs(values, dtype=np.float64).sum(axis=1) for values in group.producers], axis=0)
+    scores: ChannelScores = totals / _elements(group)
+    return scores
+
+
+def batch_norm_scale(group: ChannelGroupValues) -> ChannelScores:
+    """Return the mean magnitude of the batch norms' scales (Liu et al. 2017, arXiv 1708.06519).
+
+    Raises:
+        RecipeError: No batch norm follows the group (GP338).
+    """
+    if not group.scales:
+        message = f"group '{group.name}': criterion batch-norm needs a BatchNormalization behind it, found none"
+        raise RecipeError(message, code="GP338")
+    scores: ChannelScores = np.mean([np.abs(values, dtype=np.float64).mean(axis=1) for values in group.scales], axis=0)
+    return scores
+
+
+def random(group: ChannelGroupValues) -> ChannelScores:
+    """Return random scores, the same ones for the same name: a baseline."""
+    return np.random.default_rng(zlib.crc32(group.name.encode())).random(len(group.producers[0]))
+
+
+CHANNEL_CRITERIA: dict[str, ChannelCriterion] = {
+    "l2": root_mean_square,
+    "l1": mean_magnitude,
+    "batch-norm": batch_norm_scale,
+    "random": random,
+}
+"""By the name that recipes and plans give."""
+
+
+def score_channels(criterion: str, group: ChannelGroupValues) -> ChannelScores:
+    """Return the scores of `CHANNEL_CRITERIA[criterion]`.
+
+    Raises:
+        RecipeError: A weight holds NaN or an infinity (GP323), or the criterion does not apply (GP338).
+    """
+    scores = CHANNEL_CRITERIA[criterion](group)
+    if not np.isfinite(scores).all():
+        raise RecipeError(f"group '{group.name}' holds NaN or an infinity and cannot be ranked", code="GP323")
+    return scores
+
+
+def _elements(group: ChannelGroupValues) -> int:
+    return sum(values.shape[1] for values in group.producers)

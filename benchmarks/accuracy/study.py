@@ -91,8 +91,11 @@ def run(row: Row, train: Split, test: Split, cache: Path) -> Record:
     pruner = prepare(module, (torch.zeros(1, 3, 32, 32),), row.recipe(steps))
     optimizer = _optimizer(module, settings, LOGIT_DECAY.get(row.target, 0.0))
 
-    @torch.autocast("cpu", torch.bfloat16)
     def after_epoch() -> Record:
+        with torch.autocast("cpu", torch.bfloat16):
+            return measured()
+
+    def measured() -> Record:
         soft = accuracy(module, test)
         report = pruner.report()
         undecided = sum(layer.undecided * layer.size for layer in report.layers)

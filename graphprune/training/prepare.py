@@ -12,7 +12,8 @@ from graphprune.frontends.torch_module import from_torch
 from graphprune.planner import plan as make_plan
 from graphprune.pruning_plan import PruningPlan
 from graphprune.recipe import Recipe
-from graphprune.training.methods import METHODS, WeightMask
+from graphprune.training.channel_sites import channel_sites
+from graphprune.training.methods import METHODS, ChannelMask, ParameterMask
 from graphprune.training.pruner import Pruner
 from graphprune.training.sites import Site, owners_of
 from graphprune.training_settings import TrainingSettings
@@ -21,7 +22,7 @@ from graphprune.training_settings import TrainingSettings
 def prepare(
     module: nn.Module, example_inputs: Sequence[object], recipe: Recipe, *, plan: PruningPlan | None = None
 ) -> Pruner:
-    """Put a mask on every weight that is to be pruned; `module` is changed in place.
+    """Put a mask on every weight that is to be pruned, or on all that carries channels; `module` is changed in place.
 
     The module is exported once and planned as a file would be, so weights keep their names and patterns see them as the
     graph does. Optimizers made before or after train the same parameters.
@@ -40,28 +41,35 @@ def prepare(
             a parametrization already (GP702), or the method is no method for a pattern (GP703).
         UnsupportedModelError: The module cannot be exported (GP121).
     """
-    if any(isinstance(child, WeightMask) for child in module.modules()):
+    if any(isinstance(child, ParameterMask) for child in module.modules()):
         raise RecipeError(f"{type(module).__name__}: was prepared before; finalize its pruner first", code="GP702")
     settings = recipe.training or TrainingSettings()
     model = from_torch(module, example_inputs)
     chosen = plan or make_plan(model, _by_layer(recipe))
-    chosen.resolve(model)
-    if chosen.channels:
-        raise RecipeError("channel plans are not trained yet, expected weights only", code="GP703")
-    sites = [
-        Site(entry.name, owners_of(module, entry.name), METHODS[settings.method](entry, settings))
-        for entry in chosen.weights
-    ]
+    sites, groups = _sites(module, model, chosen, settings)
     for site in sites:
         site.register()
     _follow(model, sites)
-    return Pruner(module, tuple(sites), model, recipe, settings, fixed=plan is not None)
+    return Pruner(module, tuple(sites), groups, model, recipe, settings, fixed=plan is not None)
+
+
+def _sites(
+    module: nn.Module, model: ir.Model, plan: PruningPlan, settings: TrainingSettings
+) -> tuple[list[Site], tuple[ChannelMask, ...]]:
+    plan.resolve(model)
+    weights = [
+        Site(entry.name, owners_of(module, entry.name), METHODS[settings.method](entry, settings))
+        for entry in plan.weights
+    ]
+    carriers, groups = channel_sites(module, model, plan, settings)
+    return [*weights, *carriers], groups
 
 
 def _by_layer(recipe: Recipe) -> Recipe:
     """The same choice of weights; shares over layers together are computed when the ramp starts."""
     rules = tuple(rule.model_copy(update={"scope": "layer"}) for rule in recipe.rules)
-    return recipe.model_copy(update={"scope": "layer", "rules": rules})
+    channels = recipe.channels.model_copy(update={"share_of": "channels"})
+    return recipe.model_copy(update={"scope": "layer", "rules": rules, "channels": channels})
 
 
 def _follow(model: ir.Model, sites: Iterable[Site]) -> None:

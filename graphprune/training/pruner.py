@@ -14,6 +14,8 @@ from torch import nn
 from graphprune.errors import InputError, PreconditionError
 from graphprune.planner import plan as make_plan
 from graphprune.recipe import Recipe
+from graphprune.training.methods.base import Scheduled, WeightMask
+from graphprune.training.methods.channels import ChannelMask
 from graphprune.training.report import PruningReport, make_report
 from graphprune.training.sites import Site, whole
 from graphprune.training_settings import TrainingSettings
@@ -25,7 +27,8 @@ class Pruner:
 
     Attributes:
         module: The module, with its masks.
-        sites: The weights under masks.
+        sites: The parameters under masks.
+        groups: The masks of channels.
         model: The exported graph; its planned weights are the live ones.
         recipe: What is pruned.
         settings: How it is trained.
@@ -35,6 +38,7 @@ class Pruner:
 
     module: nn.Module
     sites: tuple[Site, ...]
+    groups: tuple[ChannelMask, ...]
     model: ir.Model
     recipe: Recipe
     settings: TrainingSettings
@@ -77,10 +81,15 @@ class Pruner:
         """How far the ramp is in time, in [0, 1]."""
         return 0.0 if self._started is None else self.settings.schedule.progress(self.steps - self._started)
 
+    @property
+    def masks(self) -> tuple[Scheduled, ...]:
+        """What has a budget: the masks of weights, and those of groups of channels."""
+        return (*(site.mask for site in self.sites if isinstance(site.mask, WeightMask)), *self.groups)
+
     def report(self) -> PruningReport:
         """Return, layer by layer, what is asked for, what is undecided, and how far hardening is."""
         self._verify_open()
-        return make_report(self.steps, self.sites)
+        return make_report(self.steps, self.sites, self.groups)
 
     @contextlib.contextmanager
     def hardened(self) -> Iterator[nn.Module]:
@@ -129,8 +138,9 @@ class Pruner:
             self._started = self.steps
             self._set_budgets()
         for site in self.sites:
-            site.mask.ratio, site.mask.progress = self.ratio, self.progress
-            site.mask.update(site.weight())
+            site.advance(self.ratio, self.progress)
+        for group in self.groups:
+            group.advance(self.ratio, self.progress)
 
     def _may_start(self) -> bool:
         schedule = self.settings.schedule
@@ -143,9 +153,11 @@ class Pruner:
         """Share out the zeros once, by the weights as they are at the end of the dense phase."""
         if self.fixed:
             return
-        budgets = {entry.name: entry.sparsity for entry in make_plan(self.model, self.recipe).weights}
-        for site in self.sites:
-            site.mask.budget = budgets[site.name]
+        plan = make_plan(self.model, self.recipe)
+        budgets = {entry.name: entry.sparsity for entry in plan.weights}
+        budgets |= {entry.group: entry.sparsity for entry in plan.channels}
+        for mask in self.masks:
+            mask.budget = budgets[mask.name]
 
     @torch.no_grad()
     def _hardened(self) -> list[torch.Tensor]:

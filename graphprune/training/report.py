@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from graphprune.training.methods.base import WeightMask
+from graphprune.training.methods.channels import ChannelMask
 from graphprune.training.sites import Site
 
 DECIDED = 0.01
@@ -16,16 +18,17 @@ DECIDED = 0.01
 
 @dataclass(frozen=True)
 class LayerReport:
-    """One weight under its mask.
+    """One weight under its mask, or one group of channels.
 
     Attributes:
-        name: Of the weight.
-        size: Its number of elements.
+        name: Of the weight or group.
+        size: Its number of elements or channels.
         sparsity: The share of zeros it will have.
         ratio: How much of that is asked for now, in [0, 1].
         undecided: The share of its elements whose mask lies in (0.01, 0.99).
         gap: How far hardening at full budget moves it: the L2 distance of the masked and the hardened weight, relative
-            to the latter.
+            to the latter; of a group, of the root mean squares of its channels.
+        misplaced: The share of its elements that may lie on the wrong side of an estimated threshold, at most.
     """
 
     name: str
@@ -34,6 +37,7 @@ class LayerReport:
     ratio: float
     undecided: float
     gap: float
+    misplaced: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class PruningReport:
         return json.dumps(asdict(self), indent=2)
 
     def __str__(self) -> str:
-        rows = [("weight", "size", "sparsity", "ratio", "undecided", "gap")]
+        rows = [("weight", "size", "sparsity", "ratio", "undecided", "gap", "misplaced")]
         rows += [
             (
                 row.name,
@@ -62,6 +66,7 @@ class PruningReport:
                 f"{row.ratio:.2f}",
                 f"{row.undecided:.1%}",
                 f"{row.gap:.3f}",
+                f"{row.misplaced:.1%}",
             )
             for row in self.layers
         ]
@@ -75,17 +80,33 @@ class PruningReport:
         )
 
 
-def make_report(step: int, sites: Iterable[Site]) -> PruningReport:
+def make_report(step: int, sites: Iterable[Site], groups: Iterable[ChannelMask]) -> PruningReport:
     """Return the report on those layers."""
-    return PruningReport(step, tuple(_layer(site) for site in sites))
+    weights = [(site, site.mask) for site in sites]
+    rows = [_layer(site.weight(), mask) for site, mask in weights if isinstance(mask, WeightMask)]
+    return PruningReport(step, (*rows, *(_group(mask) for mask in groups)))
 
 
 @torch.no_grad()
-def _layer(site: Site) -> LayerReport:
-    weight, mask = site.weight(), site.mask
-    hard = mask.hardened(weight).float()
-    soft = mask(weight).float()
+def _layer(weight: torch.Tensor, mask: WeightMask) -> LayerReport:
     share = mask.mask(weight) if mask.ratio > 0 else torch.ones_like(weight)
-    undecided = ((share > DECIDED) & (share < 1 - DECIDED)).double().mean().item()
-    gap = ((soft - hard).norm() / hard.norm().clamp(min=torch.finfo(torch.float32).tiny)).item()
-    return LayerReport(site.name, weight.numel(), mask.budget, mask.ratio, undecided, gap)
+    gap = _gap(mask(weight), mask.hardened(weight))
+    size, misplaced = weight.numel(), mask.misplaced(weight.numel())
+    return LayerReport(mask.name, size, mask.budget, mask.ratio, _undecided(share), gap, misplaced)
+
+
+@torch.no_grad()
+def _group(mask: ChannelMask) -> LayerReport:
+    scores = mask.scores()
+    share = mask() if mask.ratio > 0 else torch.ones_like(scores)
+    gap = _gap(share * scores, mask.keep() * scores)
+    return LayerReport(mask.name, mask.size, mask.budget, mask.ratio, _undecided(share), gap)
+
+
+def _undecided(share: torch.Tensor) -> float:
+    return ((share > DECIDED) & (share < 1 - DECIDED)).double().mean().item()
+
+
+def _gap(soft: torch.Tensor, hard: torch.Tensor) -> float:
+    distance = torch.dist(soft.float(), hard.float()) / hard.float().norm().clamp(min=torch.finfo(torch.float32).tiny)
+    return float(distance)

@@ -1,4 +1,4 @@
-"""The weights of a module that a plan names, and the masks on them."""
+"""The parameters of a module that a plan names, and the masks on them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.utils import parametrize
 
 from graphprune.errors import RecipeError
-from graphprune.training.methods.base import WeightMask
+from graphprune.training.methods.base import ParameterMask
 
 
 @dataclass(frozen=True)
 class Site:
-    """One weight under one mask.
+    """One parameter under one mask.
 
     Attributes:
-        name: Of the weight in the module's `state_dict` before it was prepared.
+        name: Of the parameter in the module's `state_dict` before it was prepared.
         owners: The modules that hold it, with the attribute's name: several where it is tied.
         mask: The parametrization.
     """
 
     name: str
     owners: tuple[tuple[nn.Module, str], ...]
-    mask: WeightMask
+    mask: ParameterMask
 
     @property
     def parameter(self) -> nn.Parameter:
@@ -38,6 +38,14 @@ class Site:
     def weight(self) -> torch.Tensor:
         """Return the dense weight, whole, without gradient."""
         return whole(self.parameter.detach())
+
+    def whole_parameter(self) -> torch.Tensor:
+        """Return the dense weight, whole, as the gradient sees it."""
+        return whole(self.parameter)
+
+    def advance(self, ratio: float, progress: float) -> None:
+        """Let the mask follow the schedule."""
+        self.mask.advance(ratio, progress, self.weight())
 
     def register(self) -> None:
         """Put the mask on every owner."""

@@ -7,6 +7,7 @@ from torch import nn
 
 from graphprune.recipe import Recipe
 from graphprune.training import Pruner, prepare
+from graphprune.training.methods import WeightMask
 
 
 def network(seed: int = 0) -> nn.Sequential:
@@ -54,3 +55,10 @@ def train(module: nn.Module, optimizer: torch.optim.Optimizer, pruner: Pruner, f
         module(images(step)).square().mean().backward()
         optimizer.step()
         pruner.step()
+
+
+def mask_of(pruner: Pruner, index: int = 0) -> torch.Tensor:
+    """The mask of one weight as it stands."""
+    site = pruner.sites[index]
+    assert isinstance(site.mask, WeightMask)
+    return site.mask.mask(site.weight())

@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from graphprune.training import Pruner, prepare
 from graphprune.training.sites import whole
-from tests.training.small import images, recipe
+from tests.training.small import images, mask_of, recipe
 
 RANKS = 2
 
@@ -35,7 +35,7 @@ def run(module: nn.Module, called: nn.Module, pruner: Pruner, rank: int, ranks: 
         called(batch).square().mean().backward()
         optimizer.step()
         pruner.step()
-    masks = {site.name: site.mask.mask(site.weight()) for site in pruner.sites}
+    masks = {site.name: mask_of(pruner, index) for index, site in enumerate(pruner.sites)}
     pruner.finalize()
     return {"masks": masks, "weights": {name: whole(value.detach()) for name, value in module.named_parameters()}}
 

@@ -14,7 +14,7 @@ from graphprune.recipe import Recipe
 from graphprune.training import Pruner, prepare
 from graphprune.training.methods import SoftThreshold
 from graphprune.training.methods.sr_ste import DECAY
-from tests.training.small import images, network, prepared, recipe, sgd, train, zeros
+from tests.training.small import images, mask_of, network, prepared, recipe, sgd, train, zeros
 
 
 def of(method: str, **keys: Any) -> Recipe:  # noqa: ANN401 - keys of a recipe
@@ -38,12 +38,12 @@ def test_gradual_pruning_ramps_the_share_of_zeros() -> None:
 
 def test_gradual_pruning_fixes_its_mask_between_updates() -> None:
     module, pruner = prepared(of("gmp", start=0, length=None))
-    before = pruner.sites[0].mask.mask(pruner.sites[0].weight())
+    before = mask_of(pruner)
     with torch.no_grad():
         pruner.sites[0].parameter.copy_(torch.randn(12, 8, 3, 3))
-    assert torch.equal(pruner.sites[0].mask.mask(pruner.sites[0].weight()), before)
+    assert torch.equal(mask_of(pruner), before)
     pruner.step()
-    assert not torch.equal(pruner.sites[0].mask.mask(pruner.sites[0].weight()), before)
+    assert not torch.equal(mask_of(pruner), before)
     pruner.finalize()
     assert zeros(module, "0.weight") == 648
 
@@ -52,7 +52,7 @@ def test_one_shot_chooses_once() -> None:
     module, pruner = prepared(of("one-shot", start=1, length=None))
     assert shown_zeros(pruner) == [0, 0]
     pruner.step()
-    chosen = pruner.sites[0].mask.mask(pruner.sites[0].weight()).bool()
+    chosen = mask_of(pruner).bool()
     with torch.no_grad():
         pruner.sites[0].parameter.copy_(torch.randn(12, 8, 3, 3))
     train(module, sgd(module), pruner, 0, 3)

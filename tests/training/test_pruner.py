@@ -145,7 +145,7 @@ def test_a_run_that_was_killed_goes_on_bit_for_bit(tmp_path: Path, stop: int) ->
     train(module, optimizer, pruner, stop, 7)
     for (name, found), (_, expected) in zip(module.named_parameters(), whole_module.named_parameters(), strict=True):
         assert torch.equal(found, expected), name
-    assert [site.mask.budget for site in pruner.sites] == [site.mask.budget for site in whole_pruner.sites]
+    assert [mask.budget for mask in pruner.masks] == [mask.budget for mask in whole_pruner.masks]
     for found, expected in zip(pruner.finalize().parameters(), whole_pruner.finalize().parameters(), strict=True):
         assert torch.equal(found, expected)
 

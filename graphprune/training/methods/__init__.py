@@ -1,6 +1,7 @@
 """Methods of training masks, one file each."""
 
-from graphprune.training.methods.base import WeightMask
+from graphprune.training.methods.base import ParameterMask, WeightMask
+from graphprune.training.methods.channels import CHANNEL_METHODS, ChannelMask
 from graphprune.training.methods.magnitude import GradualMask, OneShotMask
 from graphprune.training.methods.pdp import SoftMask
 from graphprune.training.methods.sr_ste import StraightThroughMask
@@ -16,9 +17,12 @@ METHODS: dict[str, type[WeightMask]] = {
 """By the name that settings give."""
 
 __all__ = [
+    "CHANNEL_METHODS",
     "METHODS",
+    "ChannelMask",
     "GradualMask",
     "OneShotMask",
+    "ParameterMask",
     "SoftMask",
     "SoftThreshold",
     "StraightThroughMask",

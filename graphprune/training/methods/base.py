@@ -1,4 +1,4 @@
-"""What every method of training masks is: a parametrization of one weight, driven by the pruner."""
+"""What masks that are trained have in common: where their schedule stands, and how a parameter is read through them."""
 
 from __future__ import annotations
 
@@ -14,39 +14,74 @@ from graphprune.pruning_plan import WeightPlan
 from graphprune.training_settings import TrainingSettings
 
 
-class WeightMask(nn.Module, abc.ABC):
-    """A parametrization of one weight; `forward` gives what the network computes with.
+class Scheduled(nn.Module):
+    """A mask that the pruner drives through the schedule.
+
+    Attributes:
+        name: Of the weight, or of the group of channels.
+        budget: The share of zeros at the end, in [0, 1).
+        ratio: How much of the budget is asked for now, in [0, 1]; at 0 nothing is masked.
+        progress: How far the ramp is in time, in [0, 1].
+    """
+
+    def __init__(self, name: str, budget: float, settings: TrainingSettings) -> None:
+        super().__init__()
+        self.name = name
+        self.settings = settings
+        self.budget = budget
+        self.ratio = 0.0
+        self.progress = 0.0
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return where the schedule stands; saved with the module."""
+        return {"budget": self.budget, "ratio": self.ratio, "progress": self.progress}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Take up what `get_extra_state` returned."""
+        self.budget, self.ratio, self.progress = (float(state[key]) for key in ("budget", "ratio", "progress"))
+
+
+class ParameterMask(nn.Module, abc.ABC):
+    """A parametrization of one parameter; `forward` gives what the network computes with."""
+
+    _hard: torch.Tensor | None = None
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the masked parameter, of its shape and type."""
+        return self.masked(weight) if self._hard is None else self._hard
+
+    def replace(self, hardened: torch.Tensor | None) -> None:
+        """Let `forward` give that parameter from now on; None goes back to training."""
+        self._hard = hardened
+
+    @abc.abstractmethod
+    def masked(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the parameter as the method masks it in training."""
+
+    def advance(self, ratio: float, progress: float, weight: torch.Tensor) -> None:
+        """Follow a step of the optimizer and of the schedule; `weight` is the dense parameter."""
+
+    @abc.abstractmethod
+    def hardened(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the parameter with its final zeros."""
+
+
+class WeightMask(ParameterMask, Scheduled):
+    """A mask of one weight.
 
     Args:
         planned: The weight, its pattern and its budget.
         settings: Of the training.
-
-    Attributes:
-        budget: The share of zeros at the end, in [0, 1).
-        ratio: How much of the budget is asked for now, in [0, 1]; at 0 the weight is dense.
-        progress: How far the ramp is in time, in [0, 1].
     """
 
     def __init__(self, planned: WeightPlan, settings: TrainingSettings) -> None:
-        super().__init__()
-        self.name = planned.name
+        Scheduled.__init__(self, planned.name, planned.sparsity, settings)
         self.pattern = parse_pattern(planned.pattern)
         self.axes = planned.axes
-        self.settings = settings
-        self.budget = planned.sparsity
-        self.ratio = 0.0
-        self.progress = 0.0
-        self._hard: torch.Tensor | None = None
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
-        """Return the masked weight, of the weight's shape and type."""
-        if self._hard is not None:
-            return self._hard
-        return weight if self.ratio == 0 else self.masked(weight)
-
-    @abc.abstractmethod
-    def masked(self, weight: torch.Tensor) -> torch.Tensor:
-        """Return the weight as the method masks it in training."""
+        """Return the masked weight; the weight itself where nothing is asked for yet."""
+        return weight if self.ratio == 0 and self._hard is None else super().forward(weight)
 
     def mask(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the mask of `masked`, for reports."""
@@ -60,20 +95,17 @@ class WeightMask(nn.Module, abc.ABC):
         """Return the weight with its final zeros."""
         return torch.where(self.hard_mask(weight), weight, 0)
 
+    def advance(self, ratio: float, progress: float, weight: torch.Tensor) -> None:
+        """Follow a step of the optimizer and of the schedule; `weight` is the dense one."""
+        self.ratio, self.progress = ratio, progress
+        self.update(weight)
+
+    def misplaced(self, size: int) -> float:  # noqa: ARG002 - of methods that estimate
+        """Return what share of `size` elements may lie on the wrong side of the threshold, at most."""
+        return 0.0
+
     def update(self, weight: torch.Tensor) -> None:
-        """Follow a step of the optimizer, or of the schedule; `weight` is the dense one."""
-
-    def replace(self, hardened: torch.Tensor | None) -> None:
-        """Let `forward` give that weight from now on; None goes back to training."""
-        self._hard = hardened
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """Return where the schedule stands; saved with the module."""
-        return {"budget": self.budget, "ratio": self.ratio, "progress": self.progress}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take up what `get_extra_state` returned."""
-        self.budget, self.ratio, self.progress = (float(state[key]) for key in ("budget", "ratio", "progress"))
+        """Choose anew what stays, where the method does that from step to step; `weight` is the dense one."""
 
     def extra_repr(self) -> str:
         """Return what `print` shows of it."""

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from graphprune.masks import pdp
-from graphprune.masks.torch_threshold import ThresholdSearch
+from graphprune.masks.patterns import NM
+from graphprune.masks.torch_threshold import ThresholdSearch, sampled_error
 from graphprune.pruning_plan import WeightPlan
 from graphprune.training.methods.base import WeightMask
 from graphprune.training_settings import TrainingSettings
@@ -27,6 +28,10 @@ class SoftMask(WeightMask):
     def mask(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the soft mask."""
         return pdp.soft_mask(weight, **self._arguments())
+
+    def misplaced(self, size: int) -> float:
+        """Return the error bound of a sampled threshold; N:M groups are always exact."""
+        return sampled_error(size) if self._search.sampled and not isinstance(self.pattern, NM) else 0.0
 
     def _arguments(self) -> dict[str, Any]:
         return {

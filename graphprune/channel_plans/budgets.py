@@ -74,8 +74,8 @@ def _rounded(group: ChannelGroup, share: float, options: ChannelOptions) -> int:
     """The channels of a group that go: so many that those which stay are a whole number of vectors."""
     indices = group.producers[0].repeat
     step = options.round_to // math.gcd(options.round_to, indices)
-    kept = math.ceil((group.size - round(group.size * share)) / step) * step
-    return max(0, group.size - max(kept, options.min_kept, 1))
+    wanted = max(group.size - round(group.size * share), options.min_kept, 1)
+    return max(0, group.size - math.ceil(wanted / step) * step)
 
 
 def solve_share(removed_at: Callable[[float], float], wanted: float, what: str) -> float:

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from graphprune.recipe import Recipe
 
 DEFAULT_SPARSITY = 0.9
+DEFAULT_CHANNEL_SPARSITY = 0.5
 
 Source = Annotated[Path, typer.Argument(metavar="IN", help="Model, an .onnx file.")]
-Sparsity = Annotated[float | None, typer.Option(help="Share of zeros, in [0, 1); 0.9 unless a recipe says.")]
+Sparsity = Annotated[
+    float | None, typer.Option(help="Share of zeros, in [0, 1); 0.9, or half of the channels, unless a recipe says.")
+]
 PatternText = Annotated[
-    str | None, typer.Option(help="How zeros may be placed: unstructured, 2:4 (keep 2 of 4), block 4x1.")
+    str | None, typer.Option(help="How zeros may be placed: unstructured, 2:4 (keep 2 of 4), block 4x1, channel.")
 ]
 Scope = Annotated[str | None, typer.Option(help="Over what the share is counted: layer or global.")]
 Ignore = Annotated[
@@ -32,33 +35,52 @@ RecipeFile = Annotated[Path | None, typer.Option(help="Recipe, a .yaml or .json 
 
 
 def read_recipe(
-    path: Path | None, sparsity: float | None, pattern: str | None, scope: str | None, ignore: list[str] | None
+    path: Path | None,
+    sparsity: float | None,
+    pattern: str | None,
+    scope: str | None,
+    ignore: list[str] | None,
+    channels: dict[str, Any] | None = None,
 ) -> Recipe:
-    """Return the recipe of the file, or of the options that are given.
+    """Return the recipe of the file, or of the options that are given; `channels` are options of channels.
 
     Raises:
         InputError: A file and options are given (GP608).
         RecipeError: The recipe is wrong.
     """
-    from graphprune.masks.patterns import NM, Unstructured, parse_pattern
     from graphprune.recipe import Recipe
 
     every: dict[str, Any] = {"sparsity": sparsity, "pattern": pattern, "scope": scope, "ignore": ignore}
     options = {name: value for name, value in every.items() if value is not None}
     if path is None:
-        fixed = isinstance(parse_pattern(options.get("pattern", str(Unstructured()))), NM)
-        return Recipe(**({} if fixed else {"sparsity": DEFAULT_SPARSITY}) | options)
-    if options:
-        names = " and ".join(f"--{name}" for name in options)
+        shares: dict[str, Any] = _default_share(pattern)
+        return Recipe(**shares | options | ({"channels": channels} if channels else {}))
+    if options or channels:
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in (*options, *(channels or ())))
         raise InputError(f"--recipe and {names} are given, expected one of them", code="GP608")
     return Recipe.load(path)
 
 
+def _default_share(pattern: str | None) -> dict[str, float]:
+    """The sparsity where none is given: an N:M pattern fixes it itself."""
+    from graphprune.channel_plans.options import CHANNEL
+    from graphprune.masks.patterns import NM, Unstructured, parse_pattern
+
+    if pattern == CHANNEL:
+        return {"sparsity": DEFAULT_CHANNEL_SPARSITY}
+    fixed = isinstance(parse_pattern(pattern or str(Unstructured())), NM)
+    return {} if fixed else {"sparsity": DEFAULT_SPARSITY}
+
+
 def print_plan(title: str, plan: PruningPlan, skips: Sequence[Skip]) -> None:
-    """Print what happens to each weight, and why others are left alone."""
-    rows = [
-        (entry.name, list(entry.shape), entry.pattern, f"{entry.sparsity:.1%}", entry.pruned) for entry in plan.weights
-    ]
-    print_table(title, ("weight", "shape", "pattern", ">sparsity", ">zeros"), rows)
+    """Print what happens to each weight or group of channels, and why others are left alone."""
+    if plan.channels:
+        groups = [(each.group, each.size, f"{each.sparsity:.1%}", each.pruned) for each in plan.channels]
+        print_table(title, ("group", ">channels", ">share", ">go"), groups)
+    if plan.weights:
+        rows = [
+            (each.name, list(each.shape), each.pattern, f"{each.sparsity:.1%}", each.pruned) for each in plan.weights
+        ]
+        print_table(title, ("weight", "shape", "pattern", ">sparsity", ">zeros"), rows)
     if skips:
         print_table("left alone", ("weight", "why", "code"), ((skip.node, skip.reason, skip.code) for skip in skips))

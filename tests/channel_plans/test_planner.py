@@ -39,7 +39,8 @@ def test_one_threshold_for_all() -> None:
 
 def test_what_stays_is_rounded_up_to_whole_vectors() -> None:
     assert planned(round_to=8) == {"w1": 8, "w2": 8}
-    assert planned(sparsity=0.6, round_to=8, min_kept=15) == {"w1": 1, "w2": 8}
+    assert planned(sparsity=0.6, round_to=8, min_kept=15) == {"w1": 0, "w2": 8}
+    assert planned(sparsity=0.99, round_to=16) == {"w1": 0, "w2": 8}
     assert planned(min_kept=15) == {"w1": 1, "w2": 9}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from graphprune.channel_plans.options import ChannelOptions
 from graphprune.recipe import Recipe
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "pruning.md").read_text(encoding="utf-8")
@@ -24,8 +25,9 @@ def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (tmp_path / "plan.yaml").exists()
 
 
-def test_the_recipe_is_one_with_every_key() -> None:
-    (text,) = blocks("yaml")
-    data = yaml.safe_load(text)
-    assert set(data) == set(Recipe.model_fields)
-    assert Recipe(**data).sparsity == 0.9
+def test_the_recipes_are_some_with_every_key() -> None:
+    weights, channels = (yaml.safe_load(text) for text in blocks("yaml"))
+    assert set(weights) | set(channels) == set(Recipe.model_fields)
+    assert set(channels["channels"]) == set(ChannelOptions.model_fields)
+    assert Recipe(**weights).sparsity == 0.9
+    assert Recipe(**channels).channels.indices == {"conv1": (3, 0)}

@@ -1,0 +1,66 @@
+"""Pruning channels from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from graphprune.analysis.channels.cost import ChannelCost
+from graphprune.channel_plans.planner import prunable_groups
+from graphprune.frontends.onnx_file import load, save
+from tests.channel_plans.channel_model import MODEL
+from tests.invoke import assert_refused, invoke
+from tests.small_model import unchanged
+from tests.weighted import inferred_model
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    save(inferred_model(MODEL), tmp_path / "m.onnx")
+    return tmp_path / "m.onnx"
+
+
+def test_half_of_the_channels_go_by_default(source: Path) -> None:
+    outcome = invoke("prune", source, source.with_name("o.onnx"), "--pattern", "channel", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    report = json.loads(outcome.out)
+    assert [(each["group"], each["size"], each["pruned"]) for each in report["channels"]] == [
+        ("w1", 16, 8),
+        ("w2", 24, 12),
+    ]
+    assert [skip["code"] for skip in report["skips"]] == ["GP370"]
+
+
+@pytest.mark.parametrize(("option", "what"), [("--target-macs", "macs"), ("--target-parameters", "parameters")])
+def test_a_share_of_the_model(source: Path, option: str, what: str) -> None:
+    outcome = invoke("prune", source, source.with_name("o.onnx"), "--pattern", "channel", option, "0.6", "--json")
+    counts = [each["pruned"] for each in json.loads(outcome.out)["channels"]]
+    model = load(source)
+    cost = ChannelCost.of(model, prunable_groups(model)[0])
+    measure = cost.macs if what == "macs" else cost.parameters
+    assert 0.6 <= 1 - measure(counts) / measure([0, 0]) < 0.7
+
+
+def test_options_are_passed_on(source: Path) -> None:
+    options = ["--pattern", "channel", "--round-to", "x86-64-v3", "--min-kept", "10", "--criterion", "l1"]
+    outcome = invoke("prune", source, source.with_name("o.onnx"), *options)
+    assert outcome.code == 0
+    assert "8 zero channels in 2 groups" in outcome.out
+    assert "left alone" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--pattern", "channel", "--sparsity", "0.5", "--target-macs", "0.5"], "GP608"),
+        (["--pattern", "channel", "--target-macs", "0.999"], "GP339"),
+        (["--pattern", "channel", "--round-to", "wide"], "GP493"),
+        (["--pattern", "channel", "--criterion", "taste"], "GP327"),
+        (["--pattern", "channel", "--ignore", "nobody"], "GP321"),
+        (["--round-to", "8"], "GP337"),
+        (["--recipe", "r.yaml", "--min-kept", "8"], "GP608"),
+    ],
+)
+def test_wrong_options_leave_nothing_behind(source: Path, options: list[str], code: str) -> None:
+    with unchanged(source.parent):
+        assert_refused(invoke("prune", source, source.with_name("o.onnx"), *options), code)

@@ -34,7 +34,8 @@ def main() -> None:
 
     settings = Settings(epochs=options.epochs, rate=0.05, seed=0)
     steps = settings.epochs * (len(train) // settings.batch)
-    training = TrainingSettings(schedule=Schedule(length=max(1, round(0.8 * steps)), ramp="cubic"), temperature="0.1t2")
+    schedule = Schedule(length=max(1, round(0.8 * steps)), ramp="constant")
+    training = TrainingSettings(schedule=schedule, temperature="1t2", final_temperature="0")
     recipe = gp.Recipe(sparsity=options.sparsity, scope="global", ignore=("classifier.weight",), training=training)
     module = pretrained()
     pruner = prepare(module, (torch.zeros(1, 3, 32, 32),), recipe)

@@ -1,12 +1,12 @@
 """Every real model of the project as a torch module: forward, gradients, and back to ONNX.
 
-    python benchmarks/torch_models.py [MODEL ...] [--markdown docs/torch_operators.md]
+    python benchmarks/torch_models.py [MODEL ...] [--markdown docs/torch_models.md]
 
 The forward is compared with ONNX Runtime (optimisations off) and with the same graph in float64, computed by the
-reference evaluator of `onnx`; so is what `gp.from_torch` makes of the module. Errors are relative to the largest output.
-A model passes if both are within 1e-5 of ONNX Runtime, or as close to float64 as ONNX Runtime is (within a factor of 2),
-and if every parameter gets a finite gradient that is not all zero. Exits with 1 if a model fails. `--markdown` replaces
-the page's part about models. Takes about 15 minutes, most of them for float64.
+reference evaluator of `onnx`; so is what `gp.from_torch` makes of the module. Errors are relative to the largest
+output. A model passes if both are within 1e-5 of ONNX Runtime, or as close to float64 as ONNX Runtime is (within a
+factor of 2), and if every parameter gets a finite gradient that is not all zero. Exits with 1 if a model fails. Takes
+ten minutes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ TOLERANCE = 1e-5
 CLOSE = 2.0
 """Two roundings of one function are as close to it if their errors are within this factor."""
 
-HEADING = "## Whole models"
 
 Arrays = Sequence[np.ndarray]
 
@@ -115,16 +114,16 @@ def _error(found: Arrays, expected: Arrays) -> float:
     )
 
 
-def section(rows: Sequence[str]) -> str:
-    """The table as a part of a page."""
+def page(rows: Sequence[str]) -> str:
+    """The table as a page."""
     lines = [
-        HEADING,
+        "# Whole models in `to_torch`",
         "",
-        "Measured by `benchmarks/torch_models.py` on one random input: the largest difference over the largest output.",
-        "Runtime is ONNX Runtime with optimisations off; exact is the same graph in float64 by onnx's reference",
-        "evaluator; back is the module exported again by `from_torch` and run by ONNX Runtime. A gradient counts if it is",
-        "finite and not all zero. Equal is `yes` within 1e-5 of ONNX Runtime, and `as close` where torch's error to exact",
-        "is at most twice that of ONNX Runtime itself.",
+        "Measured by `benchmarks/torch_models.py` on one random input: the largest difference over the largest",
+        "output. Runtime is ONNX Runtime with optimisations off; exact is the same graph in float64 by onnx's",
+        "reference evaluator; back is the module exported again by `from_torch` and run by ONNX Runtime. A gradient",
+        "counts if it is finite and not all zero. Equal is `yes` within 1e-5 of ONNX Runtime, and `as close` where",
+        "torch's error to exact is at most twice that of ONNX Runtime itself.",
         "",
         *rows,
     ]
@@ -153,8 +152,7 @@ def main() -> int:
             failed = True
         print(lines[-1], flush=True)
     if options.markdown:
-        page = options.markdown.read_text().partition(HEADING)[0].rstrip()
-        options.markdown.write_text(f"{page}\n\n{section(lines)}")
+        options.markdown.write_text(page(lines))
     return int(failed)
 
 

@@ -8,20 +8,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import onnx_ir as ir
-import onnx_ir.passes.common as common_passes
 import torch
 from torch import fx, nn
 
 from graphprune.errors import UnsupportedModelError
-from graphprune.frontends.torch_operators import FUNCTIONS, MODULES
+from graphprune.frontends.torch_operators import (
+    FUNCTIONS,
+    FUNCTIONS_OF_ALL_OUTPUTS,
+    MODULES,
+    MODULES_OF_ALL_OUTPUTS,
+)
 from graphprune.frontends.torch_operators.values import TYPES
+from graphprune.frontends.torch_support import has_only_first_output, prepare, used_outputs, uses_all_outputs
 from graphprune.stages import Stage, describe, get_stage
 
 _LONGEST_SHAPE = 64  # a longer vector of integers is data
-_COMPUTED = TYPES.keys() - {4, 12, 13}  # torch only stores unsigned integers of more than 8 bits
 _STATISTICS = frozenset({3, 4})  # inputs of BatchNormalization that training updates but no optimizer does
-_DROPOUT_MODE = 2  # the input of Dropout that tells training from inference
-_FIRST_OUTPUT_ONLY = frozenset({"BatchNormalization", "Dropout", "LayerNormalization", "MaxPool"})
+# Numbers that say what a node does, rather than data.
+_SETTINGS = frozenset({("Dropout", 1), ("Dropout", 2), ("Pad", 2), ("Resize", 1), ("Resize", 2)})
+_SEVERAL_OUTPUTS = frozenset({"GRU", "LSTM", "RNN", "Split", "TopK"})  # even where the node names only one
+_DFT_AXIS_IS_INPUT = 20  # since this opset
 
 
 def to_torch(model: ir.Model) -> fx.GraphModule:
@@ -40,30 +46,7 @@ def to_torch(model: ir.Model) -> fx.GraphModule:
     """
     if get_stage(model) is Stage.PACKED:
         raise UnsupportedModelError("model is in stage packed; unpack it before it is trained", code="GP133")
-    clone = model.clone()
-    if clone.functions:
-        common_passes.InlinePass()(clone)
-    _verify_operators(clone)
-    _verify_types(clone)
-    return _Builder(clone).build()
-
-
-def _verify_operators(model: ir.Model) -> None:
-    missing: dict[str, str] = {}
-    for node in model.graph.all_nodes():
-        name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-        if name not in FUNCTIONS and name not in MODULES and name != "Constant":
-            missing.setdefault(name, describe(node))
-    if missing:
-        where = ", ".join(missing.values())
-        raise UnsupportedModelError(f"to_torch: {len(missing)} operators are not supported: {where}", code="GP130")
-
-
-def _verify_types(model: ir.Model) -> None:
-    for value in (*model.graph.inputs, *(output for node in model.graph for output in node.outputs)):
-        known = value.dtype is None or value.dtype.value in _COMPUTED
-        if not known or not isinstance(value.type, ir.TensorType | None):
-            raise UnsupportedModelError(f"to_torch: '{value.name}' is {value.type}", code="GP131")
+    return _Builder(prepare(model)).build()
 
 
 class _Builder:
@@ -81,7 +64,7 @@ class _Builder:
                 self.values[value] = self.graph.placeholder(_identifier(value.name))
         for name, value in self.model.graph.initializers.items():
             assert value.const_value is not None  # load refuses others
-            self.values[value] = self._constant(name, value.const_value, trainable=_is_trainable(value))
+            self.values[value] = self._constant(name, value, value.const_value, trainable=_is_trainable(value))
         for node in self.model.graph:
             self._node(node)
         results = tuple(self.values[value] for value in self.model.graph.outputs)
@@ -89,8 +72,10 @@ class _Builder:
         self.graph.lint()
         return fx.GraphModule(self.root, self.graph, self.model.graph.name or "GraphModule").eval()
 
-    def _constant(self, name: str, array: ir.TensorProtocol, *, trainable: bool) -> object:
+    def _constant(self, name: str, value: ir.Value, array: ir.TensorProtocol, *, trainable: bool) -> object:
         data = _tensor(array)
+        if value.uses() and all((node.op_type, index) in _SETTINGS for node, index in value.uses()):
+            return tuple(data.tolist()) if data.dim() else data.item()
         if data.dtype == torch.int64 and data.dim() <= 1 and data.numel() <= _LONGEST_SHAPE:
             return tuple(data.tolist()) if data.dim() else int(data)
         holder, attribute = self._holder(name)
@@ -119,7 +104,8 @@ class _Builder:
     def _node(self, node: ir.Node) -> None:
         if node.op_type == "Constant":
             name = f"constant_{_identifier(node.outputs[0].name)}"
-            self.values[node.outputs[0]] = self._constant(name, _constant_of(node), trainable=False)
+            value = node.outputs[0]
+            self.values[value] = self._constant(name, value, _constant_of(node), trainable=False)
             return
         inputs = tuple(None if value is None else self.values[value] for value in node.inputs)
         while inputs and inputs[-1] is None:
@@ -132,15 +118,18 @@ class _Builder:
         attributes: dict[str, Any] = {
             name: self._attribute(node, attribute) for name, attribute in node.attributes.items()
         }
+        every = uses_all_outputs(node)
         if node.op_type in MODULES:
-            _verify_mode(node, inputs)
-            _verify_attributes(node, MODULES[node.op_type].__init__, attributes)
+            kind = (MODULES_OF_ALL_OUTPUTS if every else MODULES)[node.op_type]
+            _verify_attributes(node, kind.__init__, attributes)
             name = f"{node.op_type}_{_identifier(node.outputs[0].name)}"
-            self.root.add_module(name, MODULES[node.op_type](**attributes))
+            self.root.add_module(name, kind(**attributes))
             return self.graph.call_module(name, inputs)
         if node.op_type == "Split" and len(inputs) == 1:
             attributes["num_outputs"] = len(node.outputs)
-        function = FUNCTIONS[node.op_type]
+        if node.op_type == "DFT" and self.model.opset_imports[""] < _DFT_AXIS_IS_INPUT:
+            attributes.setdefault("axis", 1)
+        function = (FUNCTIONS_OF_ALL_OUTPUTS if every else FUNCTIONS)[node.op_type]
         _verify_attributes(node, function, attributes)
         return self.graph.call_function(function, inputs, attributes)
 
@@ -155,15 +144,11 @@ class _Builder:
         return list(value) if isinstance(value, tuple) else value
 
     def _results(self, node: ir.Node, result: fx.Node) -> None:
-        used = [index for index, value in enumerate(node.outputs) if value.uses() or value.is_graph_output()]
-        if node.op_type in _FIRST_OUTPUT_ONLY:
-            if used[1:]:
-                raise UnsupportedModelError(f"to_torch: {describe(node)}: its output {used[1]} is used", code="GP131")
-            self.values[node.outputs[0]] = result
-        elif len(node.outputs) == 1 and node.op_type not in {"Split", "TopK"}:
+        single = len(node.outputs) == 1 and node.op_type not in _SEVERAL_OUTPUTS
+        if single or has_only_first_output(node):
             self.values[node.outputs[0]] = result
         else:
-            for index in used:
+            for index in used_outputs(node):
                 self.values[node.outputs[index]] = self.graph.call_function(_item, (result, index))
 
 
@@ -202,15 +187,6 @@ def _verify_attributes(node: ir.Node, function: Callable[..., Any], attributes: 
     for name in attributes:
         if name not in parameters or parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY:
             raise UnsupportedModelError(f"to_torch: {describe(node)}: attribute '{name}'", code="GP131")
-
-
-def _verify_mode(node: ir.Node, inputs: tuple[Any, ...]) -> None:
-    """A Dropout that the file itself puts in training mode is random wherever it runs."""
-    if node.op_type == "Dropout" and len(inputs) > _DROPOUT_MODE:
-        value = node.inputs[_DROPOUT_MODE]
-        mode = None if value is None else ir.convenience.get_const_tensor(value)
-        if mode is None or bool(mode.numpy()):
-            raise UnsupportedModelError(f"to_torch: {describe(node)}: its training_mode is not false", code="GP131")
 
 
 def _identifier(name: str | None) -> str:

@@ -47,4 +47,13 @@ def _mended() -> tuple[type, ...]:
             read = tuple(slice(None if at == along else extent) for at, extent in enumerate(indices.shape))
             return (np.take_along_axis(data[read], indices, along),)
 
-    return ConvTranspose, GatherElements
+    class LRN(OpRun):
+        """Normalises every channel: onnx's own counts them by the size of the batch."""
+
+        def _run(self, x: Any, alpha: float, beta: float, bias: float, size: int) -> tuple[Any, ...]:  # noqa: ANN401
+            before = (size - 1) // 2
+            pads = [(0, 0), (before, size - 1 - before), *[(0, 0)] * (x.ndim - 2)]
+            windows = np.lib.stride_tricks.sliding_window_view(np.pad(np.square(x), pads), size, axis=1)
+            return ((x / (bias + alpha / size * windows.sum(axis=-1)) ** beta).astype(x.dtype),)
+
+    return LRN, ConvTranspose, GatherElements

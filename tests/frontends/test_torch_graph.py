@@ -200,9 +200,9 @@ def test_all_unsupported_operators_are_listed_at_once() -> None:
 
 
 def test_what_is_used_and_not_supported_is_named() -> None:
-    pool = "[p] y, i = MaxPool <kernel_shape = [2,2]> (x)"
-    assert "node 'p' (MaxPool): its output 1 is used [GP131]" in refused(
-        f"main (float[1,1,4,4] x) => (float[1,1,3,3] y, int64[1,1,3,3] i) {{ {pool} }}"
+    norm = "[n] y, a, b = BatchNormalization <training_mode = 1> (x, v, v, v, v)"
+    assert "node 'n' (BatchNormalization): its output 1 is used [GP131]" in refused(
+        f"main (float[2,3] x, float[3] v) => (float[2,3] y, float[3] a, float[3] b) {{ {norm} }}"
     )
     assert "attribute 'color' [GP131]" in refused("main (float[4] x) => (float[4] y) { y = Relu <color = 1> (x) }")
     assert "[GP131]" in refused("main (uint16[4] x) => (uint16[4] y) { y = Add (x, x) }")

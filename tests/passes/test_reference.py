@@ -37,3 +37,12 @@ def test_gather_elements_of_many(axis: int, shape: tuple[int, ...]) -> None:
     text = f"g (float[3,64] x, int64[n,k] i) => (float[n,k] y) {{ y = GatherElements <axis = {axis}> (x, i) }}"
     mine, theirs = both(text, feed)
     np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(("batch", "size"), [(1, 5), (3, 3)])
+def test_normalisation_over_neighbouring_channels(batch: int, size: int) -> None:
+    feed = {"x": np.random.default_rng(0).standard_normal((batch, 7, 4, 3)).astype(np.float32)}
+    text = f"""g (float[{batch},7,4,3] x) => (float[{batch},7,4,3] y) {{
+        y = LRN <size = {size}, alpha = 0.5, beta = 0.6, bias = 1.5> (x) }}"""
+    mine, theirs = both(text, feed)
+    np.testing.assert_allclose(mine, theirs, rtol=1e-5)

@@ -9,12 +9,13 @@ import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, TopologicalSortPass
 
 from graphprune.backends.tvm.operators.support import RANDOM
-from graphprune.backends.tvm.rewrites.expand_functions import expand_functions
+from graphprune.backends.tvm.rewrites.definitions import definition_of
 from graphprune.backends.tvm.rewrites.inline_branches import inline_branches
 from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
 from graphprune.errors import UnsupportedModelError
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
+from graphprune.passes.schema_functions import expand_functions
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import subgraphs
 from graphprune.stages import DOMAIN
@@ -45,7 +46,7 @@ def prepare(model: ir.Model, refusal: Refusal) -> ir.Model:
     name_nodes(model.graph)
     simplify(model)
     _inline_packed(model, refusal)
-    while expand_functions(model, lambda node: refusal(node) is None):
+    while expand_functions(model, lambda node: refusal(node) is None, definition_of):
         simplify(model)
     if merge_pads(model.graph):
         infer_shapes(model)

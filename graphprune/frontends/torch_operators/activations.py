@@ -66,7 +66,10 @@ def shrink(x: torch.Tensor, *, bias: float = 0.0, lambd: float = 0.5) -> torch.T
 
 
 def softmax(x: torch.Tensor, *, axis: int = -1) -> torch.Tensor:
-    """ONNX Softmax."""
+    """ONNX Softmax; of halves as ONNX defines it, where each operator rounds."""
+    if x.dtype == torch.float16:
+        powers = torch.exp(x - x.amax(axis, keepdim=True))
+        return powers / powers.sum(axis, keepdim=True)
     return torch.softmax(x, axis)
 
 

@@ -68,6 +68,11 @@ def cast_like(x: Value, like: torch.Tensor, *, saturate: int = 1, round_mode: st
     return tensor(x).to(tensor(like).dtype)
 
 
+def bit_cast(x: torch.Tensor, *, to: int) -> torch.Tensor:
+    """ONNX BitCast between types of one width."""
+    return x.view(TYPES[to])
+
+
 def is_infinite(x: torch.Tensor, *, detect_negative: int = 1, detect_positive: int = 1) -> torch.Tensor:
     """ONNX IsInf."""
     found = torch.zeros_like(x, dtype=torch.bool)
@@ -97,6 +102,7 @@ TABLE: dict[str, Function] = {
     "Asinh": torch.asinh,
     "Atan": torch.atan,
     "Atanh": torch.atanh,
+    "BitCast": bit_cast,
     "BitShift": shift,
     "BitwiseAnd": torch.bitwise_and,
     "BitwiseNot": torch.bitwise_not,

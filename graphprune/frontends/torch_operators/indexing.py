@@ -120,6 +120,18 @@ def center_crop_pad(x: torch.Tensor, to: Value, *, axes: tuple[int, ...] | None 
     return x
 
 
+def tensor_scatter(
+    cache: torch.Tensor, update: torch.Tensor, starts: Value | None = None, *, axis: int = -2, mode: str = "linear"
+) -> torch.Tensor:
+    """ONNX TensorScatter: writes `update` into each row of the cache from its start on, `circular` or not."""
+    along, extent = axis % cache.dim(), cache.shape[axis]
+    first = torch.zeros(cache.shape[0], dtype=torch.int64) if starts is None else tensor(starts)
+    places = first.to(cache.device)[:, None] + torch.arange(update.shape[along], device=cache.device)
+    places = places % extent if mode == "circular" else places
+    shape = [n if a in {0, along} else 1 for a, n in enumerate(update.shape)]
+    return cache.scatter(along, places.reshape(shape).expand_as(update), update)
+
+
 TABLE: dict[str, Callable[..., Any]] = {
     "CenterCropPad": center_crop_pad,
     "Compress": compress,
@@ -131,4 +143,5 @@ TABLE: dict[str, Callable[..., Any]] = {
     "ReverseSequence": reverse_sequence,
     "ScatterElements": scatter_elements,
     "ScatterND": scatter_nd,
+    "TensorScatter": tensor_scatter,
 }

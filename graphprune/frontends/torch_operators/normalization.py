@@ -41,8 +41,25 @@ class Dropout(nn.Module):
     def forward(self, x: torch.Tensor, ratio: Any = None, training_mode: Any = None) -> torch.Tensor:  # noqa: ANN401
         """Return `x`, in training with zeros; the module's mode counts, not the file's."""
         del training_mode
-        share = 0.5 if ratio is None else float(ratio)
-        return functional.dropout(x, share, self.training)
+        return functional.dropout(x, _share(ratio), self.training)
+
+
+class DropoutWithMask(Dropout):
+    """ONNX Dropout whose mask is used as well."""
+
+    def forward(  # type: ignore[override] # two results
+        self,
+        x: torch.Tensor,
+        ratio: Any = None,  # noqa: ANN401
+        training_mode: Any = None,  # noqa: ANN401
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return `x`, in training with zeros, and where it was kept."""
+        kept = super().forward(torch.ones_like(x), ratio, training_mode)
+        return x * kept, kept != 0
+
+
+def _share(ratio: Any) -> float:  # noqa: ANN401 - a number or a tensor of one
+    return 0.5 if ratio is None else float(ratio)
 
 
 def layer_normalization(
@@ -120,6 +137,7 @@ def mean_variance_normalization(x: torch.Tensor, *, axes: tuple[int, ...] = (0, 
 
 
 MODULES: dict[str, type[nn.Module]] = {"BatchNormalization": BatchNormalization, "Dropout": Dropout}
+MODULES_OF_ALL_OUTPUTS: dict[str, type[nn.Module]] = {"Dropout": DropoutWithMask}
 
 TABLE: dict[str, Callable[..., Any]] = {
     "GroupNormalization": group_normalization,

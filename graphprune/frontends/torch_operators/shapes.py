@@ -144,7 +144,12 @@ _MODES = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
 
 def pad(
-    x: torch.Tensor, pads: Value, value: Value | None = None, axes: Value | None = None, *, mode: str = "constant"
+    x: torch.Tensor,
+    pads: Value,
+    value: torch.Tensor | float | None = None,
+    axes: Value | None = None,
+    *,
+    mode: str = "constant",
 ) -> torch.Tensor:
     """ONNX Pad; negative padding crops."""
     amounts = integers(pads)
@@ -154,7 +159,7 @@ def pad(
         begins[axis], ends[axis] = amounts[index], amounts[len(along) + index]
     if mode == "constant":
         flat = list(itertools.chain.from_iterable(zip(reversed(begins), reversed(ends), strict=True)))
-        number = 0 if value is None else tensor(value).item()
+        number = value.item() if isinstance(value, torch.Tensor) else value or 0
         return functional.pad(x, flat, value=number)
     for axis, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         if begin or end:
@@ -185,10 +190,11 @@ def depth_to_space(x: torch.Tensor, *, blocksize: int, mode: str = "DCR") -> tor
     return blocks.reshape(n, inner, h * blocksize, w * blocksize)
 
 
-def space_to_depth(x: torch.Tensor, *, blocksize: int) -> torch.Tensor:
+def space_to_depth(x: torch.Tensor, *, blocksize: int, mode: str = "DCR") -> torch.Tensor:
     """ONNX SpaceToDepth."""
     n, c, h, w = x.shape
-    blocks = x.reshape(n, c, h // blocksize, blocksize, w // blocksize, blocksize).permute(0, 3, 5, 1, 2, 4)
+    order = (0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4)
+    blocks = x.reshape(n, c, h // blocksize, blocksize, w // blocksize, blocksize).permute(order)
     return blocks.reshape(n, c * blocksize**2, h // blocksize, w // blocksize)
 
 

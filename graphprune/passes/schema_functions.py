@@ -1,4 +1,4 @@
-"""Operators without a kernel that we or ONNX define by simpler ones: their nodes become that definition."""
+"""Operators that ONNX defines by simpler ones: a node becomes the body that its schema gives."""
 
 from __future__ import annotations
 
@@ -9,35 +9,28 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import IdentityEliminationPass, InlinePass
 
-from graphprune.backends.tvm.operators.support import HALF_OPERATORS
-from graphprune.backends.tvm.rewrites.definition import Define, Definition, is_static
-from graphprune.backends.tvm.rewrites.halves import has_halves, in_float32
-from graphprune.backends.tvm.rewrites.moving import MOVING
-from graphprune.backends.tvm.rewrites.normalizing import NORMALIZING
-from graphprune.backends.tvm.rewrites.products import PRODUCTS
-from graphprune.backends.tvm.rewrites.quantized import QUANTIZED
-from graphprune.backends.tvm.rewrites.recurrent import RECURRENT
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import subgraphs
 from graphprune.stages import DOMAIN
 
 _DOMAIN = "graphprune.expansion"
-DEFINITIONS: dict[str, Define] = {**QUANTIZED, **NORMALIZING, **PRODUCTS, **MOVING, **RECURRENT}
-"""What ONNX does not define by simpler operators, or in a way that does not suit static shapes."""
 
 Schema = Any
 """A schema of onnx, whose type stubs lack everything about functions."""
 
+BodyOf = Callable[[ir.Model, ir.Node], onnx.FunctionProto | None]
+"""The definition of a node's operator, or None if it has none."""
 
-def expand_functions(model: ir.Model, is_supported: Callable[[ir.Node], bool]) -> bool:
-    """Replace every unsupported node whose schema has a function body by that body; True if there was one.
+
+def expand_functions(model: ir.Model, is_supported: Callable[[ir.Node], bool], body_of: BodyOf) -> bool:
+    """Replace every unsupported node that has a body by that body; True if there was one.
 
     Bodies may hold further nodes to expand. Shapes must be inferred, and are inferred again.
     """
     expanded = 0
     for node in list(model.graph):
         if node.domain != DOMAIN and not is_supported(node) and not any(subgraphs(node)):
-            body = _function_body(model, node)
+            body = body_of(model, node)
             if body is not None:
                 _call_function(model, node, body, f"{node.op_type}_{expanded}")
                 expanded += 1
@@ -49,14 +42,9 @@ def expand_functions(model: ir.Model, is_supported: Callable[[ir.Node], bool]) -
     return expanded > 0
 
 
-def _function_body(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:
-    """Our own definition of the node's operator, else the newest of ONNX that its opset allows, or None."""
-    define = DEFINITIONS.get(node.op_type) if node.domain == "" else None
-    if define is not None and is_static(node) and (body := define(Definition(node))) is not None:
-        return body
-    if has_halves(node) and node.op_type not in HALF_OPERATORS and all(v.dtype is not None for v in node.outputs):
-        return in_float32(node)
-    schema, opset = _schema(model, node), model.opset_imports[node.domain]
+def schema_body(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:
+    """The newest definition of the node's operator that the model's opset allows, or None."""
+    schema, opset = _schema(model, node), model.opset_imports.get(node.domain, 0)
     if schema is None:
         return None
     versions = [v for v in schema.function_opset_versions if v <= opset]

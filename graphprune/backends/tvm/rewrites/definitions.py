@@ -1,0 +1,29 @@
+"""Operators without a kernel that we or ONNX define by simpler ones."""
+
+from __future__ import annotations
+
+import onnx
+import onnx_ir as ir
+
+from graphprune.backends.tvm.operators.support import HALF_OPERATORS
+from graphprune.backends.tvm.rewrites.definition import Define, Definition, is_static
+from graphprune.backends.tvm.rewrites.halves import has_halves, in_float32
+from graphprune.backends.tvm.rewrites.moving import MOVING
+from graphprune.backends.tvm.rewrites.normalizing import NORMALIZING
+from graphprune.backends.tvm.rewrites.products import PRODUCTS
+from graphprune.backends.tvm.rewrites.quantized import QUANTIZED
+from graphprune.backends.tvm.rewrites.recurrent import RECURRENT
+from graphprune.passes.schema_functions import schema_body
+
+DEFINITIONS: dict[str, Define] = {**QUANTIZED, **NORMALIZING, **PRODUCTS, **MOVING, **RECURRENT}
+"""What ONNX does not define by simpler operators, or in a way that does not suit static shapes."""
+
+
+def definition_of(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:
+    """Our own definition of the node's operator, else the newest of ONNX that its opset allows, or None."""
+    define = DEFINITIONS.get(node.op_type) if node.domain == "" else None
+    if define is not None and is_static(node) and (body := define(Definition(node))) is not None:
+        return body
+    if has_halves(node) and node.op_type not in HALF_OPERATORS and all(v.dtype is not None for v in node.outputs):
+        return in_float32(node)
+    return schema_body(model, node)

@@ -1,0 +1,46 @@
+"""ONNX's own definitions of operators: what they replace, what they leave, and that they compute the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from graphprune.backends.onnxruntime import session_for
+from graphprune.feeds import random_feed
+from graphprune.passes.schema_functions import expand_functions, schema_body
+from graphprune.passes.shape_inference import infer_shapes
+
+TEXT = """<ir_version: 10, opset_import: ["" : 18]>
+main (float[3,5] x, int64[3] t) => (float y) {
+    s = Softsign (x)
+    y, p = SoftmaxCrossEntropyLoss (s, t)
+}"""
+
+
+def model() -> ir.Model:
+    result = ir.from_onnx_text(TEXT)
+    infer_shapes(result)
+    return result
+
+
+def test_a_definition_replaces_the_node_and_computes_the_same() -> None:
+    before, after = model(), model()
+    kept = {"Softsign", "LogSoftmax", "NegativeLogLikelihoodLoss", "Constant", "Reshape", "Shape", "Transpose"}
+    assert expand_functions(after, lambda node: node.op_type in kept, schema_body)
+    operators = {node.op_type for node in after.graph}
+    assert "SoftmaxCrossEntropyLoss" not in operators
+    assert {"Softsign", "LogSoftmax", "NegativeLogLikelihoodLoss"} <= operators
+    assert not after.functions
+    feed = random_feed(before, 0)
+    for mine, theirs in zip(*(session_for(each).run(None, feed) for each in (after, before)), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-6)
+
+
+def test_nothing_changes_where_all_is_supported_or_nothing_is_defined() -> None:
+    text = "main (float[4] x) => (int64[1,n] y) { y = NonZero (x) }"
+    undefined = ir.from_onnx_text('<ir_version: 10, opset_import: ["" : 18]>' + text)
+    assert not expand_functions(undefined, lambda _: False, schema_body)
+    assert schema_body(undefined, next(iter(undefined.graph))) is None
+    supported = model()
+    assert not expand_functions(supported, lambda _: True, schema_body)
+    assert [node.op_type for node in supported.graph] == ["Softsign", "SoftmaxCrossEntropyLoss"]

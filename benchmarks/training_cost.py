@@ -2,8 +2,8 @@
 
     python benchmarks/training_cost.py [--model resnet50|bert] [--batch 8] [--runs 5] [--threads 2] [--json OUT.json]
 
-The three networks step in turn in one run; medians, and ratios over the dense step. Also the time of all masks by
-themselves, forward and backward. Networks have random weights; they need the extras `train` and `dev`.
+The three networks step in turn in one run, in a changing order; medians, and ratios over the dense step. Also the time
+of all masks by themselves, forward and backward. Networks have random weights; they need the extras `train` and `dev`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import random
 import statistics
 import time
 from collections.abc import Callable
@@ -102,14 +103,19 @@ def mask_step_of(pruner: Pruner) -> Callable[[], None]:
 
 
 def medians(steps: dict[str, Callable[[], None]], runs: int) -> dict[str, float]:
-    """Return the median seconds of each, taken in turn, after one step that is not counted."""
+    """Return the median seconds of each, after one step that is not counted.
+
+    They take turns in an order that changes, for a step also pays for the memory that the one before gave back.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in steps}
+    order, shuffle = list(steps), random.Random(0).shuffle
     for run in range(runs + 1):
-        for name, step in steps.items():
+        for name in order:
             start = time.perf_counter()
-            step()
+            steps[name]()
             if run:
                 seconds[name].append(time.perf_counter() - start)
+        shuffle(order)
     return {name: statistics.median(taken) for name, taken in seconds.items()}
 
 

@@ -8,6 +8,7 @@ float64 weights. Where nothing is to go, the mask is exactly 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -94,13 +95,14 @@ def hard_mask(weight: torch.Tensor, *, pattern: Pattern, axes: WeightAxes, budge
 
 
 def channel_scores(weights: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the root mean square of each channel of a group over all its weights, differentiable.
+    """Return the root mean square of each channel of a group over all its weights, differentiable, also at zero.
 
     Args:
         weights: What each weight has of the channels, [channels, elements].
     """
-    total = torch.stack([wide(weight).square().sum(1) for weight in weights]).sum(0)
-    return (total / sum(weight.shape[1] for weight in weights)).sqrt()
+    norms = torch.stack([torch.linalg.vector_norm(wide(weight), dim=1) for weight in weights])
+    total: torch.Tensor = torch.linalg.vector_norm(norms, dim=0)
+    return total / math.sqrt(sum(weight.shape[1] for weight in weights))
 
 
 def channel_mask(

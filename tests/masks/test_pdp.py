@@ -242,6 +242,17 @@ def test_channels_share_one_mask_over_their_group() -> None:
     assert bool((second.grad[:, :3] == 0).all())
 
 
+def test_a_channel_of_zeros_has_a_gradient_of_zeros() -> None:
+    weight = drawn(6, 9)
+    weight[2] = 0
+    weight.requires_grad_()
+    mask = channel_mask(channel_scores([weight]), budget=0.5, ratio=1, temperature=TAU)
+    (gradient,) = torch.autograd.grad(mask.sum(), weight)
+    assert bool(gradient.isfinite().all())
+    assert bool((gradient[2] == 0).all())
+    assert bool(gradient.any())
+
+
 def test_a_hard_mask_of_nan_is_refused() -> None:
     with pytest.raises(RecipeError, match="GP323"):
         hard_mask(torch.full((4, 4), torch.nan), pattern=Unstructured(), axes=AXES, budget=0.5)

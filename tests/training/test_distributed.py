@@ -15,9 +15,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from graphprune.training import Pruner, prepare
 from graphprune.training.sites import whole
-from tests.training.small import images, mask_of, recipe
+from tests.training.small import images, recipe
 
 RANKS = 2
+RECIPES: dict[str, dict[str, Any]] = {
+    "unstructured": {"start": 1, "length": 2, "scope": "global", "sparsity": 0.5},
+    "channel": {"start": 1, "length": 2, "pattern": "channel", "sparsity": 0.5},
+}
+ZEROS = {"unstructured": (288 * 16 + 64) // 2, "channel": 8 * 288}
 
 
 def linear_network() -> nn.Sequential:
@@ -27,7 +32,7 @@ def linear_network() -> nn.Sequential:
 
 
 def run(module: nn.Module, called: nn.Module, pruner: Pruner, rank: int, ranks: int) -> dict[str, Any]:
-    """Four steps; return masks and hardened weights."""
+    """Four steps; return the weights under their masks, and hardened."""
     optimizer = torch.optim.SGD(called.parameters(), 0.05)
     for step in range(4):
         optimizer.zero_grad()
@@ -35,17 +40,17 @@ def run(module: nn.Module, called: nn.Module, pruner: Pruner, rank: int, ranks: 
         called(batch).square().mean().backward()
         optimizer.step()
         pruner.step()
-    masks = {site.name: mask_of(pruner, index) for index, site in enumerate(pruner.sites)}
+    masked = {site.name: site.mask.masked(site.whole_parameter()).detach() for site in pruner.sites}
     pruner.finalize()
-    return {"masks": masks, "weights": {name: whole(value.detach()) for name, value in module.named_parameters()}}
+    return {"masked": masked, "weights": {name: whole(value.detach()) for name, value in module.named_parameters()}}
 
 
-def worker(rank: int, how: str, folder: str) -> None:
+def worker(rank: int, how: str, pattern: str, folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1"}
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=RANKS)
     module = linear_network()
-    pruner = prepare(module, (images(),), recipe(start=1, length=2, scope="global", sparsity=0.5))
+    pruner = prepare(module, (images(),), recipe(**RECIPES[pattern]))
     called: nn.Module = module
     if how == "ddp":
         called = DistributedDataParallel(module)
@@ -57,15 +62,16 @@ def worker(rank: int, how: str, folder: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["ddp", "fsdp2"])
-def test_two_processes_agree_with_one(tmp_path: Path, how: str) -> None:
-    spawn(worker, (how, str(tmp_path)), nprocs=RANKS)  # type: ignore[no-untyped-call]
+@pytest.mark.parametrize("pattern", RECIPES)
+def test_two_processes_agree_with_one(tmp_path: Path, how: str, pattern: str) -> None:
+    spawn(worker, (how, pattern, str(tmp_path)), nprocs=RANKS)  # type: ignore[no-untyped-call]
     module = linear_network()
-    pruner = prepare(module, (images(),), recipe(start=1, length=2, scope="global", sparsity=0.5))
+    pruner = prepare(module, (images(),), recipe(**RECIPES[pattern]))
     expected = run(module, module, pruner, 0, 1)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(RANKS))
-    for part in ("masks", "weights"):
+    for part in ("masked", "weights"):
         for name, value in expected[part].items():
             assert torch.equal(first[part][name], second[part][name]), name
             torch.testing.assert_close(first[part][name], value.detach(), rtol=1e-4, atol=1e-6)
     zeros = {name: int((value == 0).sum()) for name, value in first["weights"].items() if "weight" in name}
-    assert sum(zeros.values()) == round(0.5 * (288 * 16 + 64))
+    assert sum(zeros.values()) == ZEROS[pattern]

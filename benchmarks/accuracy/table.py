@@ -29,6 +29,8 @@ def groups() -> dict[tuple[str, str], Group]:
 
 def _method(row: dict[str, Any]) -> str:
     schedule = row["recipe"]["training"]["schedule"]
+    if row["method"] == "str":
+        return f"str, decay of logits {row['temperature']}"
     temperature = f", temperature {row['temperature'].replace('~', ' to ')}" if row["method"] == "pdp" else ""
     return f"{row['method']}, {schedule['ramp']} ramp{temperature}"
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import random
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -108,7 +108,7 @@ def medians(steps: dict[str, Callable[[], None]], runs: int) -> dict[str, float]
     They take turns in an order that changes, for a step also pays for the memory that the one before gave back.
     """
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    order, shuffle = list(steps), random.Random(0).shuffle
+    order, shuffle = list(steps), np.random.default_rng(0).shuffle
     for run in range(runs + 1):
         for name in order:
             start = time.perf_counter()

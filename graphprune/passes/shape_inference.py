@@ -41,10 +41,22 @@ def infer_shapes(model: ir.Model) -> None:
 
 def _inferred(model: ir.Model) -> ir.Model:
     proto = checked_proto(model)
+    _stand_in(proto.graph)
     try:
         return ir.from_proto(shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True))
     except shape_inference.InferenceError as error:
         raise UnsupportedModelError(f"shapes do not fit: {one_line(error)}", code="GP262") from None
+
+
+def _stand_in(graph: onnx.GraphProto) -> None:
+    """Replace operators whose shapes onnx does not infer, though they are those of their inputs."""
+    for node in graph.node:
+        for attribute in node.attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                _stand_in(subgraph)
+        if node.op_type == "GroupNormalization" and node.domain in {"", "ai.onnx"}:
+            node.op_type = "Identity"
+            del node.input[1:], node.attribute[:]
 
 
 def _clear(model: ir.Model, kept: set[ir.Node]) -> None:

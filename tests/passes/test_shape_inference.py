@@ -63,6 +63,23 @@ def test_operands_that_do_not_fit_are_an_error_with_the_operator() -> None:
         infer_shapes(model)
 
 
+def test_a_group_norm_has_the_shape_of_its_input() -> None:
+    model = read(
+        """<ir_version: 10, opset_import: ["" : 21]>
+        main (bool c, float[1,4,N,8] x, float[4] s) => (float[a,b,d,e] y) {
+            g = GroupNormalization <num_groups = 2> (x, s, s)
+            y = If (c) <then_branch = t () => (float[a,b,d,e] u) {
+                h = GroupNormalization <num_groups = 2> (g, s, s) u = Relu (h) },
+                else_branch = e () => (float[a,b,d,e] v) { v = Identity (g) }>
+        }"""
+    )
+    infer_shapes(model)
+    assert shape_of(model, "g") == "[1,4,N,8]"
+    assert shape_of(model, "y") == "[1,4,d,8]"
+    (branch, *_) = [graph for graph in model.graphs() if graph.name == "t"]
+    assert str(branch[0].outputs[0].shape) == "[1,4,N,8]"
+
+
 def test_symbols_that_inference_makes_up_stay_out_of_the_interface() -> None:
     model = read(
         HEADER

@@ -1,6 +1,7 @@
 """Which channels of a model can be removed together."""
 
-from graphprune.analysis.channels.groups import ChannelGroup, ChannelSlice, channel_groups
+from graphprune.analysis.channels.groups import ChannelGroup, ChannelSlice
 from graphprune.analysis.channels.index_map import IndexMap
+from graphprune.analysis.channels.layout import ChannelLayout, channel_groups, channel_layout
 
-__all__ = ["ChannelGroup", "ChannelSlice", "IndexMap", "channel_groups"]
+__all__ = ["ChannelGroup", "ChannelLayout", "ChannelSlice", "IndexMap", "channel_groups", "channel_layout"]

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import onnx_ir as ir
 
 from graphprune.analysis.channels.equations import Reason, Role
 from graphprune.analysis.channels.index_map import IndexMap
-from graphprune.analysis.channels.partition import Member, Part, is_whole, partition, producers
-from graphprune.analysis.channels.walk import collect
+from graphprune.analysis.channels.partition import Member, Part, is_whole, producers
 from graphprune.diagnostics import Skip
 
 
@@ -82,30 +80,21 @@ class ChannelGroup:
         return self.nonzero is None
 
 
-def channel_groups(model: ir.Model) -> tuple[list[ChannelGroup], list[Skip]]:
-    """Find which output channels of the linear weights of `model` can be removed, and what is removed with them.
+def named_parts(parts: Iterable[Part]) -> Iterator[tuple[Part, str]]:
+    """Name each part after its first producer; one that has only a part of that weight also after where it starts."""
+    for part in parts:
+        first = producers(part)[0]
+        name = str(first.axis.constant.name)
+        yield part, name if is_whole(part) else f"{name}:{first.indices[0, 0]}"
 
-    Every index of every axis of every constant is an unknown; each operator of the main graph equates some, or says
-    that they cannot be removed. What is connected is one channel; channels that touch the same axes, equally often and
-    in the same roles, are one group. Tensors are not read, but for scalars and constant indices.
 
-    Args:
-        model: A model with inferred shapes; open dimensions are allowed where no channels lie along them.
-
-    Returns:
-        The groups in the order of their first producers, and one skip for each group that nothing can be removed from
-        (GP370 to GP378), under the name it would have.
-    """
-    groups: list[ChannelGroup] = []
-    skips: list[Skip] = []
-    for part, name in _named(partition(collect(model))):
-        if part.blocked is not None:
-            skips.append(Skip(part.blocked.code, name, _refusal(part, part.blocked)))
-        elif part.size == 1 and is_whole(part):
-            skips.append(Skip("GP377", name, "one channel alone, or all tied together, cannot be removed"))
-        else:
-            groups.append(_group(part, name))
-    return groups, skips
+def why_blocked(part: Part, name: str) -> Skip | None:
+    """Return why nothing can be removed from a part, or None if something can."""
+    if part.blocked is not None:
+        return Skip(part.blocked.code, name, _refusal(part, part.blocked))
+    if part.size == 1 and is_whole(part):
+        return Skip("GP377", name, "one channel alone, or all tied together, cannot be removed")
+    return None
 
 
 def _refusal(part: Part, reason: Reason) -> str:
@@ -114,15 +103,8 @@ def _refusal(part: Part, reason: Reason) -> str:
     return f"{producers(part)[0].indices.size} channels{of} cannot be removed: {reason.text}"
 
 
-def _named(parts: list[Part]) -> Iterator[tuple[Part, str]]:
-    """Name each part after its first producer; one that has only a part of that weight also after where it starts."""
-    for part in parts:
-        first = producers(part)[0]
-        name = str(first.axis.constant.name)
-        yield part, name if is_whole(part) else f"{name}:{first.indices[0, 0]}"
-
-
-def _group(part: Part, name: str) -> ChannelGroup:
+def group_of(part: Part, name: str) -> ChannelGroup:
+    """Return what a part has, as slices of constants."""
     return ChannelGroup(
         name=name,
         size=part.size,

@@ -35,11 +35,15 @@ class Part:
     nonzero: Reason | None
 
 
-def partition(equations: Equations) -> list[Part]:
-    """Return the channels that linear weights produce, those with equal members together, in the order of producers."""
+def partition(equations: Equations, root: IntArray) -> list[Part]:
+    """Return the channels that linear weights produce, those with equal members together, in the order of producers.
+
+    Args:
+        equations: All of them.
+        root: Their solution.
+    """
     roles = _roles(equations)
     _block_conflicts(equations, roles)
-    root = equations.solve()
     kinds = _Kinds(equations.count, root[(roles & Role.PRODUCER) != 0])
     blocked = _first_reasons(equations.blocks, root, kinds)
     nonzero = _first_reasons(equations.nonzeros, root, kinds)

@@ -20,23 +20,32 @@ _FLOATING = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.Da
 _SUBGRAPHS = {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}
 
 
-def collect(model: ir.Model) -> Equations:
-    """Return what the nodes and outputs of the main graph say about its constants; only small constants are read."""
-    walk = _Walk(model.opset_imports.get("", 1))
+def collect(model: ir.Model) -> Walk:
+    """Apply the rules of all nodes and outputs of the main graph to its constants; only small constants are read."""
+    walk = Walk(model.opset_imports.get("", 1))
     for node in model.graph:
         walk.visit(node)
     for output in model.graph.outputs:
         walk.block(output, Reason("GP370", f"they reach the graph output '{output.name}'"))
-    return walk.equations
+    return walk
 
 
 @dataclass
-class _Walk:
+class Walk:
+    """What nodes have said so far.
+
+    Attributes:
+        opset: Version of ONNX's own operators in this model.
+        equations: Between the indices of constants.
+        states: What is known of each value; None without its shape.
+    """
+
     opset: int
     equations: Equations = field(default_factory=Equations)
     states: dict[ir.Value, State | None] = field(default_factory=dict)
 
     def visit(self, node: ir.Node) -> None:
+        """Apply the rule of a node."""
         for value in captured(node):
             self.block(value, Reason("GP376", f"a subgraph of {describe(node)} reads them"))
         if node.op_type == "Constant" and node.domain == "":

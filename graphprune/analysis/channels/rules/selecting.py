@@ -95,20 +95,20 @@ def slice_(site: Site) -> list[State]:
     starts, ends = (site.integers(name, index) or [] for index, name in ((1, "starts"), (2, "ends")))
     axes = site.integers("axes", 3) or list(range(len(starts)))
     steps = site.integers("steps", 4) or [1] * len(starts)
-    cuts = {axis % state.rank: slice(*cut) for axis, *cut in zip(axes, starts, ends, steps, strict=True)}
+    cuts = {axis % state.rank: as_slice(*cut) for axis, *cut in zip(axes, starts, ends, steps, strict=True)}
 
     def cut(a: np.ndarray) -> np.ndarray:
         for axis, each in cuts.items():
             if a.shape[axis] > 1:
-                a = a.take(range(a.shape[axis])[_python_slice(each)], axis)
+                a = a.take(range(a.shape[axis])[each], axis)
         return a
 
     return [State(site.output(), is_constant=state.is_constant).with_factors(_several(site, state.factors, cut))]
 
 
-def _python_slice(each: slice) -> slice:
-    """ONNX ends a downward slice at or below -extent - 1 before the first element, Python with None."""
-    return slice(each.start, None, each.step) if each.step < 0 and each.stop < -(1 << 30) else each
+def as_slice(start: int, end: int, step: int) -> slice:
+    """Return Python's slice; ONNX ends a downward one at or below -extent - 1 before the first element."""
+    return slice(start, None, step) if step < 0 and end < -(1 << 30) else slice(start, end, step)
 
 
 def gather(site: Site) -> list[State]:

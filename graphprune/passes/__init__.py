@@ -2,6 +2,7 @@
 
 from graphprune.passes.fix_input_shapes import FixInputShapes
 from graphprune.passes.fold_batch_norm import FoldBatchNorm
+from graphprune.passes.fold_channels import FoldChannels
 from graphprune.passes.fold_constants import FoldConstants
 from graphprune.passes.harden_masks import HardenMasks
 from graphprune.passes.insert_soft_masks import InsertSoftMasks
@@ -14,6 +15,7 @@ from graphprune.passes.unpack_weights import UnpackWeights
 __all__ = [
     "FixInputShapes",
     "FoldBatchNorm",
+    "FoldChannels",
     "FoldConstants",
     "HardenMasks",
     "InsertSoftMasks",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from graphprune.analysis.channels import channel_groups
-from tests.analysis.channels.masking import check_zero_where_read
+from tests.analysis.channels.masking import check_fold, check_zero_where_read
 from tests.analysis.channels.test_groups import model_of
 
 # What is between the convolution `h` [1,8,4,4] and the one that reads `t`, the latter's weight, and the channels left.
@@ -63,6 +63,7 @@ def test_images(body: str, weight: str, channels: int) -> None:
     assert all(group.zero_where_read for group in groups)
     for seed in range(2):
         check_zero_where_read(model, groups, seed)
+        check_fold(model, groups, seed)
 
 
 GROUPED_QUERIES = """main (float[1,5,12] x, float[12,24] wq, float[12,12] wk, float[12,12] wv, float[24,12] wo)
@@ -86,6 +87,7 @@ def test_grouped_queries_go_with_their_key() -> None:
     assert {str(each) for each in group.producers} == {"wq[:, 0+3x8+8x1]", "wk[:, 0+3x4+4x1]", "wv[:, 0+3x4+4x1]"}
     assert [str(each) for each in group.readers] == ["wo[0+3x8+8x1]"]
     check_zero_where_read(model, [group])
+    check_fold(model, [group])
 
 
 FUSED = """main (float[1,5,12] x, float[12,36] wqkv, float[36] wb, float[12,12] wo) => (float[1,5,12] y) {
@@ -102,6 +104,7 @@ def test_heads_of_a_fused_projection() -> None:
     (group,), _ = channel_groups(model)
     assert (group.size, str(group.producers[0])) == (3, "wqkv[:, 0+3x4+3x12+4x1]")
     check_zero_where_read(model, [group])
+    check_fold(model, [group])
 
 
 ROTARY = """main (float[1,5,12] x, float[5,4] cos, float[5,4] sin, float[12,12] wq, float[12,12] wk, float[12,12] wv,
@@ -121,6 +124,7 @@ def test_heads_turned_by_positions() -> None:
     (group,), _ = channel_groups(model)
     assert group.size == 3
     check_zero_where_read(model, [group])
+    check_fold(model, [group])
 
 
 def test_a_group_norm_mixes_channels_along_other_axes() -> None:

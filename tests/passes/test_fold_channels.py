@@ -1,0 +1,131 @@
+"""Zero channels are taken out: on real models, with exact counts, and what has to stay is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from graphprune.analysis.channels import channel_groups
+from graphprune.passes.base import run_pass
+from graphprune.passes.fold_channels import FoldChannels
+from graphprune.passes.prune_channels import PruneChannels
+from graphprune.planner import plan
+from graphprune.recipe import Recipe
+from graphprune.stages import Stage, get_stage
+from graphprune.testing import models
+from graphprune.testing.check_pass import check_pass
+from tests.channel_plans.channel_model import MODEL
+from tests.weighted import inferred_model, weight_of
+
+
+def network() -> ir.Model:
+    return inferred_model(MODEL, {"w_var": np.linspace(0.5, 2, 16, dtype=np.float32)})
+
+
+def pruned(model: ir.Model, sparsity: float = 0.5) -> ir.Model:
+    return run_pass(PruneChannels(plan(model, Recipe(sparsity=sparsity, pattern="channel"))), model).model
+
+
+def parameters(model: ir.Model) -> int:
+    tensors = [value.const_value for value in model.graph.initializers.values()]
+    return sum(tensor.size for tensor in tensors if tensor is not None)
+
+
+def shapes(model: ir.Model) -> dict[str, list[int]]:
+    return {str(name): list(value.const_value.shape.numpy()) for name, value in model.graph.initializers.items()}  # type: ignore[union-attr]
+
+
+def test_a_convolutional_network_gets_smaller() -> None:
+    model = network()
+    result = check_pass(FoldChannels(), pruned(model))
+    assert get_stage(result.model) is Stage.SPARSE
+    before, after = shapes(model), shapes(result.model)
+    halved = {name: (before[name], after[name]) for name in before if before[name] != after[name]}
+    assert halved["w1"] == ([16, 3, 3, 3], [8, 3, 3, 3])
+    assert halved["w2"] == ([24, 16, 3, 3], [12, 8, 3, 3])
+    assert halved["w_mean"] == ([16], [8])
+    assert result.channel_map is not None
+    kept = list(result.channel_map["w1"])
+    assert weight_of(result.model, "w1").tobytes() == weight_of(pruned(model), "w1")[kept].tobytes()
+    assert result.rewrites[0].detail == "8 of 16 channels (50.0%) removed from 6 constants"
+
+
+# What is left of the parameters; of BERT and ViT, the hidden size and the embeddings stay.
+LEFT = {
+    ("resnet_tiny", 0.3): 0.51,
+    ("resnet_tiny", 0.5): 0.29,
+    ("mobilenet_tiny", 0.5): 0.29,
+    ("bert_tiny", 0.3): 0.81,
+    ("bert_tiny", 0.5): 0.67,
+    ("vit_tiny", 0.5): 0.57,
+    ("light_shufflenet", 0.5): 0.38,
+    ("light_squeezenet", 0.5): 0.36,
+}
+
+
+@pytest.mark.parametrize(("name", "sparsity"), LEFT)
+def test_real_models(name: str, sparsity: float) -> None:
+    model = models.build(name)
+    result = check_pass(FoldChannels(), pruned(model, sparsity), cases=1)
+    assert parameters(result.model) <= LEFT[name, sparsity] * parameters(model)
+    assert {rewrite.node for rewrite in result.rewrites} == {group.name for group in channel_groups(model)[0]}
+    assert result.skips == ()
+
+
+LAYERS = """main (float[N,3] x, float[3,4] w1, float[4,5] w2, float[5,2] w3) => (float[N,2] y) {
+    a = MatMul (x, w1) b = Relu (a) c = MatMul (b, w2) d = Relu (c) y = MatMul (d, w3) }"""
+
+
+def test_a_dead_layer_keeps_one_channel() -> None:
+    model = inferred_model(LAYERS, {"w1": np.zeros((3, 4), np.float32)})
+    result = check_pass(FoldChannels(), model)
+    assert shapes(result.model) == {"w1": [3, 1], "w2": [1, 5], "w3": [5, 2]}
+    reason = "all 4 channels are zero; one stays, for no tensor may be empty"
+    assert [(skip.code, skip.node, skip.reason) for skip in result.skips] == [("GP381", "w1", reason)]
+
+
+def test_what_reads_removed_channels_alone_goes_too() -> None:
+    first, second = np.ones((3, 4), np.float32), np.ones((4, 5), np.float32)
+    first[:, 1:3] = 0
+    second[[0, 3], :2] = 0
+    result = check_pass(FoldChannels(), inferred_model(LAYERS, {"w1": first, "w2": second}))
+    assert shapes(result.model) == {"w1": [3, 2], "w2": [2, 3], "w3": [3, 2]}
+
+
+def test_nothing_is_zero_and_nothing_changes() -> None:
+    result = check_pass(FoldChannels(), network())
+    assert not result.changed
+    assert result.skips == ()
+
+
+LAYER = """main (float[N,3] x, float[3,4] w1, float[4] w_b, float[4,2] w2) => (float[N,2] y) {
+    a = MatMul (x, w1) b = Add (a, w_b) c = %s (b) y = MatMul (c, w2) }"""
+
+
+def zero_columns(*columns: int) -> dict[str, np.ndarray]:
+    array = np.arange(12, dtype=np.float32).reshape(3, 4) + 1
+    array[:, list(columns)] = 0
+    return {"w1": array, "w_b": np.array([0, 0, 0, 7], np.float32)}
+
+
+def test_a_sigmoid_between_is_said() -> None:
+    result = check_pass(FoldChannels(), inferred_model(LAYER % "Sigmoid", zero_columns(0, 2)))
+    assert not result.changed
+    assert [(skip.code, skip.node) for skip in result.skips] == [("GP380", "w1")]
+    assert result.skips[0].reason.startswith("2 zero channels stay: a masked channel is 0.5 after node")
+
+
+def test_a_bias_that_is_not_zero_is_said() -> None:
+    result = check_pass(FoldChannels(), inferred_model(LAYER % "Relu", zero_columns(0, 3)))
+    assert shapes(result.model)["w1"] == [3, 3]
+    reason = "the weights of 1 channels are zero, but 'w_b' is not there"
+    assert [(skip.code, skip.node, skip.reason) for skip in result.skips] == [("GP382", "w1", reason)]
+
+
+def test_blocked_channels_are_said() -> None:
+    text = "main (float[N,3] x, float[3,4] w1) => (float[N,4] y) { y = MatMul (x, w1) }"
+    result = check_pass(FoldChannels(), inferred_model(text, zero_columns(1)))
+    assert not result.changed
+    reason = "1 zero channels stay: 4 channels cannot be removed: they reach the graph output 'y'"
+    assert [(skip.code, skip.reason) for skip in result.skips] == [("GP370", reason)]

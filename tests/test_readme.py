@@ -33,10 +33,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = onnx.parser.parse_model(
         """<ir_version: 10, opset_import: ["" : 20]>
         g (float[1,8,9,9] input) => (float[1,16,9,9] y) { c = Conv<pads=[1,1,1,1]>(input, w)
-            y = Relu(c) }"""
+            r = Relu(c) y = Conv(r, v) }"""
     )
-    weight = np.random.default_rng(0).standard_normal((16, 8, 3, 3)).astype(np.float32)
-    model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
+    for name, shape in (("w", (16, 8, 3, 3)), ("v", (16, 16, 1, 1))):
+        weight = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(weight, name))
     onnx.save(model, tmp_path / "resnet50.onnx")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -44,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_commands(folder: Path) -> None:
     lines = block("Use it", "bash").splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         program, *arguments = shlex.split(line, comments=True)
         assert program == "graphprune"

@@ -80,6 +80,12 @@ class ModelCost:
         return tuple(node.name for node in self.nodes if node.macs is None)
 
 
+def batch_of_one(model: ir.Model) -> dict[str, int]:
+    """Return 1 for each open first dimension of an input, by its name."""
+    first = [value.shape[0] for value in model.graph.inputs if value.shape is not None and value.shape.rank()]
+    return {str(dim.value): 1 for dim in first if not isinstance(dim, int) and dim.value is not None}
+
+
 def model_cost(model: ir.Model, dims: Dims | None = None) -> ModelCost:
     """Count what each node of the main graph costs; no tensor is read.
 

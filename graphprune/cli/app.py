@@ -11,6 +11,7 @@ from graphprune.cli.bench import bench_command
 from graphprune.cli.compile import compile_command
 from graphprune.cli.demo import demo_command
 from graphprune.cli.errors import OneLineErrors
+from graphprune.cli.fold import fold_command
 from graphprune.cli.harden import harden_command
 from graphprune.cli.inspect import inspect_command
 from graphprune.cli.mask import mask_command
@@ -48,6 +49,7 @@ def _global_options(
 
 app.command("inspect")(inspect_command)
 app.command("prune")(prune_command)
+app.command("fold")(fold_command)
 app.command("mask")(mask_command)
 app.command("harden")(harden_command)
 app.command("compile")(compile_command)

@@ -23,6 +23,10 @@ MinKept = Annotated[int | None, typer.Option(help="How many channels of a group 
 ChannelCriterion = Annotated[
     str | None, typer.Option("--criterion", help="What a channel is worth: l2, l1, batch-norm or random.")
 ]
+Fold = Annotated[
+    bool | None,
+    typer.Option("--fold/--no-fold", help="Take pruned channels out of the graph [default: with --pattern channel]."),
+]
 
 
 def share_of(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphprune.cli.groups import describe_groups, print_explained, print_groups
 from graphprune.cli.options import Json
 from graphprune.cli.output import print_json, print_line, print_table, progress
 
@@ -19,15 +20,28 @@ if TYPE_CHECKING:
 def inspect_command(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file.")],
     *,
+    groups: Annotated[
+        bool, typer.Option("--groups", help="Show which channels can be removed together, and what is in the way.")
+    ] = False,
+    explain: Annotated[
+        str | None, typer.Option(metavar="NODE", help="Show all that the channels of a node or a weight have.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show inputs, operators, cost, sparsity, and which weights can be pruned, or why not."""
     from graphprune.frontends.onnx_file import load
 
     with progress(f"inspecting {model}"):
-        summary = {"file": str(model), **describe_model(load(model))}
+        loaded = load(model)
+        of_groups = groups or explain is not None
+        summary = describe_groups(loaded, explain) if of_groups else describe_model(loaded)
+        summary = {"file": str(model), **summary}
     if json:
         print_json(summary)
+    elif explain is not None:
+        print_explained(summary, explain)
+    elif groups:
+        print_groups(summary)
     else:
         _print(summary)
 
@@ -38,13 +52,13 @@ def describe_model(model: ir.Model) -> dict[str, Any]:
     Multiply-accumulates are counted for a batch of one where the first dimension of an input is open, and None where
     another open dimension decides them.
     """
-    from graphprune.analysis.cost import model_cost
+    from graphprune.analysis.cost import batch_of_one, model_cost
     from graphprune.analysis.sparsity import weight_counts
     from graphprune.analysis.weights import prunable_weights
     from graphprune.backends.base import tensor_infos
     from graphprune.stages import get_stage
 
-    cost = model_cost(model, _batch_of_one(model))
+    cost = model_cost(model, batch_of_one(model))
     counts = weight_counts(model)
     weights, skips = prunable_weights(model)
     operators = Counter(node.op_type for node in cost.nodes)
@@ -76,11 +90,6 @@ def describe_model(model: ir.Model) -> dict[str, Any]:
             {**asdict(skip), "sparsity": counts[skip.node].sparsity if skip.node in counts else None} for skip in skips
         ],
     }
-
-
-def _batch_of_one(model: ir.Model) -> dict[str, int]:
-    first = [value.shape[0] for value in model.graph.inputs if value.shape is not None and value.shape.rank()]
-    return {str(dim.value): 1 for dim in first if not isinstance(dim, int) and dim.value is not None}
 
 
 def _total(amounts: list[int | None]) -> int | None:

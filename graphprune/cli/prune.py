@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from graphprune.cli.channel_options import (
     ChannelCriterion,
+    Fold,
     MinKept,
     RoundTo,
     TargetMacs,
@@ -17,6 +18,7 @@ from graphprune.cli.channel_options import (
     channel_choice,
     share_of,
 )
+from graphprune.cli.folding import describe_fold, print_fold
 from graphprune.cli.options import Json, check_output_path
 from graphprune.cli.output import print_json, print_line, progress
 from graphprune.cli.recipe_options import (
@@ -29,6 +31,10 @@ from graphprune.cli.recipe_options import (
     print_plan,
     read_recipe,
 )
+from graphprune.errors import InputError
+
+if TYPE_CHECKING:
+    from graphprune.pruning_plan import PruningPlan
 
 
 def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
@@ -45,13 +51,15 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     min_kept: MinKept = None,
     criterion: ChannelCriterion = None,
     *,
+    fold: Fold = None,
     json: Json = False,
 ) -> None:
-    """Set the smallest weights, or the weakest channels, to zero and write the model."""
+    """Set the smallest weights to zero, or take the weakest channels out, and write the model."""
     from graphprune.analysis.weights import prunable_weights
     from graphprune.channel_plans.planner import prunable_groups
     from graphprune.frontends.onnx_file import load, save
     from graphprune.passes.base import run_pass
+    from graphprune.passes.fold_channels import FoldChannels
     from graphprune.passes.prune_channels import PruneChannels
     from graphprune.passes.prune_weights import PruneWeights
     from graphprune.planner import plan
@@ -60,21 +68,31 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     share, unit = share_of(sparsity, target_macs, target_parameters)
     channels = unit | channel_choice(round_to, min_kept, criterion)
     chosen = read_recipe(recipe, share, pattern, scope, ignore, channels)
+    if fold and not chosen.of_channels:
+        raise InputError(f"--fold takes channels out, and the pattern is '{chosen.pattern}'", code="GP609")
     prune, prunable = (PruneChannels, prunable_groups) if chosen.of_channels else (PruneWeights, prunable_weights)
     with progress(f"pruning {source}"):
         model = load(source)
         chosen_plan = plan(model, chosen)
-        pruned = run_pass(prune(plan=chosen_plan), model).model
-        save(pruned, output)
+        result = run_pass(prune(plan=chosen_plan), model)
+        if folds := chosen.of_channels and fold is not False:
+            result = run_pass(FoldChannels(), result.model)
+        save(result.model, output)
         skips = prunable(model)[1]
+        folded = describe_fold(model, result) if folds else None
     if json:
         planned = chosen_plan.model_dump(mode="json", include={"weights", "channels"})
-        print_json({"output": str(output), **planned, "skips": [asdict(skip) for skip in skips]})
+        report = {"output": str(output), **planned, "skips": [asdict(skip) for skip in skips]}
+        print_json(report if folded is None else {**report, "folded": folded})
         return
     print_plan("pruned", chosen_plan, skips)
-    if chosen.of_channels:
-        gone, groups = sum(entry.pruned for entry in chosen_plan.channels), len(chosen_plan.channels)
-        print_line(f"{output}: {gone} zero channels in {groups} groups")
-        return
-    zeros = sum(entry.pruned for entry in chosen_plan.weights)
-    print_line(f"{output}: {zeros} zeros in {len(chosen_plan.weights)} weights")
+    if folded is not None:
+        print_fold(folded, output)
+    else:
+        print_line(f"{output}: {_zeros(chosen_plan)}")
+
+
+def _zeros(plan: PruningPlan) -> str:
+    if plan.channels:
+        return f"{sum(each.pruned for each in plan.channels)} zero channels in {len(plan.channels)} groups"
+    return f"{sum(each.pruned for each in plan.weights)} zeros in {len(plan.weights)} weights"

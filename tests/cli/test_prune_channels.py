@@ -11,7 +11,7 @@ from graphprune.frontends.onnx_file import load, save
 from tests.channel_plans.channel_model import MODEL
 from tests.invoke import assert_refused, invoke
 from tests.small_model import unchanged
-from tests.weighted import inferred_model
+from tests.weighted import inferred_model, weight_of
 
 
 @pytest.fixture
@@ -29,6 +29,10 @@ def test_half_of_the_channels_go_by_default(source: Path) -> None:
         ("w2", 24, 12),
     ]
     assert [skip["code"] for skip in report["skips"]] == ["GP370"]
+    small = load(source.with_name("o.onnx"))
+    assert weight_of(small, "w1").shape == (8, 3, 3, 3)
+    assert len(report["folded"]["channel_map"]["w2"]) == 12
+    assert report["folded"]["parameters"]["after"] < 0.5 * report["folded"]["parameters"]["before"]
 
 
 @pytest.mark.parametrize(("option", "what"), [("--target-macs", "macs"), ("--target-parameters", "parameters")])
@@ -43,9 +47,10 @@ def test_a_share_of_the_model(source: Path, option: str, what: str) -> None:
 
 def test_options_are_passed_on(source: Path) -> None:
     options = ["--pattern", "channel", "--round-to", "x86-64-v3", "--min-kept", "10", "--criterion", "l1"]
-    outcome = invoke("prune", source, source.with_name("o.onnx"), *options)
+    outcome = invoke("prune", source, source.with_name("o.onnx"), *options, "--no-fold")
     assert outcome.code == 0
     assert "8 zero channels in 2 groups" in outcome.out
+    assert weight_of(load(source.with_name("o.onnx")), "w1").shape == (16, 3, 3, 3)
     assert "left alone" in outcome.out
 
 
@@ -58,6 +63,7 @@ def test_options_are_passed_on(source: Path) -> None:
         (["--pattern", "channel", "--criterion", "taste"], "GP327"),
         (["--pattern", "channel", "--ignore", "nobody"], "GP321"),
         (["--round-to", "8"], "GP337"),
+        (["--fold"], "GP609"),
         (["--recipe", "r.yaml", "--min-kept", "8"], "GP608"),
     ],
 )

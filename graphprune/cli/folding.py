@@ -1,0 +1,47 @@
+"""What folding channels did, as data and as tables."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from graphprune.cli.output import print_line, print_table
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from graphprune.passes.base import PassResult
+
+
+def describe_fold(before: ir.Model, result: PassResult) -> dict[str, Any]:
+    """Return what went, what had to stay, and the cost of a batch of one before and after."""
+    from graphprune.analysis.cost import batch_of_one, model_cost
+
+    costs = [model_cost(model, batch_of_one(model)) for model in (before, result.model)]
+    return {
+        "groups": [{"group": rewrite.node, "what": rewrite.detail} for rewrite in result.rewrites],
+        "skips": [asdict(skip) for skip in result.skips],
+        "parameters": {"before": costs[0].parameters, "after": costs[1].parameters},
+        "macs": {"before": costs[0].macs, "after": costs[1].macs},
+        "channel_map": dict(result.channel_map or {}),
+    }
+
+
+def print_fold(summary: dict[str, Any], output: object) -> None:
+    """Print the groups that lost channels, what had to stay, and what is left."""
+    if summary["groups"]:
+        print_table("folded", ("group", "what"), ((each["group"], each["what"]) for each in summary["groups"]))
+    if summary["skips"]:
+        rows = ((skip["node"], skip["reason"], skip["code"]) for skip in summary["skips"])
+        print_table("zero channels that stay", ("group", "why", "code"), rows)
+    if not summary["groups"] and not summary["skips"]:
+        print_line("no channel is zero, nothing is taken out")
+    costs = (("parameters", "parameters"), ("macs", "multiply-accumulates"))
+    print_line(f"{output}: " + ", ".join(_left(summary[key], name) for key, name in costs) + " left")
+
+
+def _left(cost: dict[str, int | None], name: str) -> str:
+    before, after = cost["before"], cost["after"]
+    if before is None or after is None:
+        return f"unknown {name}"
+    return f"{after:,} of {before:,} {name} ({after / before:.1%})" if before else f"no {name}"

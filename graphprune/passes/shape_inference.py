@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx import shape_inference
 
 from graphprune.errors import UnsupportedModelError
+from graphprune.passes.shape_refinement import refined_shapes
 from graphprune.passes.structure import checked_proto, one_line, subgraphs
 
 _GENERATED = "unk__"  # prefix of the symbols that onnx makes up
@@ -43,7 +44,12 @@ def _inferred(model: ir.Model) -> ir.Model:
     proto = checked_proto(model)
     _stand_in(proto.graph)
     try:
-        return ir.from_proto(shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True))
+        while True:
+            found = shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
+            refined = refined_shapes(found.graph)
+            if not refined:
+                return ir.from_proto(found)
+            proto.graph.value_info.extend(refined)
     except shape_inference.InferenceError as error:
         raise UnsupportedModelError(f"shapes do not fit: {one_line(error)}", code="GP262") from None
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from graphprune.cli.folding import describe_fold, print_fold
+from graphprune.cli.folding import describe_fold, load_for_channels, print_fold
 from graphprune.cli.options import Json, check_output_path
 from graphprune.cli.output import print_json, progress
 
@@ -19,13 +19,13 @@ def fold_command(
     json: Json = False,
 ) -> None:
     """Take channels that are zero out of the graph itself: the same function, with smaller tensors."""
-    from graphprune.frontends.onnx_file import load, save
+    from graphprune.frontends.onnx_file import save
     from graphprune.passes.base import run_pass
     from graphprune.passes.fold_channels import FoldChannels
 
     check_output_path(output, [".onnx"], source)
     with progress(f"folding {source}"):
-        model = load(source)
+        model = load_for_channels(source)
         result = run_pass(FoldChannels(), model)
         save(result.model, output)
         summary = {"output": str(output), **describe_fold(model, result)}

@@ -8,9 +8,24 @@ from typing import TYPE_CHECKING, Any
 from graphprune.cli.output import print_line, print_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx_ir as ir
 
     from graphprune.passes.base import PassResult
+
+
+def load_for_channels(source: Path) -> ir.Model:
+    """Load a model and compute what follows from constants and static shapes, so that channels can be followed there.
+
+    Raises:
+        GraphPruneError: The file cannot be read.
+    """
+    from graphprune.frontends.onnx_file import load
+    from graphprune.passes.base import run_pass
+    from graphprune.passes.fold_constants import FoldConstants
+
+    return run_pass(FoldConstants(), load(source)).model
 
 
 def describe_fold(before: ir.Model, result: PassResult) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphprune.cli.folding import load_for_channels
 from graphprune.cli.groups import describe_groups, print_explained, print_groups
 from graphprune.cli.options import Json
 from graphprune.cli.output import print_json, print_line, print_table, progress
@@ -32,10 +33,9 @@ def inspect_command(
     from graphprune.frontends.onnx_file import load
 
     with progress(f"inspecting {model}"):
-        loaded = load(model)
         of_groups = groups or explain is not None
-        summary = describe_groups(loaded, explain) if of_groups else describe_model(loaded)
-        summary = {"file": str(model), **summary}
+        found = describe_groups(load_for_channels(model), explain) if of_groups else describe_model(load(model))
+        summary = {"file": str(model), **found}
     if json:
         print_json(summary)
     elif explain is not None:

@@ -18,7 +18,7 @@ from graphprune.cli.channel_options import (
     channel_choice,
     share_of,
 )
-from graphprune.cli.folding import describe_fold, print_fold
+from graphprune.cli.folding import describe_fold, load_for_channels, print_fold
 from graphprune.cli.options import Json, check_output_path
 from graphprune.cli.output import print_json, print_line, progress
 from graphprune.cli.recipe_options import (
@@ -72,7 +72,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
         raise InputError(f"--fold takes channels out, and the pattern is '{chosen.pattern}'", code="GP609")
     prune, prunable = (PruneChannels, prunable_groups) if chosen.of_channels else (PruneWeights, prunable_weights)
     with progress(f"pruning {source}"):
-        model = load(source)
+        model = load_for_channels(source) if chosen.of_channels else load(source)
         chosen_plan = plan(model, chosen)
         result = run_pass(prune(plan=chosen_plan), model)
         if folds := chosen.of_channels and fold is not False:

@@ -56,6 +56,17 @@ def test_what_stays_says_why(source: Path) -> None:
     assert "GP370" in invoke("fold", source.with_name("b.onnx"), source.with_name("small.onnx")).out
 
 
+def test_what_static_shapes_decide_is_computed_first(source: Path) -> None:
+    text = """main (float[2,3] x, float[3,4] w1, float[4,2] w2) => (float[2,2] y) {
+        zero = Constant <value = int64[1] {0}> () one = Constant <value = int64[1] {1}> ()
+        a = MatMul (x, w1) s = Shape <start = 1> (a) b = Slice (a, zero, s, one) y = MatMul (b, w2) }"""
+    save(inferred_model(text), source.with_name("s.onnx"))
+    report = json.loads(
+        invoke("prune", source.with_name("s.onnx"), source.with_name("o.onnx"), "--pattern", "channel", "--json").out
+    )
+    assert report["folded"]["groups"] == [{"group": "w1", "what": "2 of 4 channels (50.0%) removed from 2 constants"}]
+
+
 def test_bad_input_leaves_nothing_behind(source: Path) -> None:
     with unchanged(source.parent):
         assert_refused(invoke("fold", source, source), "")

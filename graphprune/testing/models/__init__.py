@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from graphprune.errors import InputError
 from graphprune.feeds import random_feed
-from graphprune.testing.models import architectures, demo, light
+from graphprune.testing.models import architectures, demo, light, structures
 from graphprune.testing.models.cache import cached
 
 __all__ = ["build", "names", "random_feed"]
@@ -26,7 +26,7 @@ def build(name: str) -> ir.Model:
     """Build the model `name`, or read it from the cache of models built earlier.
 
     Args:
-        name: One of `names()`.
+        name: One of `names()`, or of `structures.STRUCTURES`.
 
     Returns:
         A model in the caller's hands: a new one each time.
@@ -39,6 +39,8 @@ def build(name: str) -> ir.Model:
         return demo.build_demo()
     if name in architectures.ARCHITECTURES:
         return cached(name, lambda: architectures.build_architecture(name), ("torch", "transformers"))
+    if name in structures.STRUCTURES:
+        return cached(name, lambda: structures.build_structure(name), ("torch", "transformers"))
     if name in light.light_names():
         return cached(name, lambda: light.build_light(name), ("onnx", "onnxruntime"))
     raise InputError(f"no model is called '{name}'; there are {', '.join(names())}", code="GP123")

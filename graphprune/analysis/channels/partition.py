@@ -68,13 +68,13 @@ class _Kinds:
         self._next = 1
 
     def refine(self, roots: IntArray, keys: IntArray) -> None:
-        """Separate those of `roots` that differ in kind or key, from each other and from all others."""
+        """Separate those of `roots` that differ in kind or key (>= 0), from each other and from all others."""
         wanted = self.of[roots] >= 0
         if wanted.any():
-            pairs = np.stack([self.of[roots[wanted]], keys[wanted]])
-            _, inverse = np.unique(pairs, axis=1, return_inverse=True)
-            self.of[roots[wanted]] = self._next + inverse.reshape(-1)
-            self._next += int(inverse.max()) + 1
+            pairs = self.of[roots[wanted]] * (int(keys.max()) + 1) + keys[wanted]
+            found, inverse = np.unique(pairs, return_inverse=True)
+            self.of[roots[wanted]] = self._next + inverse
+            self._next += found.size
 
 
 def _roles(equations: Equations) -> IntArray:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from graphprune.analysis.channels import channel_groups
 from tests.analysis.channels.drafts import drafts
-from tests.analysis.channels.masking import check_fold, check_zero_where_read
+from tests.analysis.channels.masking import check_constants, check_fold, check_zero_where_read
 
 
 def main() -> None:
@@ -35,7 +35,9 @@ def main() -> None:
         groups, skips = channel_groups(model)
         check_zero_where_read(model, groups, choice)
         folded = check_fold(model, groups, choice)
-        counts.update(["graphs", "folded"] if _size(folded) < _size(model) else ["graphs"])
+        constant = check_constants(model, groups, choice)
+        smaller = {"folded": _size(folded), "folded as constants": _size(constant)}
+        counts.update(["graphs", *(name for name, size in smaller.items() if size < _size(model))])
         counts.update({"groups": len(groups), "channels": sum(group.size for group in groups)})
         counts.update(skip.code for skip in skips)
 

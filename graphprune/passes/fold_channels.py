@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import ClassVar
 
 import numpy as np
@@ -11,20 +12,20 @@ import onnx_ir as ir
 
 from graphprune.analysis.channels import ChannelGroup, channel_layout
 from graphprune.analysis.channels.layout import IntArray, Kept
+from graphprune.analysis.channels.removable import removable_channels
 from graphprune.analysis.channels.values import read
-from graphprune.analysis.channels.zeros import removable_channels
 from graphprune.analysis.constants import constant_tensor, replace_constant
-from graphprune.diagnostics import Rewrite
+from graphprune.diagnostics import Rewrite, Skip
 from graphprune.passes.base import ChannelMap, Equivalence, Pass, PassOutcome
 from graphprune.passes.fresh_names import FreshNames
-from graphprune.passes.operands import FOLLOW, CutNode
+from graphprune.passes.operands import FOLLOW, CutNode, take_up, takes_up
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.stages import Stage
 
 
 @dataclass(frozen=True)
 class FoldChannels(Pass):
-    """Remove the channels that are zero wherever they are read, from everything that has them.
+    """Remove the channels that are zero, or another constant, wherever they are read, from everything that has them.
 
     Weights that make and read them, biases, norms, the sizes of splits and reshapes, group counts. What reads only
     zeros is the same function without them. The map of channels says, for each weight that made some, which are left.
@@ -49,8 +50,11 @@ class FoldChannels(Pass):
             y = MatMul (a, v)
         }
 
-    Refuses: GP370 to GP378 zero channels that cannot be removed, GP380 what reads zero channels sees something else,
-        GP381 all channels of a group are zero, and one stays, GP382 only the weights of channels are zero.
+    Channels that are other constants, as behind a bias or a Sigmoid, go into the bias of what reads them, if it has no
+    padding.
+
+    Refuses: GP370 to GP378 zero channels that cannot be removed, GP380 a constant cannot go into a bias, GP381 all
+        channels of a group are constant, and one stays, GP382 the weights of channels are zero, but not what is read.
     """
 
     name: ClassVar[str] = "fold-channels"
@@ -59,19 +63,47 @@ class FoldChannels(Pass):
 
     def apply(self, model: ir.Model) -> PassOutcome:
         """Find what is zero, then cut constants, operands and shapes."""
-        infer_shapes(model)  # channels are followed through them
-        layout = channel_layout(model)
-        removed, skips = removable_channels(layout, model)
-        kept = layout.kept(removed)
-        names = FreshNames(model)
-        for node in list(model.graph) if kept else ():
-            if node.domain == "" and node.op_type in FOLLOW:
-                FOLLOW[node.op_type](CutNode(node, kept, names))
-        for value, cuts in kept.items():
-            _cut(value, cuts)
-        groups = [group for group in layout.groups if group.name in removed]
-        rewrites = [_rewrite(group, removed[group.name]) for group in groups]
-        return PassOutcome(tuple(rewrites), tuple(skips), _channel_map(groups, kept))
+        rounds: list[_Round] = []
+        while not rounds or rounds[-1].takes_up:
+            rounds.append(_fold(model))
+        return PassOutcome(
+            tuple(rewrite for each in rounds for rewrite in each.rewrites),
+            rounds[-1].skips,
+            reduce(_composed, (each.channel_map for each in rounds)),
+        )
+
+
+@dataclass(frozen=True)
+class _Round:
+    """What went at once; where biases took something up, they decide what goes next."""
+
+    rewrites: tuple[Rewrite, ...]
+    skips: tuple[Skip, ...]
+    channel_map: ChannelMap
+    takes_up: bool
+
+
+def _fold(model: ir.Model) -> _Round:
+    infer_shapes(model)  # channels are followed through them
+    layout = channel_layout(model)
+    found = removable_channels(layout, model, takes_up)
+    kept, names = layout.kept(found.channels), FreshNames(model)
+    for node, at in found.taken_up:
+        take_up(CutNode(node, kept, names), at)
+    for node in list(model.graph) if kept else ():
+        if node.domain == "" and node.op_type in FOLLOW:
+            FOLLOW[node.op_type](CutNode(node, kept, names))
+    for value, cuts in kept.items():
+        _cut(value, cuts)
+    groups = [group for group in layout.groups if group.name in found.channels]
+    rewrites = tuple(_rewrite(group, found.channels[group.name]) for group in groups)
+    return _Round(rewrites, found.skips, _channel_map(groups, kept), bool(found.taken_up))
+
+
+def _composed(first: ChannelMap, second: ChannelMap) -> ChannelMap:
+    """Return where channels come from after two rounds."""
+    both = {name: tuple(first[name][i] for i in kept) if name in first else kept for name, kept in second.items()}
+    return {**first, **both}
 
 
 def _cut(value: ir.Value, cuts: Mapping[int, IntArray]) -> None:

@@ -80,9 +80,13 @@ LAYERS = """main (float[N,3] x, float[3,4] w1, float[4,5] w2, float[5,2] w3) => 
 def test_a_dead_layer_keeps_one_channel() -> None:
     model = inferred_model(LAYERS, {"w1": np.zeros((3, 4), np.float32)})
     result = check_pass(FoldChannels(), model)
-    assert shapes(result.model) == {"w1": [3, 1], "w2": [1, 5], "w3": [5, 2]}
-    reason = "all 4 channels are zero; one stays, for no tensor may be empty"
-    assert [(skip.code, skip.node, skip.reason) for skip in result.skips] == [("GP381", "w1", reason)]
+    assert shapes(result.model) == {"w1": [3, 1], "w2": [1, 1], "w3": [1, 2]}
+    reason = "all {} channels are constant; one stays, for no tensor may be empty"
+    assert [(skip.code, skip.node, skip.reason) for skip in result.skips] == [
+        ("GP381", "w1", reason.format(4)),
+        ("GP381", "w2", reason.format(5)),
+        ("GP370", "w3", "2 zero channels stay: 2 channels cannot be removed: they reach the graph output 'y'"),
+    ]
 
 
 def test_what_reads_removed_channels_alone_goes_too() -> None:
@@ -99,6 +103,7 @@ def test_nothing_is_zero_and_nothing_changes() -> None:
     assert result.skips == ()
 
 
+HEADER20 = '<ir_version: 10, opset_import: ["" : 20]>\n'
 LAYER = """main (float[N,3] x, float[3,4] w1, float[4] w_b, float[4,2] w2) => (float[N,2] y) {
     a = MatMul (x, w1) b = Add (a, w_b) c = %s (b) y = MatMul (c, w2) }"""
 
@@ -109,18 +114,68 @@ def zero_columns(*columns: int) -> dict[str, np.ndarray]:
     return {"w1": array, "w_b": np.array([0, 0, 0, 7], np.float32)}
 
 
-def test_a_sigmoid_between_is_said() -> None:
-    result = check_pass(FoldChannels(), inferred_model(LAYER % "Sigmoid", zero_columns(0, 2)))
+@pytest.mark.parametrize(
+    "between", ["Sigmoid", "Relu", "Softplus", "Tanh", "Exp", "Gelu", "HardSwish", "LeakyRelu", "Elu", "Abs", "Cos"]
+)
+def test_constants_go_into_the_bias_behind(between: str) -> None:
+    model = inferred_model(HEADER20 + LAYER % between, zero_columns(0, 3))
+    result = check_pass(FoldChannels(), model)
+    if between == "Elu":  # of which nothing is known but that zero stays zero
+        assert [(skip.code, skip.node) for skip in result.skips] == [("GP382", "w1")]
+        return
+    assert shapes(result.model)["w1"] == [3, 2]
+    assert result.skips == ()
+
+
+def test_constants_go_through_norms_and_pools_into_convolutions() -> None:
+    text = """main (float[1,3,8,8] x, float[8,3,3,3] w1, float[8] w_scale, float[8] w_shift, float[8] w_mean,
+        float[8] w_var, float[4,8,1,1] w2, float[4] w_b, float[6,4,2,2] w3) => (float[1,6,3,3] y) {
+        a = Conv <pads = [1,1,1,1]> (x, w1) b = BatchNormalization (a, w_scale, w_shift, w_mean, w_var)
+        c = HardSwish (b) d = MaxPool <kernel_shape = [3,3], pads = [1,1,1,1], strides = [2,2]> (c)
+        e = Conv (d, w2, w_b) f = Relu (e) y = Conv (f, w3) }"""
+    rng = np.random.default_rng(3)
+    first, second = rng.standard_normal((8, 3, 3, 3)), rng.standard_normal((4, 8, 1, 1))
+    first[[1, 2, 6]] = 0
+    second[2, [0, 3, 4, 5, 7]] = 0  # what reads constants alone is a constant itself
+    variance = rng.uniform(0.5, 2, 8)
+    weights = {"w1": first, "w2": second, "w_var": variance, "w_b": np.array([1.0, 2.0, 30.0, 4.0])}
+    model = inferred_model(text, {name: array.astype(np.float32) for name, array in weights.items()})
+    result = check_pass(FoldChannels(), model)
+    assert shapes(result.model)["w1"] == [5, 3, 3, 3]
+    assert shapes(result.model)["w2"] == [3, 5, 1, 1]
+    assert shapes(result.model)["w3"] == [6, 3, 2, 2]
+    assert result.channel_map == {"w1": (0, 3, 4, 5, 7), "w2": (0, 1, 3)}
+
+
+def test_constants_go_into_a_gemm() -> None:
+    text = """main (float[N,3] x, float[3,4] w1, float[4] w_b, float[2,4] w2, float[2] w_c) => (float[N,2] y) {
+        a = MatMul (x, w1) b = Add (a, w_b) y = Gemm <transB = 1, alpha = 0.5, beta = 2.0> (b, w2, w_c) }"""
+    result = check_pass(FoldChannels(), inferred_model(text, zero_columns(3)))
+    assert shapes(result.model)["w2"] == [2, 3]
+
+
+def test_padding_around_a_constant_is_said() -> None:
+    text = """main (float[1,3,8,8] x, float[4,3,1,1] w1, float[4] w_b, float[2,4,3,3] w2) => (float[1,2,8,8] y) {
+        a = Conv (x, w1, w_b) y = Conv <pads = [1,1,1,1]> (a, w2) }"""
+    first = np.ones((4, 3, 1, 1), np.float32)
+    first[[0, 3]] = 0
+    model = inferred_model(text, {"w1": first, "w_b": np.array([0, 0, 0, 7], np.float32)})
+    result = check_pass(FoldChannels(), model)
+    assert shapes(result.model)["w1"] == [3, 3, 1, 1]
+    (skip,) = result.skips
+    assert (skip.code, skip.node) == ("GP380", "w1")
+    assert skip.reason.startswith("the weights of 1 channels are zero, but node")
+    assert skip.reason.endswith("reads 7 of them, and cannot take that into a bias")
+
+
+def test_what_is_not_constant_is_said() -> None:
+    text = """main (float[N,3] x, float[N,4] z, float[3,4] w1, float[4,2] w2) => (float[N,2] y) {
+        a = MatMul (x, w1) b = Exp (a) s = ReduceMax <keepdims = 1> (z) c = Mul (b, s) y = MatMul (c, w2) }"""
+    result = check_pass(FoldChannels(), inferred_model(text, zero_columns(3)))
     assert not result.changed
-    assert [(skip.code, skip.node) for skip in result.skips] == [("GP380", "w1")]
-    assert result.skips[0].reason.startswith("2 zero channels stay: a masked channel is 0.5 after node")
-
-
-def test_a_bias_that_is_not_zero_is_said() -> None:
-    result = check_pass(FoldChannels(), inferred_model(LAYER % "Relu", zero_columns(0, 3)))
-    assert shapes(result.model)["w1"] == [3, 3]
-    reason = "the weights of 1 channels are zero, but 'w_b' is not there"
-    assert [(skip.code, skip.node, skip.reason) for skip in result.skips] == [("GP382", "w1", reason)]
+    (skip,) = result.skips
+    assert (skip.code, skip.node) == ("GP382", "w1")
+    assert skip.reason.endswith("reads something else of them")
 
 
 def test_blocked_channels_are_said() -> None:

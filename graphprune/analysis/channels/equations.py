@@ -47,6 +47,15 @@ class Axis:
     extent: int
 
 
+@dataclass(frozen=True)
+class Read:
+    """Where a node multiplies channels by weights, or sums them up: what each element is once its channel is masked."""
+
+    node: ir.Node
+    labels: IntArray
+    at: npt.NDArray[np.float64]
+
+
 @dataclass
 class Equations:
     """What operators have said so far."""
@@ -56,6 +65,7 @@ class Equations:
     blocks: list[tuple[IntArray, Reason]] = field(default_factory=list)
     nonzeros: list[tuple[IntArray, Reason]] = field(default_factory=list)
     roles: list[tuple[IntArray, Role]] = field(default_factory=list)
+    reads: list[Read] = field(default_factory=list)
     _pairs: list[tuple[IntArray, IntArray]] = field(default_factory=list)
     _grids: list[IntArray] = field(default_factory=list)
 
@@ -82,6 +92,10 @@ class Equations:
     def nonzero(self, labels: IntArray, reason: Reason) -> None:
         """Say that these, once masked, are read as something else than zero."""
         self.nonzeros.append((labels.reshape(-1), reason))
+
+    def read(self, node: ir.Node, labels: IntArray, at: npt.NDArray[np.float64]) -> None:
+        """Say where channels are read."""
+        self.reads.append(Read(node, labels.reshape(-1), np.broadcast_to(at, labels.shape).reshape(-1)))
 
     def mark(self, labels: IntArray, role: Role) -> None:
         """Say what indices of constants are used for."""

@@ -38,6 +38,20 @@ class ChannelLayout:
     _states: Mapping[ir.Value, State | None] = field(repr=False)
     _root: IntArray = field(repr=False)
 
+    @property
+    def unknowns(self) -> int:
+        """The number of unknowns."""
+        return self._root.size
+
+    def roots(self, labels: IntArray) -> IntArray:
+        """Return the component of each of these unknowns."""
+        return self._root[labels]
+
+    def components(self, name: str) -> IntArray:
+        """Return the component of each channel of a group."""
+        first = producers(self._parts[name])[0]
+        return self._root[first.axis.base + first.indices[:, 0]]
+
     def kept(self, removed: Mapping[str, Sequence[int] | IntArray]) -> Kept:
         """Return what every value keeps along the axes that lose something.
 
@@ -46,8 +60,7 @@ class ChannelLayout:
         """
         gone = np.zeros(self._root.size, bool)
         for name, channels in removed.items():
-            first = producers(self._parts[name])[0]
-            gone[self._root[first.axis.base + first.indices[np.asarray(channels, np.int64), 0]]] = True
+            gone[self.components(name)[np.asarray(channels, np.int64)]] = True
         gone = gone[self._root]
         found = {value: dict(_cuts(state, gone)) for value, state in self._states.items() if state is not None}
         return {value: cuts for value, cuts in found.items() if cuts}

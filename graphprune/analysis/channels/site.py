@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -34,12 +34,14 @@ class Site:
         inputs: What is known of its inputs; None for an absent one.
         equations: To be added to.
         opset: Version of ONNX's own operators in this model.
+        is_measured: Whether constants are what they are; else as they are once a channel is masked.
     """
 
     node: ir.Node
     inputs: tuple[State | None, ...]
     equations: Equations
     opset: int
+    is_measured: bool = False
 
     def input(self, index: int) -> State:
         """Return a required input."""
@@ -115,8 +117,15 @@ class Site:
             for factor in state.factors:
                 self.equations.mark(factor.labels, role)
 
+    def holding(self, state: State, value: float) -> State:
+        """Return a value whose channels are never masked: they hold some number like `value`, unless measured."""
+        if self.is_measured:
+            return state
+        return replace(state, factors=tuple(replace(each, at=np.full(each.at.shape, value)) for each in state.factors))
+
     def read(self, factor: Factor) -> None:
         """Say that weights are multiplied by these channels, or that they are summed up."""
+        self.equations.read(self.node, factor.labels, factor.at)
         wrong = (factor.at != 0) & np.ones(factor.labels.shape, bool)
         if wrong.any():
             value = factor.at[wrong].reshape(-1)[0]

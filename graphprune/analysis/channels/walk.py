@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from graphprune.analysis.channels.equations import Equations, Reason, Role
 from graphprune.analysis.channels.rules import RULES
 from graphprune.analysis.channels.rules.linear import RULES as LINEAR
 from graphprune.analysis.channels.site import CannotFollowError, Site, extents_of
-from graphprune.analysis.channels.state import Factor, State
+from graphprune.analysis.channels.state import Factor, FloatArray, State
 from graphprune.analysis.constants import constant_tensor
 from graphprune.stages import describe
 
@@ -20,9 +20,18 @@ _FLOATING = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.Da
 _SUBGRAPHS = {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}
 
 
-def collect(model: ir.Model) -> Walk:
-    """Apply the rules of all nodes and outputs of the main graph to its constants; only small constants are read."""
-    walk = Walk(model.opset_imports.get("", 1))
+Measure = Callable[[ir.Value, int], FloatArray]
+"""What the elements of a constant are along one of its axes: float64 [extent], NaN where they differ."""
+
+
+def collect(model: ir.Model, measure: Measure | None = None) -> Walk:
+    """Apply the rules of all nodes and outputs of the main graph to its constants.
+
+    Args:
+        model: The model; only small constants are read.
+        measure: What constants hold; if it is absent, all are taken as masked.
+    """
+    walk = Walk(model.opset_imports.get("", 1), measure)
     for node in model.graph:
         walk.visit(node)
     for output in model.graph.outputs:
@@ -36,11 +45,13 @@ class Walk:
 
     Attributes:
         opset: Version of ONNX's own operators in this model.
+        measure: What constants hold, if they are not taken as masked.
         equations: Between the indices of constants.
         states: What is known of each value; None without its shape.
     """
 
     opset: int
+    measure: Measure | None = None
     equations: Equations = field(default_factory=Equations)
     states: dict[ir.Value, State | None] = field(default_factory=dict)
 
@@ -56,7 +67,7 @@ class Walk:
     def _outputs(self, node: ir.Node) -> list[State | None]:
         rule = RULES.get(node.op_type, _unknown) if node.domain == "" else _unknown
         inputs = tuple(None if value is None else self.state(value) for value in node.inputs)
-        site = Site(node, inputs, self.equations, self.opset)
+        site = Site(node, inputs, self.equations, self.opset, self.measure is not None)
         try:
             return [*rule(site)]
         except CannotFollowError as error:
@@ -94,7 +105,7 @@ class Walk:
     def _axis(self, value: ir.Value, extents: tuple[int, ...], axis: int) -> Factor:
         shape = [extent if place == axis else 1 for place, extent in enumerate(extents)]
         labels = self.equations.axis(value, axis, extents[axis]).reshape(shape)
-        return Factor(labels, np.zeros(shape))
+        return Factor(labels, np.zeros(shape) if self.measure is None else self.measure(value, axis).reshape(shape))
 
 
 def _unknown(_: Site) -> list[State]:

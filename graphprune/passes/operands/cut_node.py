@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ class CutNode:
         if old is not None:
             drop_unused([old])
 
-    def constant(self, name: str, array: npt.NDArray[np.int64]) -> ir.Value:
+    def constant(self, name: str, array: npt.NDArray[Any]) -> ir.Value:
         """Make an initializer named after the node's output."""
         free = self.names.take(f"{self.node.outputs[0].name}_{name}")
         return new_initializer(graph_of(self.node), free, ir.Tensor(array, name=free))
@@ -88,6 +89,16 @@ class CutNode:
         made = ir.node(op_type, list(inputs), attributes, outputs=[output], name=output.name)
         graph_of(self.node).insert_before(self.node, made)
         return output
+
+    def add_behind(self, value: ir.Value) -> None:
+        """Let everything read the output with `value` added; the sum takes the output's name."""
+        output = self.node.outputs[0]
+        name = str(output.name)
+        total = ir.Value(name=self.names.take(f"{name}_sum"), type=output.type, shape=output.shape)
+        output.replace_all_uses_with(total, replace_graph_outputs=True)
+        graph_of(self.node).insert_after(self.node, ir.node("Add", [output, value], outputs=[total], name=total.name))
+        if total.is_graph_output():
+            output.name, total.name = total.name, name
 
 
 Follow = Callable[[CutNode], None]

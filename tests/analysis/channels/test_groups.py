@@ -379,5 +379,3 @@ def test_the_oracle_finds_wrong_groups() -> None:
     first, second = channel_groups(biased)[0]
     with pytest.raises(AssertionError):
         check_zero_where_read(biased, [first, replace(second, carriers=())])
-    with pytest.raises(AssertionError):
-        check_fold(biased, [first, replace(second, carriers=())])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from graphprune.analysis.channels import channel_groups
 from tests.analysis.channels.drafts import drafts
-from tests.analysis.channels.masking import check_fold, check_zero_where_read
+from tests.analysis.channels.masking import check_constants, check_fold, check_zero_where_read
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -22,5 +22,6 @@ def test_masked_channels_are_not_read_and_taken_out(part: int) -> None:
         groups, _ = channel_groups(model)
         check_zero_where_read(model, groups, choice)
         check_fold(model, groups, choice)
+        check_constants(model, groups, choice)
 
     check()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -29,6 +29,10 @@ def added(*operands: FloatArray) -> FloatArray:
     total = sum(operands, np.asarray(0.0))
     zero = np.logical_and.reduce(np.broadcast_arrays(*(each == 0 for each in operands)))
     return np.where((total == 0) & ~zero, UNKNOWN, total)
+
+
+def _sloped(one: FloatArray, slope: FloatArray) -> FloatArray:
+    return np.where(one >= 0, one, multiplied(one, slope))
 
 
 def _subtracted(one: FloatArray, other: FloatArray) -> FloatArray:
@@ -78,16 +82,11 @@ def _binary(combine: Combine, *roles: Role, kept: float = UNKNOWN) -> Rule:
                 role = roles[min(index, len(roles) - 1)]
                 site.mark(operand, role)
                 if role is Role.COMPANION and operand.is_constant:
-                    operands[index] = holding(operand, kept)
+                    operands[index] = site.holding(operand, kept)
         rank = len(site.output())
         return [join(site, [operand.aligned(rank) for operand in operands], combine)]
 
     return rule
-
-
-def holding(state: State, value: float) -> State:
-    """Return a value whose channels are not masked: they hold some number like `value`."""
-    return replace(state, factors=tuple(replace(each, at=np.full(each.at.shape, value)) for each in state.factors))
 
 
 def _unary(function: Callable[[FloatArray], FloatArray]) -> Rule:
@@ -105,8 +104,23 @@ def _zero_to_zero(at: FloatArray) -> FloatArray:
     return np.where(at == 0, 0.0, UNKNOWN)
 
 
-def _zero_to(value: float) -> Rule:
-    return _unary(lambda at: np.where(at == 0, value, UNKNOWN))
+def _erf(at: FloatArray) -> FloatArray:
+    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(at))
+
+
+def _gelu(site: Site) -> list[State]:
+    if site.node.attributes.get_string("approximate", "none") != "none":
+        return [mapped(site, site.input(0), _zero_to_zero)]
+    return [mapped(site, site.input(0), lambda at: at * (1 + _erf(at / np.sqrt(2))) / 2)]
+
+
+def _leaky(site: Site) -> list[State]:
+    alpha = _number(site.node, "alpha", 0.01)
+    return [mapped(site, site.input(0), lambda at: np.where(at < 0, alpha * at, at))]
+
+
+def _sigmoid(at: FloatArray) -> FloatArray:
+    return 1 / (1 + np.exp(-at))
 
 
 def _hard_sigmoid(site: Site) -> list[State]:
@@ -144,11 +158,7 @@ _ZERO_STAYS = [
     "Ceil",
     "Celu",
     "Elu",
-    "Erf",
     "Floor",
-    "Gelu",
-    "HardSwish",
-    "LeakyRelu",
     "Mish",
     "Round",
     "Selu",
@@ -171,17 +181,21 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(_OPEN_PAIRS, _binary(_unknown, Role.CARRIER)),
     "Abs": _unary(np.abs),
     "Clip": _clip,
-    "Cos": _zero_to(1.0),
-    "Cosh": _zero_to(1.0),
+    "Cos": _unary(np.cos),
+    "Cosh": _unary(np.cosh),
     "Dropout": _dropout,
+    "Erf": _unary(_erf),
     "Exp": _unary(np.exp),
+    "Gelu": _gelu,
     "HardSigmoid": _hard_sigmoid,
+    "HardSwish": _unary(lambda at: at * np.clip(at / 6 + 0.5, 0.0, 1.0)),
     "Identity": _unary(np.array),
+    "LeakyRelu": _leaky,
     "Neg": _unary(np.negative),
     "Reciprocal": _unary(lambda at: _divided(np.asarray(1.0), at)),
     "Relu": _unary(lambda at: np.maximum(at, 0.0)),
-    "Sigmoid": _zero_to(0.5),
-    "Softplus": _zero_to(float(np.log(2.0))),
+    "Sigmoid": _unary(_sigmoid),
+    "Softplus": _unary(lambda at: np.log1p(np.exp(at))),
     "Sqrt": _unary(lambda at: np.sqrt(np.where(at >= 0, at, UNKNOWN))),
     "Tanh": _unary(np.tanh),
     "Add": _binary(added, Role.CARRIER),
@@ -190,7 +204,7 @@ RULES: dict[str, Rule] = {
     "Mean": _binary(_averaged, Role.CARRIER),
     "Min": _binary(_extreme(np.minimum), Role.CARRIER),
     "Mul": _binary(multiplied, Role.CARRIER),
-    "PRelu": _binary(multiplied, Role.CARRIER, Role.COMPANION),
+    "PRelu": _binary(_sloped, Role.CARRIER, Role.COMPANION),
     "Pow": _binary(lambda one, other: np.where((one == 0) & (other > 0), 0.0, UNKNOWN), Role.CARRIER, Role.COMPANION),
     "Sub": _binary(_subtracted, Role.CARRIER),
     "Sum": _binary(added, Role.CARRIER),

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
 from graphprune.analysis.channels.equations import Role
 from graphprune.analysis.channels.joining import join
-from graphprune.analysis.channels.rules.elementwise import Rule, holding
+from graphprune.analysis.channels.rules.elementwise import Rule
 from graphprune.analysis.channels.site import CannotFollowError, Site
 from graphprune.analysis.channels.state import UNKNOWN, FloatArray, State
 
 _NORMALIZED = "normalizes over an axis that channels lie along"
 
 
-def _affine(x: FloatArray, scale: FloatArray, shift: FloatArray, *_statistics: FloatArray) -> FloatArray:
-    """A masked scale and shift make zero, whatever the statistics; so does a channel that is zero, unshifted."""
-    return np.where((shift == 0) & ((scale == 0) | (x == 0)), 0.0, UNKNOWN)
+def _affine(x: FloatArray, scale: FloatArray, shift: FloatArray) -> FloatArray:
+    """Zeros stay zeros when they are normalized, and a scale of zero makes them; what is left is the shift."""
+    return np.where((scale == 0) | (x == 0), shift, UNKNOWN)
 
 
-def _scaled(site: Site, x: State, parameters: Sequence[tuple[State, Role]]) -> State:
-    """Apply per-channel parameters along axis 1."""
+def _scaled(site: Site, x: State) -> State:
+    """Apply a scale and a shift along axis 1."""
     operands = [x]
-    for state, role in parameters:
-        site.mark(state, role)
-        kept = holding(state, UNKNOWN) if role is Role.COMPANION else state
-        operands.append(kept.placed([1], x.rank))
+    for index in (1, 2):
+        site.mark(site.input(index), Role.CARRIER)
+        operands.append(site.input(index).placed([1], x.rank))
     return join(site, operands, _affine)
 
 
@@ -34,17 +33,28 @@ def batch_normalization(site: Site) -> list[State]:
     """`BatchNormalization`: scale and shift are masked, mean and variance keep their values."""
     if any(value.uses() for value in site.node.outputs[1:]):
         raise CannotFollowError("GP375", "gives its statistics to other nodes")
+    x, epsilon = site.input(0), float(site.node.attributes.get_float("epsilon", 1e-5))
     roles = (Role.CARRIER, Role.CARRIER, Role.COMPANION, Role.COMPANION)
-    parameters = [(site.input(index), role) for index, role in enumerate(roles, 1)]
-    found = _scaled(site, site.input(0), parameters)
-    return [found, *(State(()) for _ in site.node.outputs[1:])]
+    operands = [x]
+    for index, role in enumerate(roles, 1):
+        state = site.input(index)
+        site.mark(state, role)
+        kept = site.holding(state, UNKNOWN) if role is Role.COMPANION else state
+        operands.append(kept.placed([1], x.rank))
+
+    def normalized(
+        x: FloatArray, scale: FloatArray, shift: FloatArray, mean: FloatArray, variance: FloatArray
+    ) -> FloatArray:
+        return np.where(scale == 0, shift, (x - mean) / np.sqrt(variance + epsilon) * scale + shift)
+
+    return [join(site, operands, normalized), *(State(()) for _ in site.node.outputs[1:])]
 
 
 def instance_normalization(site: Site) -> list[State]:
     """`InstanceNormalization`: statistics over the positions of one channel."""
     x = site.input(0)
     held = site.held(x, range(2, x.rank), "GP373", _NORMALIZED)
-    return [_scaled(site, held, [(site.input(index), Role.CARRIER) for index in (1, 2)])]
+    return [_scaled(site, held)]
 
 
 def group_normalization(site: Site) -> list[State]:
@@ -57,7 +67,7 @@ def group_normalization(site: Site) -> list[State]:
             site.hold(factor.map(lambda a: a.reshape(groups, -1)), [1], "GP373", _NORMALIZED)
         else:
             site.block(factor, "GP373", _NORMALIZED)
-    return [_scaled(site, x, [(site.input(index), Role.CARRIER) for index in (1, 2)])]
+    return [_scaled(site, x)]
 
 
 def layer_normalization(site: Site) -> list[State]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 
 from graphprune.analysis.channels.rules.elementwise import Rule, mapped
 from graphprune.analysis.channels.rules.linear import summed_over, without_axes
@@ -18,13 +19,19 @@ def _zero_stays(at: FloatArray) -> FloatArray:
 
 def _window(site: Site) -> list[State]:
     held = site.held(site.input(0), range(2, site.input(0).rank), "GP373", _WINDOW)
-    pooled = mapped(site, held, _zero_stays).factors
+    pooled = mapped(site, held, np.array if _keeps_constants(site.node) else _zero_stays).factors
     outputs = [State(site.output(), pooled)]
     for index in range(1, len(site.node.outputs)):  # the indices of MaxPool count elements of all channels
         for factor in held.factors if site.node.outputs[index].uses() else ():
             site.block(factor, "GP375", "gives the places of maxima")
         outputs.append(State(site.output(index)))
     return outputs
+
+
+def _keeps_constants(node: ir.Node) -> bool:
+    """Whether a window over one number makes that number: zeros around it do not count."""
+    counts_pads = node.attributes.get_int("count_include_pad", 0) == 1
+    return node.op_type == "MaxPool" or (node.op_type == "AveragePool" and not counts_pads)
 
 
 def _resize(site: Site) -> list[State]:
@@ -70,13 +77,16 @@ def _reduced(site: Site, factor: Factor, axes: list[int]) -> Factor | None:
 
 
 def _after(function: str, at: FloatArray) -> FloatArray:
+    if function == "keep":
+        return at
     return np.full(at.shape, UNKNOWN) if function == "log" else _zero_stays(at)
 
 
 def _global(site: Site) -> list[State]:
     state = site.input(0)
     held = site.held(state, range(2, state.rank), "GP373", _WINDOW)
-    return [State(site.output(), mapped(site, held, _zero_stays).factors)]
+    keeps = site.node.op_type in {"GlobalAveragePool", "GlobalMaxPool"}
+    return [State(site.output(), mapped(site, held, np.array if keeps else _zero_stays).factors)]
 
 
 RULES: dict[str, Rule] = {
@@ -84,6 +94,7 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool"), _global),
     **dict.fromkeys(("Resize", "Upsample"), _resize),
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceSum", "ReduceSumSquare"), _reduce("sum")),
-    **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd"), _reduce("compare")),
+    **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin"), _reduce("keep")),
+    "ReduceProd": _reduce("compare"),
     **dict.fromkeys(("ReduceLogSum", "ReduceLogSumExp"), _reduce("log")),
 }

@@ -25,7 +25,7 @@ from graphprune.passes.text_form import read_form, write_form
 from graphprune.stages import Stage, describe, get_stage, set_stage, verify_stage
 
 ChannelMap = Mapping[str, tuple[int, ...]]
-"""Value name -> for each channel that is left, its index before the pass."""
+"""Value name, or `name[axis]` where several axes have channels -> for each that is left, its index before the pass."""
 
 _REGISTRY: dict[str, type[Pass]] = {}
 

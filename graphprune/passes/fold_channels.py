@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from graphprune.analysis.channels import ChannelGroup, channel_layout
+from graphprune.analysis.channels import ChannelGroup, ChannelLayout, channel_layout
 from graphprune.analysis.channels.layout import IntArray, Kept
 from graphprune.analysis.channels.removable import removable_channels
 from graphprune.analysis.channels.values import read
@@ -97,7 +97,7 @@ def _fold(model: ir.Model) -> _Round:
         _cut(value, cuts)
     groups = [group for group in layout.groups if group.name in found.channels]
     rewrites = tuple(_rewrite(group, found.channels[group.name]) for group in groups)
-    return _Round(rewrites, found.skips, _channel_map(groups, kept), bool(found.taken_up))
+    return _Round(rewrites, found.skips, _channel_map(layout, kept), bool(found.taken_up))
 
 
 def _composed(first: ChannelMap, second: ChannelMap) -> ChannelMap:
@@ -123,11 +123,15 @@ def _rewrite(group: ChannelGroup, gone: IntArray) -> Rewrite:
     return Rewrite("channels", group.name, f"{share} removed from {len(touched)} constants")
 
 
-def _channel_map(groups: list[ChannelGroup], kept: Kept) -> ChannelMap:
-    by_name = {str(value.name): cuts for value, cuts in kept.items()}
+def _channel_map(layout: ChannelLayout, kept: Kept) -> ChannelMap:
+    """Return what is left of each weight's outputs; one that makes channels along several axes has an entry an axis."""
+    axes: dict[str, set[int]] = {}
+    for group in (*layout.groups, *layout.blocked):
+        for each in group.producers:
+            axes.setdefault(each.name, set()).add(each.axis)
     return {
-        each.name: tuple(by_name[each.name][each.axis].tolist())
-        for group in groups
-        for each in group.producers
-        if each.axis in by_name.get(each.name, {})
+        str(value.name) if len(axes[str(value.name)]) == 1 else f"{value.name}[{axis}]": tuple(indices.tolist())
+        for value, cuts in kept.items()
+        for axis, indices in cuts.items()
+        if axis in axes.get(str(value.name), ())
     }

@@ -154,6 +154,16 @@ def test_constants_go_into_a_gemm() -> None:
     assert shapes(result.model)["w2"] == [2, 3]
 
 
+def test_a_depthwise_weight_is_no_constant_of_its_channel() -> None:
+    """Found by random graphs: one number a channel is a factor there, and not what the channel is."""
+    text = """main (float[1,3,4,4] x, float[4,3,1,1] w1, float[4,1,1,1] w2, float[2,4,1,1] w3) => (float[1,2,4,4] y) {
+        a = Conv (x, w1) b = Conv <group = 4> (a, w2) y = Conv (b, w3) }"""
+    first = np.ones((4, 3, 1, 1), np.float32)
+    first[2] = 0
+    result = check_pass(FoldChannels(), inferred_model(text, {"w1": first}))
+    assert shapes(result.model) == {"w1": [3, 3, 1, 1], "w2": [3, 1, 1, 1], "w3": [2, 3, 1, 1]}
+
+
 def test_padding_around_a_constant_is_said() -> None:
     text = """main (float[1,3,8,8] x, float[4,3,1,1] w1, float[4] w_b, float[2,4,3,3] w2) => (float[1,2,8,8] y) {
         a = Conv (x, w1, w_b) y = Conv <pads = [1,1,1,1]> (a, w2) }"""

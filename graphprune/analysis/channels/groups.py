@@ -81,10 +81,16 @@ class ChannelGroup:
 
 
 def named_parts(parts: Iterable[Part]) -> Iterator[tuple[Part, str]]:
-    """Name each part after its first producer; one that has only a part of that weight also after where it starts."""
+    """Name each part after its first producer; one that has only a part of that weight also after where it starts.
+
+    A weight that makes channels along several axes has the later ones named after the axis too.
+    """
+    axes: dict[str, int] = {}
     for part in parts:
         first = producers(part)[0]
         name = str(first.axis.constant.name)
+        if axes.setdefault(name, first.axis.axis) != first.axis.axis:
+            name = f"{name}[{first.axis.axis}]"
         yield part, name if is_whole(part) else f"{name}:{first.indices[0, 0]}"
 
 

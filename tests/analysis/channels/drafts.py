@@ -81,6 +81,16 @@ def matmul(d: Draft) -> None:
         d.emit("MatMul", [x, d.weight(d.shapes[x][-1], outputs)], (*d.shapes[x][:-1], outputs))
 
 
+def einsum(d: Draft) -> None:
+    """A weight with two axes of outputs."""
+    x = d.activation(3)
+    if x is not None:
+        batch, rows, columns = d.shapes[x]
+        one, other = d.choose([1, 2, 3]), d.choose([2, 4])
+        weight = d.weight(columns, one, other)
+        d.emit("Einsum", [x, weight], (batch, one, rows, other), equation="bsd,dhk->bhsk")
+
+
 def product(d: Draft) -> None:
     """Of an activation and its own transpose, as in attention."""
     x = d.activation(2, 3, 4)
@@ -338,8 +348,8 @@ def reduce(d: Draft) -> None:
 
 
 STEPS: list[Callable[[Draft], None]] = [
-    *([convolution] * 4), *([matmul] * 3), *([binary] * 4), *([unary] * 2), shift, shift, product, transposed, norm,
-    norm, group_norm, softmax, split, pad, resize, blocks, expand, slope, gemm, pool, concat, concat, transpose,
+    *([convolution] * 4), *([matmul] * 3), *([binary] * 4), *([unary] * 2), shift, shift, product, einsum, transposed,
+    norm, norm, group_norm, softmax, split, pad, resize, blocks, expand, slope, gemm, pool, concat, concat, transpose,
     transpose, flatten, reshape, reshape, slice_, gather, reduce, reduce,
 ]  # fmt: skip
 

@@ -113,7 +113,8 @@ def check_fold(model: ir.Model, groups: Iterable[ChannelGroup], seed: int = 0) -
     if "GP381" not in {skip.code for skip in folded.skips}:
         for group in trusted:
             first = group.producers[0]
-            kept = (folded.channel_map or {}).get(first.name)
+            left = folded.channel_map or {}
+            kept = left.get(first.name, left.get(f"{first.name}[{first.axis}]"))
             assert kept is not None
             assert not np.isin(first.indices()[chosen[group.name]], kept).any()
     check_equal(masked, folded.model)

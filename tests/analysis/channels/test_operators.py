@@ -135,3 +135,40 @@ def test_a_group_norm_mixes_channels_along_other_axes() -> None:
     groups, skips = channel_groups(model_of(text, opset=21))
     assert groups == []
     assert ("GP373", "wa") in {(skip.code, skip.node) for skip in skips}
+
+
+EINSUM = """main (float[2,5,6] x, float[6,3,4] wq, float[6,3,4] wk, float[6,3,4] wv, float[3,4,6] wo, float[6,8] wa,
+    float[8,2] wb) => (float[2,5,2] y) {
+    q = Einsum <equation = "bsd,dhk->bhsk"> (x, wq) k = Einsum <equation = "bsd,dhk->bhsk"> (x, wk)
+    v = Einsum <equation = "dhk, bsd -> bhsk"> (wv, x) s = Einsum <equation = "bhqk,bhsk->bhqs"> (q, k)
+    p = Softmax <axis = -1> (s) o = Einsum <equation = "bhqs,bhsk->bhqk"> (p, v) r = Transpose <perm = [0,2,1,3]> (o)
+    flat = Constant <value = int64[3] {2,5,12}> () f = Reshape (r, flat)
+    rows = Constant <value = int64[2] {12,6}> () w = Reshape (wo, rows) m = MatMul (f, w)
+    h = Einsum <equation = "bsd,dk->bsk"> (m, wa) a = Relu (h) y = Einsum <equation = "bsk,kn->bsn"> (a, wb) }"""
+
+
+def test_attention_written_with_einsum() -> None:
+    model = model_of(EINSUM)
+    groups, _ = channel_groups(model)
+    assert {group.name: group.size for group in groups} == {"wq": 3, "wq[2]": 4, "wo": 6, "wa": 8}
+    assert [str(each) for each in groups[0].producers] == ["wq[:, 0:3]", "wk[:, 0:3]", "wv[:, 0:3]"]
+    assert all(group.zero_where_read for group in groups)
+    for seed in range(3):
+        check_zero_where_read(model, groups, seed)
+        check_fold(model, groups, seed)
+
+
+@pytest.mark.parametrize(
+    ("equation", "shape"), [("...k,kn->...n", "8,2"), ("bk,bk->bk", "2,8"), ("bk,kk->bk", "8,8"), ("bk,kn->bn", "8,2")]
+)
+def test_other_sums_are_blocked(equation: str, shape: str) -> None:
+    model = model_of(
+        f"""main (float[2,3] x, float[3,8] wa, float[{shape}] wb) => (float[A,B] y) {{
+        h = MatMul (x, wa) y = Einsum <equation = "{equation}"> (h, wb) }}"""
+    )
+    groups, skips = channel_groups(model)
+    if equation == "bk,kn->bn":
+        assert [group.name for group in groups] == ["wa"]
+        return
+    assert groups == []
+    assert "GP375" in {skip.code for skip in skips}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ from graphprune.analysis.channels.rules.elementwise import Rule, added, multipli
 from graphprune.analysis.channels.site import CannotFollowError, Site
 from graphprune.analysis.channels.state import UNKNOWN, Factor, State
 
+_PAIR = 2
 _SUM = "sums over an axis that other channels share"
 
 
@@ -33,14 +34,15 @@ def summed_over(site: Site, factor: Factor, axis: int) -> Factor | None:
     return None if kept is None else kept.becomes(np.where(kept.at == 0, 0.0, UNKNOWN), site.node)
 
 
-def _weighted(site: Site, state: State, inner: int, outer: int, others: Sequence[State]) -> State:
-    """Say what a weight is for: its inner axis reads, and is not masked; its outer one makes."""
+def _weighted(site: Site, state: State, inner: int, outer: Collection[int], others: Sequence[State]) -> State:
+    """Say what a weight is for: its inner axis reads, and is not masked; its outer ones make."""
     if not state.is_constant or all(other.is_constant for other in others):
         return state
     factors = []
     for factor in state.factors:
         reads = inner in factor.axes
-        role = Role.READER if reads else Role.PRODUCER if outer in factor.axes else Role.CARRIER
+        makes = any(axis in outer for axis in factor.axes)
+        role = Role.READER if reads else Role.PRODUCER if makes else Role.CARRIER
         site.equations.mark(factor.labels, role)
         factors.append(replace(factor, at=np.ones(factor.at.shape)) if reads else factor)
     return replace(state, factors=tuple(factors))
@@ -55,8 +57,8 @@ def _product(site: Site, left: State, right: State) -> State:
         right.placed([*range(rank - 1 - right.rank, row), inner, *([column] if right.rank > 1 else [])], rank),
     ]
     weighted = [
-        _weighted(site, placed[0], inner, row, [placed[1]]),
-        _weighted(site, placed[1], inner, column, [placed[0]]),
+        _weighted(site, placed[0], inner, [row], [placed[1]]),
+        _weighted(site, placed[1], inner, [column], [placed[0]]),
     ]
     dropped = [inner, *([row] if left.rank == 1 else []), *([column] if right.rank == 1 else [])]
     return without_axes(contract(site, weighted, inner), dropped)
@@ -73,6 +75,29 @@ def without_axes(state: State, axes: Sequence[int]) -> State:
 def matmul(site: Site) -> list[State]:
     """`MatMul`: also of two activations, where channels along the axes of a batch (heads) pass."""
     return [_product(site, site.input(0), site.input(1))]
+
+
+def einsum(site: Site) -> list[State]:
+    """`Einsum` of two operands that sums over one index, which both have: a product of matrices in any arrangement."""
+    equation = site.node.attributes.get_string("equation", "").replace(" ", "")
+    terms, _, output = equation.partition("->")
+    operands = terms.split(",")
+    inner = set(operands[0]) & set(operands[-1]) - set(output)
+    letters = [*output, *inner]
+    if len(operands) != _PAIR or len(inner) != 1 or set("".join(operands)) != set(letters) or "." in equation:
+        raise CannotFollowError("GP375", f"computes '{equation}', which is no product of two matrices")
+    if any(len(set(term)) != len(term) for term in (*operands, output)):
+        raise CannotFollowError("GP375", f"repeats an index in '{equation}'")
+    placed = [
+        site.input(index).placed([letters.index(letter) for letter in term], len(letters))
+        for index, term in enumerate(operands)
+    ]
+    own = [
+        [letters.index(letter) for letter in term if letter not in other] for term, other in (operands, operands[::-1])
+    ]
+    summed = len(output)
+    weighted = [_weighted(site, placed[i], summed, own[i], [placed[1 - i]]) for i in range(_PAIR)]
+    return [without_axes(contract(site, weighted, summed), [summed])]
 
 
 def gemm(site: Site) -> list[State]:
@@ -118,6 +143,8 @@ def _convolved(site: Site, output_axis: int, input_axis: int) -> list[State]:
         site.block((makes, reads)[input_axis], "GP374", "has groups that are removed as a whole")
     else:
         made = _within_groups(site, value, reads, makes, groups)
+    if made is not None:  # rows of zeros make zeros, whatever they read
+        made = made.becomes(np.where(made.at == 0, 0.0, UNKNOWN), site.node)
     placed = None if made is None else made.map(lambda a: a.reshape(1, -1, *[1] * (len(extents) - 2)))
     return [_biased(site, State(extents).with_factors([placed]), 2, axis=1)]
 
@@ -188,8 +215,11 @@ def _whole_groups(
         whole.append(site.hold(grid, [1], "GP374", "has one group"))
     _mark(site, weight, Role.CARRIER if inputs == 1 else Role.PRODUCER)
     _meet(site, *whole)
-    made = whole[1]
-    return None if made is None or whole[0] is None else made.map(lambda a: np.repeat(a.reshape(-1), outputs))
+    read, made = whole
+    if read is None or made is None:
+        return None
+    at = np.where((read.at == 0) | (made.at == 0), 0.0, UNKNOWN)
+    return made.becomes(at, site.node).map(lambda a: np.repeat(a.reshape(-1), outputs))
 
 
 def _mark(site: Site, factor: Factor | None, role: Role) -> None:
@@ -200,6 +230,7 @@ def _mark(site: Site, factor: Factor | None, role: Role) -> None:
 RULES: dict[str, Rule] = {
     "Conv": convolution,
     "ConvTranspose": transposed_convolution,
+    "Einsum": einsum,
     "Gemm": gemm,
     "MatMul": matmul,
 }

@@ -69,7 +69,8 @@ class Walk:
         inputs = tuple(None if value is None else self.state(value) for value in node.inputs)
         site = Site(node, inputs, self.equations, self.opset, self.measure is not None)
         try:
-            return [*rule(site)]
+            with np.errstate(all="ignore"):  # what is not finite is not known
+                return [*rule(site)]
         except CannotFollowError as error:
             for state in inputs if node.op_type in LINEAR else ():  # weights that are then reported
                 first = state.factors[:1] if state is not None and state.is_constant and state.rank > 1 else ()

@@ -11,7 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphprune.analysis.channels import ChannelGroup
-from graphprune.analysis.channels.values import batch_norm_scales, channel_values, read
+from graphprune.analysis.channels.values import batch_norm_scales, channel_values, real_values
 from graphprune.channel_plans.options import ChannelOptions
 from graphprune.errors import RecipeError
 from graphprune.masks.channel_criteria import ChannelGroupValues, ChannelScores, score_channels
@@ -22,7 +22,7 @@ _STEPS = 40  # of bisection: the share is then exact to far less than one channe
 def group_values(group: ChannelGroup, values: dict[str, ir.Value]) -> ChannelGroupValues:
     """Read what a criterion sees of a group."""
     producers, scales = (
-        [channel_values(each, read(values[each.name])) for each in slices]
+        [channel_values(each, real_values(values[each.name])) for each in slices]
         for slices in (group.producers, batch_norm_scales(group, values))
     )
     return ChannelGroupValues(group.name, producers, scales)

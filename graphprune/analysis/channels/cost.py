@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from graphprune.analysis.channels.groups import ChannelGroup
+from graphprune.analysis.channels.values import has_channels, is_quantizer
 from graphprune.analysis.constants import constants, readers
 from graphprune.analysis.cost import model_cost
-
-_FLOATING = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 
 
 @dataclass(frozen=True)
@@ -45,16 +44,15 @@ class ChannelCost:
         macs = _node_macs(model)
         found = []
         for value, tensor in constants(model.graph):
-            if tensor.dtype not in _FLOATING:
+            if not has_channels(value, tensor):
                 continue
             perm = tuple(range(tensor.shape.rank()))
-            nodes = [reader.node for reader in readers(value, perm) if reader is not None]
-            own = sum(macs.pop(node, 0) for node in nodes)
+            own = sum(macs.pop(node, 0) for node in _reading(value, perm))
             found.append(_Constant(tuple(tensor.shape.numpy()), own, cuts.get(str(value.name), {})))
         return cls(tuple(found), sum(macs.values()))
 
     def parameters(self, removed: Sequence[int]) -> int:
-        """Return the numbers in floating constants once `removed[i]` channels of group `i` are gone."""
+        """Return the numbers in constants once `removed[i]` channels of group `i` are gone."""
         return sum(constant.size(removed) for constant in self.constants)
 
     def macs(self, removed: Sequence[int]) -> int:
@@ -65,6 +63,16 @@ class ChannelCost:
             if constant.macs
         )
         return round(sum(left)) + self.other_macs
+
+
+def _reading(value: ir.Value, perm: tuple[int, ...]) -> Iterator[ir.Node]:
+    """Yield the nodes that read a constant, also where it is quantized."""
+    for reader in readers(value, perm):
+        if reader is None:
+            continue
+        yield reader.node
+        if is_quantizer(reader.node) and reader.index == 0:
+            yield from _reading(reader.node.outputs[0], reader.perm)
 
 
 def _cuts(groups: Sequence[ChannelGroup]) -> dict[str, dict[int, list[tuple[int, int]]]]:

@@ -9,14 +9,13 @@ import numpy as np
 import onnx_ir as ir
 
 from graphprune.analysis.channels.equations import Equations, Reason, Role
-from graphprune.analysis.channels.rules import RULES
-from graphprune.analysis.channels.rules.linear import RULES as LINEAR
+from graphprune.analysis.channels.rules import LINEAR, RULES
 from graphprune.analysis.channels.site import CannotFollowError, Site, extents_of
 from graphprune.analysis.channels.state import Factor, FloatArray, State
+from graphprune.analysis.channels.values import has_channels
 from graphprune.analysis.constants import constant_tensor
 from graphprune.stages import describe
 
-_FLOATING = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 _SUBGRAPHS = {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}
 
 
@@ -98,7 +97,7 @@ class Walk:
         if tensor.size == 1 and tensor.dtype != ir.DataType.STRING:
             scalar = float(tensor.numpy().reshape(-1)[0])
             return State(extents, is_constant=True, scalar=scalar if np.isfinite(scalar) else None)
-        if tensor.size == 0 or tensor.dtype not in _FLOATING:
+        if tensor.size == 0 or not has_channels(value, tensor):
             return State(extents, is_constant=True)
         factors = [self._axis(value, extents, axis) for axis, extent in enumerate(extents) if extent > 1]
         return State(extents, tuple(factors), is_constant=True)

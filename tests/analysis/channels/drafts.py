@@ -40,6 +40,18 @@ class Draft:
     def weight(self, *shape: int) -> str:
         return self.constant(np.asarray(self.rng.standard_normal(shape), np.float32))
 
+    def quantized(self, *shape: int) -> str:
+        """A weight that is stored as integers, with a scale for each index of an axis."""
+        axis = self.choose(range(len(shape)))
+        scales = self.constant(np.exp2(self.rng.integers(-3, 1, shape[axis])).astype(np.float32))
+        integers = self.constant(self.rng.integers(-9, 9, shape).astype(np.int8))
+        name = self.emit("DequantizeLinear", [integers, scales], shape, axis=axis)
+        del self.shapes[name]
+        return name
+
+    def any_weight(self, *shape: int) -> str:
+        return self.choose([self.weight, self.weight, self.quantized])(*shape)
+
     def constant(self, array: np.ndarray) -> str:
         self.constants.append(onnx.numpy_helper.from_array(array, f"w{len(self.constants)}"))
         return self.constants[-1].name
@@ -58,7 +70,7 @@ def convolution(d: Draft) -> None:
     n, channels, *image = d.shapes[x]
     groups = d.choose([g for g in (1, 1, 2, 3, channels) if channels % g == 0])
     outputs = groups * d.choose([1, 2, 3, 4] if groups > 1 else [2, 4, 6, 8])
-    inputs = [x, d.weight(outputs, channels // groups, 1, 1)]
+    inputs = [x, d.any_weight(outputs, channels // groups, 1, 1)]
     if d.choose([0, 1]):
         inputs.append(d.weight(outputs))
     d.emit("Conv", inputs, (n, outputs, *image), group=groups)
@@ -78,17 +90,7 @@ def matmul(d: Draft) -> None:
     x = d.activation(2, 3, 4)
     if x is not None:
         outputs = d.choose([2, 3, 4, 6])
-        d.emit("MatMul", [x, d.weight(d.shapes[x][-1], outputs)], (*d.shapes[x][:-1], outputs))
-
-
-def einsum(d: Draft) -> None:
-    """A weight with two axes of outputs."""
-    x = d.activation(3)
-    if x is not None:
-        batch, rows, columns = d.shapes[x]
-        one, other = d.choose([1, 2, 3]), d.choose([2, 4])
-        weight = d.weight(columns, one, other)
-        d.emit("Einsum", [x, weight], (batch, one, rows, other), equation="bsd,dhk->bhsk")
+        d.emit("MatMul", [x, d.any_weight(d.shapes[x][-1], outputs)], (*d.shapes[x][:-1], outputs))
 
 
 def product(d: Draft) -> None:
@@ -99,6 +101,45 @@ def product(d: Draft) -> None:
         order = [*range(len(batch)), len(batch) + 1, len(batch)]
         turned = d.emit("Transpose", [x], (*batch, columns, rows), perm=order)
         d.emit("MatMul", [x, turned], (*batch, rows, rows))
+
+
+def einsum(d: Draft) -> None:
+    """Sum an activation over some axes, with a weight that has some of these and some new ones, in any order."""
+    x = d.activation(2, 3, 4)
+    if x is None:
+        return
+    letters = "abcd"[: len(d.shapes[x])]
+    extents = dict(zip(letters, d.shapes[x], strict=True)) | {"e": 2, "f": 3}
+    chosen = {letter: d.choose(["x", "x", "both", "both", "summed"]) for letter in letters}
+    own = [letter for letter, where in chosen.items() if where != "x"] + ["e", "f"][: d.choose([1, 1, 2])]
+    weight = d.draw(st.permutations(own))
+    rest = {letter for letter, where in chosen.items() if where != "summed"} | set(own) - set(letters)
+    result = d.draw(st.permutations(sorted(rest)))
+    inputs = [x, d.weight(*(extents[letter] for letter in weight))]
+    equation = f"{letters},{''.join(weight)}->{''.join(result)}"
+    d.emit("Einsum", inputs, tuple(extents[letter] for letter in result), equation=equation)
+
+
+def attention(d: Draft) -> None:
+    """Of an activation or projections of it, with heads along the last axis or along the second one."""
+    x = d.activation(3, 4)
+    if x is None:
+        return
+    *outer, size = d.shapes[x]
+    keys, sharers, within, values = (d.choose(each) for each in ([1, 2, 3], [1, 1, 2], [1, 2], [1, 2, 3]))
+    attributes: dict[str, Any] = {"is_causal": d.choose([0, 0, 1])}
+    if len(outer) == 2:
+        queries, extents = keys * sharers, (keys * sharers * within, keys * within, keys * values)
+        attributes.update(q_num_heads=queries, kv_num_heads=keys)
+        shape = (*outer, queries * values)
+    else:
+        queries, extents, shape = outer[1], (within, within, values), (*outer, values)
+    operands = [x if n == size else d.emit("MatMul", [x, d.weight(size, n)], (*outer, n)) for n in extents]
+    if d.choose([0, 1]):
+        attributes["scale"] = 0.5
+    if d.choose([0, 1]):
+        operands.append(d.weight(queries, outer[-1], outer[-1]))
+    d.emit("Attention", operands, shape, **attributes)
 
 
 def unary(d: Draft) -> None:
@@ -119,6 +160,21 @@ def binary(d: Draft) -> None:
     other = d.weight(*constants[int(d.choose(range(3)))]) if operand == "constant" else operand
     operands = [x, other] if d.choose([0, 1]) else [other, x]
     d.emit(d.choose(["Add", "Mul", "Sub", "Max"]), operands, shape)
+
+
+def quantize(d: Draft) -> None:
+    """And back, with one scale and zero point, or with one for each index of an axis."""
+    x = d.activation(2, 3, 4)
+    if x is None:
+        return
+    shape = d.shapes[x]
+    axis = d.choose(range(len(shape)))
+    extents: Shape = d.draw(st.sampled_from([(), (shape[axis],)]))
+    scale = d.constant(np.full(extents, 0.125, np.float32))
+    zero_points = d.constant(np.asarray(d.rng.integers(0, 9, extents), np.uint8))
+    integers = d.emit("QuantizeLinear", [x, scale, zero_points], shape, axis=axis)
+    del d.shapes[integers]
+    d.emit("DequantizeLinear", [integers, scale, zero_points], shape, axis=axis)
 
 
 def shift(d: Draft) -> None:
@@ -348,9 +404,9 @@ def reduce(d: Draft) -> None:
 
 
 STEPS: list[Callable[[Draft], None]] = [
-    *([convolution] * 4), *([matmul] * 3), *([binary] * 4), *([unary] * 2), shift, shift, product, einsum, transposed,
-    norm, norm, group_norm, softmax, split, pad, resize, blocks, expand, slope, gemm, pool, concat, concat, transpose,
-    transpose, flatten, reshape, reshape, slice_, gather, reduce, reduce,
+    *([convolution] * 4), *([matmul] * 3), *([binary] * 4), *([unary] * 2), shift, shift, product, transposed, norm,
+    norm, group_norm, softmax, split, pad, resize, blocks, expand, slope, gemm, pool, concat, concat, transpose,
+    transpose, flatten, reshape, reshape, slice_, gather, reduce, reduce, einsum, einsum, attention, quantize,
 ]  # fmt: skip
 
 
@@ -371,7 +427,7 @@ def drafts(draw: st.DrawFn) -> ir.Model:
         for name, shape in (("x", d.shapes["x"]), (last, d.shapes[last]))
     )
     graph = onnx.helper.make_graph(d.nodes, "g", [given_input], [output], d.constants)
-    opset = onnx.helper.make_opsetid("", 21)
+    opset = onnx.helper.make_opsetid("", 23)
     model = ir.from_proto(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10))
     infer_shapes(model)
     return model

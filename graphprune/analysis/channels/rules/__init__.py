@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from graphprune.analysis.channels.rules import (
+    attention,
+    einsum,
     elementwise,
     linear,
     moving,
     normalizing,
     pooling,
+    quantized,
     selecting,
     shapes,
 )
 from graphprune.analysis.channels.rules.elementwise import Rule
 
+LINEAR: dict[str, Rule] = {**einsum.RULES, **linear.RULES, **quantized.RULES}
+"""Operators whose constant operands are weights, or stand for some."""
+
 RULES: dict[str, Rule] = {
+    **LINEAR,
+    **attention.RULES,
     **elementwise.RULES,
-    **linear.RULES,
     **moving.RULES,
     **normalizing.RULES,
     **pooling.RULES,

@@ -13,35 +13,36 @@ from graphprune.analysis.channels.rules.elementwise import Rule, added, multipli
 from graphprune.analysis.channels.site import CannotFollowError, Site
 from graphprune.analysis.channels.state import UNKNOWN, Factor, State
 
-_PAIR = 2
 _SUM = "sums over an axis that other channels share"
 
 
-def contract(site: Site, operands: Sequence[State], summed: int) -> State:
-    """Multiply operands in one space of axes and sum over one of these; the axis stays, with extent 1."""
+def contract(site: Site, operands: Sequence[State], summed: Collection[int]) -> State:
+    """Multiply operands in one space of axes and sum over some of these; they stay, with extent 1."""
     product = join(site, operands, multiplied)
-    extents = tuple(1 if axis == summed else extent for axis, extent in enumerate(product.extents))
+    extents = tuple(1 if axis in summed else extent for axis, extent in enumerate(product.extents))
     factors = [summed_over(site, factor, summed) for factor in product.factors]
     return State(extents, is_constant=product.is_constant).with_factors(factors)
 
 
-def summed_over(site: Site, factor: Factor, axis: int) -> Factor | None:
-    """Sum channels up along an axis: they end there, unless they also lie along other axes."""
-    if factor.axes == (axis,):
+def summed_over(site: Site, factor: Factor, axes: Collection[int]) -> Factor | None:
+    """Sum channels up along axes: they end there, unless they also lie along other axes."""
+    if set(factor.axes) <= set(axes):
         site.read(factor)
         return None
-    kept = site.hold(factor, [axis], "GP373", _SUM)
+    kept = site.hold(factor, axes, "GP373", _SUM)
     return None if kept is None else kept.becomes(np.where(kept.at == 0, 0.0, UNKNOWN), site.node)
 
 
-def _weighted(site: Site, state: State, inner: int, outer: Collection[int], others: Sequence[State]) -> State:
-    """Say what a weight is for: its inner axis reads, and is not masked; its outer ones make."""
+def weighted(
+    site: Site, state: State, others: Sequence[State], *, inner: Collection[int], outer: Collection[int]
+) -> State:
+    """Say what a weight is for: its inner axes read, and are not masked; its outer ones make."""
     if not state.is_constant or all(other.is_constant for other in others):
         return state
     factors = []
     for factor in state.factors:
-        reads = inner in factor.axes
-        makes = any(axis in outer for axis in factor.axes)
+        reads = not set(factor.axes).isdisjoint(inner)
+        makes = not set(factor.axes).isdisjoint(outer)
         role = Role.READER if reads else Role.PRODUCER if makes else Role.CARRIER
         site.equations.mark(factor.labels, role)
         factors.append(replace(factor, at=np.ones(factor.at.shape)) if reads else factor)
@@ -56,12 +57,12 @@ def _product(site: Site, left: State, right: State) -> State:
         left.placed([*range(rank - 1 - left.rank, row), *([row] if left.rank > 1 else []), inner], rank),
         right.placed([*range(rank - 1 - right.rank, row), inner, *([column] if right.rank > 1 else [])], rank),
     ]
-    weighted = [
-        _weighted(site, placed[0], inner, [row], [placed[1]]),
-        _weighted(site, placed[1], inner, [column], [placed[0]]),
+    operands = [
+        weighted(site, placed[0], [placed[1]], inner=[inner], outer=[row]),
+        weighted(site, placed[1], [placed[0]], inner=[inner], outer=[column]),
     ]
     dropped = [inner, *([row] if left.rank == 1 else []), *([column] if right.rank == 1 else [])]
-    return without_axes(contract(site, weighted, inner), dropped)
+    return without_axes(contract(site, operands, [inner]), dropped)
 
 
 def without_axes(state: State, axes: Sequence[int]) -> State:
@@ -75,29 +76,6 @@ def without_axes(state: State, axes: Sequence[int]) -> State:
 def matmul(site: Site) -> list[State]:
     """`MatMul`: also of two activations, where channels along the axes of a batch (heads) pass."""
     return [_product(site, site.input(0), site.input(1))]
-
-
-def einsum(site: Site) -> list[State]:
-    """`Einsum` of two operands that sums over one index, which both have: a product of matrices in any arrangement."""
-    equation = site.node.attributes.get_string("equation", "").replace(" ", "")
-    terms, _, output = equation.partition("->")
-    operands = terms.split(",")
-    inner = set(operands[0]) & set(operands[-1]) - set(output)
-    letters = [*output, *inner]
-    if len(operands) != _PAIR or len(inner) != 1 or set("".join(operands)) != set(letters) or "." in equation:
-        raise CannotFollowError("GP375", f"computes '{equation}', which is no product of two matrices")
-    if any(len(set(term)) != len(term) for term in (*operands, output)):
-        raise CannotFollowError("GP375", f"repeats an index in '{equation}'")
-    placed = [
-        site.input(index).placed([letters.index(letter) for letter in term], len(letters))
-        for index, term in enumerate(operands)
-    ]
-    own = [
-        [letters.index(letter) for letter in term if letter not in other] for term, other in (operands, operands[::-1])
-    ]
-    summed = len(output)
-    weighted = [_weighted(site, placed[i], summed, own[i], [placed[1 - i]]) for i in range(_PAIR)]
-    return [without_axes(contract(site, weighted, summed), [summed])]
 
 
 def gemm(site: Site) -> list[State]:
@@ -230,7 +208,6 @@ def _mark(site: Site, factor: Factor | None, role: Role) -> None:
 RULES: dict[str, Rule] = {
     "Conv": convolution,
     "ConvTranspose": transposed_convolution,
-    "Einsum": einsum,
     "Gemm": gemm,
     "MatMul": matmul,
 }

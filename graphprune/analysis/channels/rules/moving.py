@@ -13,7 +13,8 @@ from graphprune.analysis.channels.rules.elementwise import Rule
 from graphprune.analysis.channels.site import CannotFollowError, Site
 from graphprune.analysis.channels.state import Extents, Factor, State
 
-_Block = tuple[range, range]  # axes before and after that hold the same elements
+Block = tuple[range, range]
+"""Axes before and after that hold the same elements."""
 
 _MAX_LABELS = 1 << 24
 
@@ -29,7 +30,11 @@ def transpose(site: Site) -> list[State]:
 def reshape(site: Site) -> list[State]:
     """`Reshape`, `Flatten`, `Squeeze`, `Unsqueeze`: axes that are split keep channels that form whole slices."""
     state, target = site.input(0), site.output()
-    blocks = matching_axes(state.extents, target)
+    return [regrouped(site, state, target, matching_axes(state.extents, target))]
+
+
+def regrouped(site: Site, state: State, target: Extents, blocks: Sequence[Block]) -> State:
+    """Return a value in another shape, whose runs of axes hold the same elements as those of the old one."""
     factors: list[Factor] = []
     for factor in state.factors:
         moved = factor.map(lambda a: _reshaped(a, blocks, state.extents, target)).simplified()
@@ -40,15 +45,15 @@ def reshape(site: Site) -> list[State]:
             if sum(axis in moved.axes for axis in after) > 1:
                 site.equations.grid(moved.labels)
         factors.append(moved)
-    return [State(target, tuple(factors), state.is_constant, state.scalar)]
+    return State(target, tuple(factors), state.is_constant, state.scalar)
 
 
-def matching_axes(source: Extents, target: Extents) -> list[_Block]:
+def matching_axes(source: Extents, target: Extents) -> list[Block]:
     """Cut two shapes of one value into runs of axes that hold the same elements, from the last axis on.
 
     What is left when an open dimension is met is one run.
     """
-    blocks: list[_Block] = []
+    blocks: list[Block] = []
     i, j = len(source), len(target)
     while i and j:
         p, q = i - 1, j - 1
@@ -71,7 +76,7 @@ def _times(extent: int, other: int | None) -> int | None:
     return None if other is None else extent * other
 
 
-def _reshaped(array: npt.NDArray[Any], blocks: Sequence[_Block], source: Extents, target: Extents) -> npt.NDArray[Any]:
+def _reshaped(array: npt.NDArray[Any], blocks: Sequence[Block], source: Extents, target: Extents) -> npt.NDArray[Any]:
     wide: list[int] = []
     new: list[int] = []
     for before, after in blocks:

@@ -69,11 +69,7 @@ def _reduce(function: str) -> Rule:
 
 
 def _reduced(site: Site, factor: Factor, axes: list[int]) -> Factor | None:
-    found: Factor | None = factor
-    for axis in axes:
-        if found is not None and axis in found.axes:
-            found = summed_over(site, found, axis)
-    return found
+    return factor if set(axes).isdisjoint(factor.axes) else summed_over(site, factor, axes)
 
 
 def _after(function: str, at: FloatArray) -> FloatArray:

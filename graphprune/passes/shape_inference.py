@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import onnx
 import onnx_ir as ir
 from onnx import shape_inference
@@ -30,7 +32,7 @@ def infer_shapes(model: ir.Model) -> None:
     seen = [_input_shapes(node) for node in opaque]
     while True:
         _clear(model, kept=set(opaque))
-        _merge(model.graph, _inferred(model).graph, is_main=True)
+        _merge(model.graph, _inferred(model), is_main=True)
         moved = [node for node, shapes in zip(opaque, seen, strict=True) if _input_shapes(node) != shapes]
         if not moved:
             return
@@ -40,7 +42,7 @@ def infer_shapes(model: ir.Model) -> None:
             del opaque[index], seen[index]
 
 
-def _inferred(model: ir.Model) -> ir.Model:
+def _inferred(model: ir.Model) -> onnx.GraphProto:
     proto = checked_proto(model)
     _stand_in(proto.graph)
     try:
@@ -48,7 +50,7 @@ def _inferred(model: ir.Model) -> ir.Model:
             found = shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
             refined = refined_shapes(found.graph)
             if not refined:
-                return ir.from_proto(found)
+                return found.graph
             proto.graph.value_info.extend(refined)
     except shape_inference.InferenceError as error:
         raise UnsupportedModelError(f"shapes do not fit: {one_line(error)}", code="GP262") from None
@@ -87,28 +89,40 @@ def _clear_outputs(node: ir.Node) -> None:
             value.shape = None
 
 
-def _merge(graph: ir.Graph, inferred: ir.Graph, *, is_main: bool) -> None:
+def _merge(graph: ir.Graph, inferred: onnx.GraphProto, *, is_main: bool) -> None:
+    known = {info.name: info for info in (*inferred.value_info, *inferred.output)}
     if not is_main:
-        for value, known in zip(graph.inputs, inferred.inputs, strict=True):
-            _take(value, known, is_output=False)
+        for value, info in zip(graph.inputs, inferred.input, strict=True):
+            _take(value, info, is_output=False)
     outputs = set(graph.outputs) if is_main else set()
-    for node, twin in zip(graph, inferred, strict=True):
-        for value, known in zip(node.outputs, twin.outputs, strict=True):
-            _take(value, known, is_output=value in outputs)
-        for one, other in zip(subgraphs(node), subgraphs(twin), strict=True):
+    for node, twin in zip(graph, inferred.node, strict=True):
+        for value, name in zip(node.outputs, twin.output, strict=False):
+            if name in known:
+                _take(value, known[name], is_output=value in outputs)
+        for one, other in zip(subgraphs(node), _subgraph_protos(twin), strict=True):
             _merge(one, other, is_main=False)
 
 
-def _take(value: ir.Value, known: ir.Value, *, is_output: bool) -> None:
+def _subgraph_protos(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield attribute.g
+        elif attribute.type == onnx.AttributeProto.GRAPHS:
+            yield from attribute.graphs
+
+
+def _take(value: ir.Value, info: onnx.ValueInfoProto, *, is_output: bool) -> None:
     """Copy what was inferred; symbols that onnx made up do not become part of the graph's interface."""
-    if known.type is not None:
-        value.type = known.type
-    if known.shape is None:
+    if info.type.WhichOneof("value") is None:
+        return
+    value.type = ir.serde.deserialize_type_proto_for_type(info.type)
+    shape = ir.serde.deserialize_type_proto_for_shape(info.type)
+    if shape is None:
         return
     declared = value.shape if is_output else None
     dims = [
         (declared[axis] if declared is not None else None) if is_output and _is_generated(dim) else dim
-        for axis, dim in enumerate(known.shape)
+        for axis, dim in enumerate(shape)
     ]
     value.shape = ir.Shape(dims)
 

@@ -14,6 +14,7 @@ from graphprune.analysis.channels.index_map import IndexMap
 IntArray = npt.NDArray[np.int64]
 
 _MASKED = Role.PRODUCER | Role.CARRIER
+_ROLES = 2 * Role.COMPANION  # the number of their combinations
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,10 @@ def partition(equations: Equations, root: IntArray) -> list[Part]:
     kinds = _Kinds(equations.count, root[(roles & Role.PRODUCER) != 0])
     blocked = _first_reasons(equations.blocks, root, kinds)
     nonzero = _first_reasons(equations.nonzeros, root, kinds)
-    for axis in equations.axes:
-        for role, labels in _by_role(axis, roles):
-            found, counts = np.unique(root[labels], return_counts=True)
-            kinds.refine(found, counts * (2 * Role.COMPANION) + role)
-    members = _members(equations, roles, root, kinds.of)
+    indices = _Indices.of(equations, roles, root, kinds)
+    indices.refine(kinds)
     parts = []
-    for same in members.values():
+    for same in indices.members(equations.axes, kinds).values():
         component = int(root[same[0].axis.base + same[0].indices[0, 0]])
         parts.append(Part(len(same[0].indices), tuple(same), blocked.get(component), nonzero.get(component)))
     return sorted((piece for part in parts for piece in _regular(part)), key=_order)
@@ -103,25 +101,71 @@ def _first_reasons(found: Sequence[tuple[IntArray, Reason]], root: IntArray, kin
     return {int(each): found[first[each]][1] for each in numbered}
 
 
-def _by_role(axis: Axis, roles: IntArray) -> Iterator[tuple[int, IntArray]]:
-    labels = np.arange(axis.base, axis.base + axis.extent)
-    for role in np.unique(roles[labels]):
-        yield int(role), labels[roles[labels] == role]
+@dataclass(frozen=True)
+class _Indices:
+    """All indices of constants that belong to wanted components; arrays of equal length.
+
+    Attributes:
+        label: The unknown.
+        place: Which axis, and which role: the number of the axis, times the number of roles, plus the role.
+        root: The component.
+    """
+
+    label: IntArray
+    place: IntArray
+    root: IntArray
+
+    @classmethod
+    def of(cls, equations: Equations, roles: IntArray, root: IntArray, kinds: _Kinds) -> _Indices:
+        extents = [axis.extent for axis in equations.axes]
+        label = _joined([np.arange(axis.base, axis.base + axis.extent) for axis in equations.axes])
+        place = np.repeat(np.arange(len(extents)), extents) * _ROLES + roles[label]
+        wanted = kinds.of[root[label]] >= 0
+        return cls(label[wanted], place[wanted], root[label[wanted]])
+
+    def refine(self, kinds: _Kinds) -> None:
+        """Separate components that have other places, or another number of indices there."""
+        order = np.lexsort((self.place, self.root))
+        root, place = self.root[order], self.place[order]
+        starts = _starts(root, place)
+        counts = np.diff(starts, append=root.size)
+        root, place = root[starts], place[starts]
+        _, entry = np.unique(place * (int(counts.max(initial=0)) + 1) + counts, return_inverse=True)
+        first = _starts(root)
+        lengths = np.diff(first, append=root.size)
+        for length in np.unique(lengths).tolist():
+            same = first[lengths == length]
+            rows = entry[same[:, None] + np.arange(length)]
+            numbers: dict[bytes, int] = {}
+            keys = [numbers.setdefault(row, len(numbers)) for row in map(bytes, rows)]
+            kinds.refine(root[same], np.array(keys))
+
+    def members(self, axes: Sequence[Axis], kinds: _Kinds) -> dict[int, list[Member]]:
+        """Return the members of each kind; the channels of a kind are in the order of their components."""
+        kind = kinds.of[self.root]
+        order = np.lexsort((self.label, self.root, self.place, kind))
+        label, place, root, kind = self.label[order], self.place[order], self.root[order], kind[order]
+        starts = _starts(kind, place)
+        members: dict[int, list[Member]] = {}
+        for start, end in zip(starts, [*starts[1:], label.size], strict=True):
+            number, role = divmod(int(place[start]), _ROLES)
+            size = _starts(root[start:end]).size
+            indices = (label[start:end] - axes[number].base).reshape(size, -1)
+            members.setdefault(int(kind[start]), []).append(Member(axes[number], role, indices))
+        return members
 
 
-def _members(equations: Equations, roles: IntArray, root: IntArray, kinds: IntArray) -> dict[int, list[Member]]:
-    """Return the members of each kind; the channels of a kind are in the order of their components."""
-    members: dict[int, list[Member]] = {}
-    for axis in equations.axes:
-        for role, labels in _by_role(axis, roles):
-            of = kinds[root[labels]]
-            for kind in np.unique(of[of >= 0]):
-                chosen = labels[of == kind]
-                order = np.argsort(root[chosen], kind="stable")
-                size = np.unique(root[chosen]).size
-                indices = (chosen[order] - axis.base).reshape(size, -1)
-                members.setdefault(int(kind), []).append(Member(axis, role, indices))
-    return members
+def _joined(arrays: Sequence[IntArray]) -> IntArray:
+    return np.concatenate([np.zeros(0, np.int64), *arrays])
+
+
+def _starts(*keys: IntArray) -> IntArray:
+    """Return where sorted keys change, and 0."""
+    changes = np.zeros(keys[0].size, bool)
+    changes[:1] = True
+    for key in keys:
+        changes[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(changes)
 
 
 def _regular(part: Part) -> Iterator[Part]:

@@ -19,6 +19,8 @@ from graphprune.analysis.channels.walk import collect
 from graphprune.diagnostics import Skip
 from graphprune.stages import describe
 
+_SOME = 8  # indices that are kept, which decide for almost any weight that it is not zero
+
 Channels = Mapping[str, IntArray]
 """Channels by the name of their group."""
 
@@ -72,25 +74,25 @@ def removable_channels(layout: ChannelLayout, model: ir.Model, takes_up: TakesUp
 
 
 class _Held:
-    """What constants hold along their axes; each is read once an axis."""
+    """What constants hold along their axes; each is read once, and again where some of it goes."""
 
     def __init__(self, values: Mapping[str, ir.Value]) -> None:
         self._values = values
-        self._found: dict[tuple[str, int], FloatArray] = {}
+        self._found: dict[str, list[FloatArray]] = {}
 
     def along(self, value: ir.Value, axis: int, kept: Kept) -> FloatArray:
         """Return the one element of each index, zero where all that are kept are zero, or else NaN."""
-        others = {other: indices for other, indices in kept.get(value, {}).items() if other != axis}
-        key = (str(value.name), axis)
-        if others or key not in self._found:
-            array = read(value)
-            for other, indices in others.items():
-                array = array.take(indices, other)
-            found = _alone(array, axis)
-            if others:
-                return found
-            self._found[key] = found
-        return self._found[key]
+        name = str(value.name)
+        if name not in self._found:
+            self._found[name] = _alone(read(value))
+        found = self._found[name][axis]
+        cuts = {other: indices for other, indices in kept.get(value, {}).items() if other != axis}
+        if not cuts:
+            return found
+        some = _alone(_taken(read(value), {other: indices[:_SOME] for other, indices in cuts.items()}))[axis]
+        if np.isnan(some[np.isnan(found)]).all():
+            return found
+        return _alone(_taken(read(value), cuts))[axis]
 
     def zeros(self, size: int, slices: Iterable[ChannelSlice], kept: Kept) -> IntArray:
         """Return which of `size` channels are zero in all of `slices`."""
@@ -100,10 +102,22 @@ class _Held:
         return np.flatnonzero(zero)
 
 
-def _alone(array: npt.NDArray[np.generic], axis: int) -> FloatArray:
-    if array.size == array.shape[axis]:
-        return array.reshape(-1).astype(np.float64)
-    return np.where(array.any(axis=tuple(a for a in range(array.ndim) if a != axis)), UNKNOWN, 0.0)
+def _taken(array: npt.NDArray[np.generic], cuts: Mapping[int, IntArray]) -> npt.NDArray[np.generic]:
+    for axis, indices in cuts.items():
+        array = array.take(indices, axis)
+    return array
+
+
+def _alone(array: npt.NDArray[np.generic]) -> list[FloatArray]:
+    """Return, for each axis, the one element of each index, zero where all are zero, or else NaN."""
+    nonzero, found = array != 0, []
+    for axis, extent in enumerate(array.shape):
+        if extent == array.size:
+            found.append(array.reshape(-1).astype(np.float64))
+            continue
+        rest = nonzero.any(axis=0, keepdims=True) if axis else nonzero  # rows first: these lie together
+        found.append(np.where(rest.any(axis=tuple(a for a in range(array.ndim) if a != axis)), UNKNOWN, 0.0))
+    return found
 
 
 class _Found:

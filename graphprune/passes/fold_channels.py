@@ -88,11 +88,11 @@ def _fold(model: ir.Model) -> _Round:
     layout = channel_layout(model)
     found = removable_channels(layout, model, takes_up)
     kept, names = layout.kept(found.channels), FreshNames(model)
-    for node, at in found.taken_up:
-        take_up(CutNode(node, kept, names), at)
     for node in list(model.graph) if kept else ():
         if node.domain == "" and node.op_type in FOLLOW:
             FOLLOW[node.op_type](CutNode(node, kept, names))
+    for node, at in found.taken_up:  # puts new nodes before those that follow
+        take_up(CutNode(node, kept, names), at)
     for value, cuts in kept.items():
         _cut(value, cuts)
     groups = [group for group in layout.groups if group.name in found.channels]

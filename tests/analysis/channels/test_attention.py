@@ -6,7 +6,7 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.analysis.channels import channel_groups
-from tests.analysis.channels.masking import check_fold, check_zero_where_read
+from tests.analysis.channels.masking import check_constants, check_fold, check_zero_where_read
 from tests.analysis.channels.test_groups import analyse, model_of, slices
 
 
@@ -142,3 +142,18 @@ def test_channels_along_positions() -> None:
     )
     assert groups == []
     assert ("GP373", "wa") in {(skip.code, skip.node) for skip in skips}
+
+
+def test_heads_behind_a_bias_that_took_constants_up() -> None:
+    """Found by random graphs: the heads are counted where the operand still is what it was."""
+    model = model_of(
+        """main (float[2,4,3] x, float[3,3] wa, float[3] wb, float[3,2] wq, float[3,2] wk, float[3,2] wv, float[2,2] wo)
+        => (float[2,4,2] y) {
+        p = MatMul (x, wa) t = Add (p, wb) q = MatMul (t, wq) k = MatMul (t, wk) v = MatMul (t, wv)
+        a = Attention <q_num_heads = 2, kv_num_heads = 2> (q, k, v) y = MatMul (a, wo) }""",
+        23,
+    )
+    groups, _ = channel_groups(model)
+    assert {group.name: group.size for group in groups} == {"wa": 3, "wq": 2}
+    for seed in range(3):
+        check_constants(model, groups, seed)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 import onnx_ir as ir
+
+Derive = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
+"""Makes a new array of an array that it leaves alone."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,43 @@ def replace_constant(value: ir.Value, array: npt.NDArray[Any]) -> None:
         value.const_value = ir.Tensor(array, name=value.name)
     else:
         node.attributes["value"] = ir.AttrTensor("value", ir.Tensor(array))
+
+
+class DerivedTensor(ir.LazyTensor):
+    """A tensor that is made of another one each time that it is read, and never held.
+
+    Attributes:
+        source: The other one.
+    """
+
+    def __init__(self, source: ir.TensorProtocol, derive: Derive, shape: Sequence[int]) -> None:
+        super().__init__(
+            lambda: ir.Tensor(derive(source.numpy())), source.dtype, ir.Shape(shape), cache=False, name=source.name
+        )
+        self.source = source
+
+
+def source_of(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    """Return what a tensor is made of in the end."""
+    while isinstance(tensor, DerivedTensor):
+        tensor = tensor.source
+    return tensor
+
+
+def derive_constant(value: ir.Value, derive: Derive, shape: Sequence[int]) -> None:
+    """Give a constant what `derive` makes of its array; weights that lie in a file are not brought into memory.
+
+    Args:
+        value: The constant.
+        derive: Makes a new array of the same dtype; has to give the same each time.
+        shape: Of what it makes.
+    """
+    tensor = constant_tensor(value)
+    assert tensor is not None, f"'{value.name}' is no constant"
+    if isinstance(tensor, ir.ExternalTensor | DerivedTensor):
+        value.const_value = DerivedTensor(tensor, derive, shape)
+    else:
+        replace_constant(value, derive(tensor.numpy()))
 
 
 def constants(graph: ir.Graph | ir.Function) -> Iterator[tuple[ir.Value, ir.TensorProtocol]]:

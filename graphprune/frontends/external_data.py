@@ -11,6 +11,7 @@ from typing import Protocol
 
 import onnx_ir as ir
 
+from graphprune.analysis.constants import source_of
 from graphprune.errors import ModelFileError
 from graphprune.files import atomic_write
 from graphprune.frontends.well_formed import all_nodes
@@ -155,7 +156,8 @@ def _point_to(model: ir.Model, path: Path) -> None:
 
 def data_files(model: ir.Model) -> set[Path]:
     """The external data files that the initializers of `model` read."""
-    return {Path(tensor.path) for _, tensor in initializers(model) if isinstance(tensor, ir.ExternalTensor)}
+    sources = (source_of(tensor) for _, tensor in initializers(model))
+    return {Path(tensor.path) for tensor in sources if isinstance(tensor, ir.ExternalTensor)}
 
 
 def is_written_for(path: Path, target: Path) -> bool:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import ClassVar
 
-import numpy as np
 import onnx_ir as ir
 
 from graphprune.analysis.channels import ChannelGroup, ChannelLayout, channel_layout
 from graphprune.analysis.channels.layout import IntArray, Kept
 from graphprune.analysis.channels.removable import removable_channels
-from graphprune.analysis.channels.values import read
-from graphprune.analysis.constants import constant_tensor, replace_constant
+from graphprune.analysis.channels.values import taken
+from graphprune.analysis.constants import constant_tensor, derive_constant
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.passes.base import ChannelMap, Equivalence, Pass, PassOutcome
 from graphprune.passes.fresh_names import FreshNames
@@ -108,13 +107,12 @@ def _composed(first: ChannelMap, second: ChannelMap) -> ChannelMap:
 
 def _cut(value: ir.Value, cuts: Mapping[int, IntArray]) -> None:
     """Give a value its new shape, and a constant what is left of its numbers."""
+    if value.shape is None:
+        return
+    shape = ir.Shape(cuts[axis].size if axis in cuts else extent for axis, extent in enumerate(value.shape))
     if constant_tensor(value) is not None:
-        array = read(value)
-        for axis, indices in cuts.items():
-            array = array.take(indices, axis)
-        replace_constant(value, np.ascontiguousarray(array))
-    if value.shape is not None:
-        value.shape = ir.Shape(cuts[axis].size if axis in cuts else extent for axis, extent in enumerate(value.shape))
+        derive_constant(value, partial(taken, cuts=cuts), shape.numpy())
+    value.shape = shape
 
 
 def _rewrite(group: ChannelGroup, gone: IntArray) -> Rewrite:

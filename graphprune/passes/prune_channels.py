@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,7 @@ import onnx_ir as ir
 
 from graphprune.analysis.channels import ChannelGroup
 from graphprune.analysis.channels.values import constant_values, read
-from graphprune.analysis.constants import replace_constant
+from graphprune.analysis.constants import derive_constant
 from graphprune.channel_plans.budgets import group_values
 from graphprune.channel_plans.plan import ChannelPlan
 from graphprune.diagnostics import Rewrite, Skip
@@ -95,7 +96,7 @@ def _zero(group: ChannelGroup, channels: Sequence[int], values: dict[str, ir.Val
         array = read(values[each.name])
         where = (slice(None),) * each.axis + (each.indices()[list(channels)].reshape(-1),)
         if np.any(array[where]):
-            replace_constant(values[each.name], _zeroed(array, where))
+            derive_constant(values[each.name], partial(_zeroed, where=where), array.shape)
             changed = True
     return changed
 

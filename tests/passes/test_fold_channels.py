@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx_ir as ir
 import pytest
 
 from graphprune.analysis.channels import channel_groups
+from graphprune.analysis.constants import DerivedTensor, source_of
+from graphprune.frontends.onnx_file import load, save
 from graphprune.passes.base import run_pass
 from graphprune.passes.fold_channels import FoldChannels
 from graphprune.passes.prune_channels import PruneChannels
@@ -15,6 +19,7 @@ from graphprune.recipe import Recipe
 from graphprune.stages import Stage, get_stage
 from graphprune.testing import models
 from graphprune.testing.check_pass import check_pass
+from tests.analysis.channels.masking import check_equal
 from tests.channel_plans.channel_model import MODEL
 from tests.weighted import inferred_model, weight_of
 
@@ -194,3 +199,20 @@ def test_blocked_channels_are_said() -> None:
     assert not result.changed
     reason = "1 zero channels stay: 4 channels cannot be removed: they reach the graph output 'y'"
     assert [(skip.code, skip.reason) for skip in result.skips] == [("GP370", reason)]
+
+
+def test_weights_in_a_file_stay_there(tmp_path: Path) -> None:
+    """What is left of them is made when it is read, also when it takes the place of the file."""
+    text = """main (float[N,64] x, float[64,96] w1, float[96,64] w2) => (float[N,64] y) {
+        h = MatMul (x, w1) y = MatMul (h, w2) }"""
+    model = inferred_model(text)
+    save(model, tmp_path / "m.onnx", limit=1000)
+    in_memory, in_file = (run_pass(FoldChannels(), pruned(each)).model for each in (model, load(tmp_path / "m.onnx")))
+    for name in ("w1", "w2"):
+        tensor = in_file.graph.initializers[name].const_value
+        assert isinstance(tensor, DerivedTensor)
+        assert isinstance(source_of(tensor), ir.ExternalTensor)
+        assert np.array_equal(weight_of(in_file, name), weight_of(in_memory, name))
+    save(in_file, tmp_path / "m.onnx", limit=1000)
+    assert np.array_equal(weight_of(load(tmp_path / "m.onnx"), "w1"), weight_of(in_file, "w1"))
+    check_equal(in_memory, load(tmp_path / "m.onnx"))

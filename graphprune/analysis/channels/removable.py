@@ -14,7 +14,7 @@ from graphprune.analysis.channels.equations import Read
 from graphprune.analysis.channels.groups import ChannelGroup, ChannelSlice
 from graphprune.analysis.channels.layout import ChannelLayout, IntArray, Kept
 from graphprune.analysis.channels.state import UNKNOWN, FloatArray
-from graphprune.analysis.channels.values import constant_values, read
+from graphprune.analysis.channels.values import constant_values, read, taken
 from graphprune.analysis.channels.walk import collect
 from graphprune.diagnostics import Skip
 from graphprune.stages import describe
@@ -89,10 +89,10 @@ class _Held:
         cuts = {other: indices for other, indices in kept.get(value, {}).items() if other != axis}
         if not cuts:
             return found
-        some = _alone(_taken(read(value), {other: indices[:_SOME] for other, indices in cuts.items()}))[axis]
+        some = _alone(taken(read(value), {other: indices[:_SOME] for other, indices in cuts.items()}))[axis]
         if np.isnan(some[np.isnan(found)]).all():
             return found
-        return _alone(_taken(read(value), cuts))[axis]
+        return _alone(taken(read(value), cuts))[axis]
 
     def zeros(self, size: int, slices: Iterable[ChannelSlice], kept: Kept) -> IntArray:
         """Return which of `size` channels are zero in all of `slices`."""
@@ -100,12 +100,6 @@ class _Held:
         for each in slices:
             zero &= (self.along(self._values[each.name], each.axis, kept)[each.indices()] == 0).all(axis=1)
         return np.flatnonzero(zero)
-
-
-def _taken(array: npt.NDArray[np.generic], cuts: Mapping[int, IntArray]) -> npt.NDArray[np.generic]:
-    for axis, indices in cuts.items():
-        array = array.take(indices, axis)
-    return array
 
 
 def _alone(array: npt.NDArray[np.generic]) -> list[FloatArray]:

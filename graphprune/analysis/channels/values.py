@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -64,4 +65,11 @@ def read(value: ir.Value) -> npt.NDArray[Any]:
     tensor = constant_tensor(value)
     assert tensor is not None, f"'{value.name}' is no constant any more"
     array: npt.NDArray[Any] = tensor.numpy()
+    return array
+
+
+def taken(array: npt.NDArray[Any], cuts: Mapping[int, npt.NDArray[np.int64]]) -> npt.NDArray[Any]:
+    """Return a copy with only these indices of some axes."""
+    for axis, indices in cuts.items():
+        array = array.take(indices, axis)
     return array

@@ -135,3 +135,16 @@ def test_a_group_norm_mixes_channels_along_other_axes() -> None:
     groups, skips = channel_groups(model_of(text, opset=21))
     assert groups == []
     assert ("GP373", "wa") in {(skip.code, skip.node) for skip in skips}
+
+
+def test_a_reshape_of_one_channel_alone() -> None:
+    """Found by random graphs: every second one of the channels [a, b, a, b] is the same."""
+    model = model_of(
+        """main (float[1,2,4,4] x, float[2,2,1,1] wa, float[1,2,1,1] wb) => (float[1,1,4,4] y, float[1,1,1,1,1] z) {
+        starts = Constant <value = int64[1] {3}> () ends = Constant <value = int64[1] {0}> ()
+        axes = Constant <value = int64[1] {1}> () steps = Constant <value = int64[1] {-2}> ()
+        shape = Constant <value = int64[5] {1,1,2,4,4}> () p = Conv (x, wa) c = Concat <axis = 1> (p, p)
+        s = Slice (c, starts, ends, axes, steps) r = Reshape (s, shape) z = ReduceSum (r) y = Conv (p, wb) }"""
+    )
+    groups, _ = channel_groups(model)
+    check_fold(model, groups)

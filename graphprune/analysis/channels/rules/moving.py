@@ -38,6 +38,9 @@ def regrouped(site: Site, state: State, target: Extents, blocks: Sequence[Block]
     factors: list[Factor] = []
     for factor in state.factors:
         moved = factor.map(lambda a: _reshaped(a, blocks, state.extents, target)).simplified()
+        if not moved.axes:
+            site.block(factor, "GP375", "has one channel alone, many times")
+            continue
         if any(axis in other.axes for axis in moved.axes for other in factors):
             site.block(factor, "GP374", "merges the axis with one that other channels lie along")
             continue

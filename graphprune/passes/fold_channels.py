@@ -86,11 +86,11 @@ def _fold(model: ir.Model) -> _Round:
     infer_shapes(model)  # channels are followed through them
     layout = channel_layout(model)
     found = removable_channels(layout, model, takes_up)
-    kept, names = layout.kept(found.channels), FreshNames(model)
+    kept, names = dict(layout.kept(found.channels)), FreshNames(model)
     for node in list(model.graph) if kept else ():
         if node.domain == "" and node.op_type in FOLLOW:
             FOLLOW[node.op_type](CutNode(node, kept, names))
-    for node, at in found.taken_up:  # puts new nodes before those that follow
+    for node, at in found.taken_up:
         take_up(CutNode(node, kept, names), at)
     for value, cuts in kept.items():
         _cut(value, cuts)

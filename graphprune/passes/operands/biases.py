@@ -87,7 +87,7 @@ def _product(cut: CutNode, weight: FloatArray, at: FloatArray, dtype: npt.DTypeL
     output = cut.node.outputs[0]
     rank = 1 if output.shape is None else output.shape.rank()
     bias = cut.constant("bias", _kept(cut, at @ weight, rank - 1).astype(dtype))
-    cut.add_behind(bias)
+    cut.put_behind("Add", [bias], "sum")
 
 
 def _kept(cut: CutNode, array: FloatArray, axis: int) -> FloatArray:

@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphprune.analysis.channels.layout import IntArray, Kept
+from graphprune.analysis.channels.layout import IntArray
 from graphprune.analysis.constants import constant_tensor
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.rewriting import drop_unused, graph_of, new_initializer
+
+MutableKept = dict[ir.Value, Mapping[int, IntArray]]
+"""Value -> axis -> the indices that stay, for axes that lose some."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,12 @@ class CutNode:
 
     Attributes:
         node: The node.
-        kept: What every value of the model keeps.
+        kept: What every value of the model keeps; what is put between is added.
         names: Hands out names for new operands.
     """
 
     node: ir.Node
-    kept: Kept
+    kept: MutableKept
     names: FreshNames
 
     def input(self, index: int) -> ir.Value:
@@ -90,15 +93,19 @@ class CutNode:
         graph_of(self.node).insert_before(self.node, made)
         return output
 
-    def add_behind(self, value: ir.Value) -> None:
-        """Let everything read the output with `value` added; the sum takes the output's name."""
+    def put_behind(self, op_type: str, operands: Sequence[ir.Value], name: str) -> ir.Value:
+        """Let everything read what an operator makes of the output and `operands`; it takes the output's name."""
         output = self.node.outputs[0]
-        name = str(output.name)
-        total = ir.Value(name=self.names.take(f"{name}_sum"), type=output.type, shape=output.shape)
-        output.replace_all_uses_with(total, replace_graph_outputs=True)
-        graph_of(self.node).insert_after(self.node, ir.node("Add", [output, value], outputs=[total], name=total.name))
-        if total.is_graph_output():
-            output.name, total.name = total.name, name
+        old = str(output.name)
+        made = ir.Value(name=self.names.take(f"{old}_{name}"), type=output.type, shape=output.shape)
+        output.replace_all_uses_with(made, replace_graph_outputs=True)
+        node = ir.node(op_type, [output, *operands], outputs=[made], name=made.name)
+        graph_of(self.node).insert_after(self.node, node)
+        if made.is_graph_output():
+            output.name, made.name = made.name, old
+        if output in self.kept:
+            self.kept[made] = self.kept[output]
+        return made
 
 
 Follow = Callable[[CutNode], None]

@@ -60,9 +60,13 @@ def _gather_first(cut: CutNode, axis: int, indices: IntArray) -> None:
 def _gather(cut: CutNode) -> None:
     """Indices count the channels that are left."""
     axis, x, indices = cut.axis(0), cut.input(0), cut.integers("indices", 1)
-    if axis is not None and indices is not None:
-        left = _renumbered(cut.cuts(x)[axis], (indices % old_extent(x, axis)).reshape(-1))
-        cut.set_integers("indices", 1, left.reshape(-1 if indices.ndim else ()))
+    if axis is None or indices is None:
+        return
+    left = indices % old_extent(x, axis)
+    for place, kept in cut.cuts(cut.node.outputs[0]).items():
+        if axis <= place < axis + indices.ndim:
+            left = left.take(kept, place - axis)
+    cut.set_integers("indices", 1, np.searchsorted(cut.cuts(x)[axis], left))
 
 
 def _renumbered(kept: IntArray, indices: IntArray) -> IntArray:

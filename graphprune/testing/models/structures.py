@@ -85,7 +85,9 @@ STRUCTURES: dict[str, Callable[[], Example]] = {
         attn_implementation="eager",
     ),
     "deit_small": partial(_images, "DeiT", image_size=_SIZE, patch_size=8, **_ENCODER),
-    "bert_eager": partial(_text, "BertModel", "Bert", vocab_size=100, attn_implementation="eager", **_ENCODER),
+    "bert_eager": partial(
+        _text, "BertForSequenceClassification", "Bert", vocab_size=100, attn_implementation="eager", **_ENCODER
+    ),
     "bert_sdpa": partial(_text, "BertModel", "Bert", vocab_size=100, attn_implementation="sdpa", **_ENCODER),
     "gpt2_small": partial(
         _text, "GPT2LMHeadModel", "GPT2", vocab_size=100, n_positions=32, n_embd=64, n_layer=2, n_head=4,

@@ -195,10 +195,14 @@ def norm(d: Draft) -> None:
     if x is None:
         return
     channels = d.shapes[x][1]
-    kinds = ["BatchNormalization", "LayerNormalization", "InstanceNormalization"]
-    kind = d.choose(kinds if len(d.shapes[x]) > 2 else kinds[:2])
-    if kind == "LayerNormalization":
-        d.emit("LayerNormalization", [x, d.weight(d.shapes[x][-1])], d.shapes[x], epsilon=0.1)
+    kinds = ["BatchNormalization", "LayerNormalization", "RMSNormalization", "InstanceNormalization"]
+    kind = d.choose(kinds if len(d.shapes[x]) > 2 else kinds[:3])
+    if kind in {"LayerNormalization", "RMSNormalization"}:
+        axis = d.choose([-1, -1, -2])
+        inputs = [x, d.weight(*d.shapes[x][axis:])]
+        if kind == "LayerNormalization" and d.choose([0, 1]):
+            inputs.append(d.weight(*d.shapes[x][axis:]))
+        d.emit(kind, inputs, d.shapes[x], epsilon=0.1, axis=axis)
         return
     inputs = [x, d.weight(channels), d.weight(channels)]
     if kind == "BatchNormalization":
@@ -388,8 +392,10 @@ def gather(d: Draft) -> None:
         return
     shape = d.shapes[x]
     axis = d.choose(range(len(shape)))
-    picks = d.draw(st.lists(st.integers(0, shape[axis] - 1), min_size=1, max_size=4))
-    d.emit("Gather", [x, d.constant(np.array(picks))], (*shape[:axis], len(picks), *shape[axis + 1 :]), axis=axis)
+    picks = np.array(d.draw(st.lists(st.integers(0, shape[axis] - 1), min_size=1, max_size=4)))
+    if picks.size == 4 and len(shape) < 4:
+        picks = picks.reshape(2, 2)
+    d.emit("Gather", [x, d.constant(picks)], (*shape[:axis], *picks.shape, *shape[axis + 1 :]), axis=axis)
 
 
 def reduce(d: Draft) -> None:

@@ -263,8 +263,8 @@ BLOCKED = {
     "output": ("y = Relu (h)", "GP370"),
     "no rule": ("t = Hardmax (h) y = MatMul (t, wb)", "GP371"),
     "softmax": ("t = Softmax <axis = 1> (h) y = MatMul (t, wb)", "GP373"),
-    "layer norm": ("t = LayerNormalization (h, ws) y = MatMul (t, wb)", "GP373"),
-    "mean": ("axes = Constant <value = int64[1] {1}> () y = ReduceMean (h, axes)", "GP373"),
+    "a norm whose scale is computed": ("s = Neg (z0) t = LayerNormalization (h, s) y = MatMul (t, wb)", "GP373"),
+    "maximum": ("axes = Constant <value = int64[1] {1}> () y = ReduceMax (h, axes)", "GP373"),
     "meets an input": ("t = Add (h, z) y = MatMul (t, wb)", "GP374"),
     "joined with an input": ("t = Concat <axis = 1> (h, z) s = Add (t, t2) y = MatMul (s, wb2)", "GP374"),
     "slice at run time": ("t = Slice (h, i, j) y = Relu (t)", "GP375"),
@@ -279,7 +279,7 @@ BLOCKED = {
 @pytest.mark.parametrize(("body", "code"), BLOCKED.values(), ids=BLOCKED)
 def test_blocked(body: str, code: str) -> None:
     groups, skips = analyse(
-        "main (float[2,3] x, float[2,8] z, float[2,16] t2, int64[1] i, int64[1] j, bool c, "
+        "main (float[2,3] x, float[2,8] z, float[8] z0, float[2,16] t2, int64[1] i, int64[1] j, bool c, "
         "float[3,8] wa, float[8] ws, float[8,2] wb, float[16,2] wb2) "
         f"=> (float[a,b] y) {{ h = MatMul (x, wa) {body} }}".replace("float[a,b] y", "float[A,B] y")
     )

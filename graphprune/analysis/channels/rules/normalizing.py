@@ -1,8 +1,8 @@
-"""Operators that scale by statistics: over positions they pass a channel on, over channels they tie all of them."""
+"""Operators that scale by statistics: over positions they pass a channel on; over channels they count zeros too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -10,7 +10,8 @@ from graphprune.analysis.channels.equations import Role
 from graphprune.analysis.channels.joining import join
 from graphprune.analysis.channels.rules.elementwise import Rule
 from graphprune.analysis.channels.site import CannotFollowError, Site
-from graphprune.analysis.channels.state import UNKNOWN, FloatArray, State
+from graphprune.analysis.channels.state import UNKNOWN, Factor, FloatArray, State
+from graphprune.analysis.constants import constant_tensor
 
 _NORMALIZED = "normalizes over an axis that channels lie along"
 
@@ -71,10 +72,10 @@ def group_normalization(site: Site) -> list[State]:
 
 
 def layer_normalization(site: Site) -> list[State]:
-    """`LayerNormalization`, `RMSNormalization`: statistics over the last axes."""
+    """`LayerNormalization`, `RMSNormalization`: statistics over the last axes, in which zeros can still be counted."""
     x = site.input(0)
     axes = range(site.axis(-1, x.rank), x.rank)
-    operands = [site.held(x, axes, "GP373", _NORMALIZED)]
+    operands = [x.with_factors(_counted(site, factor, axes) for factor in x.factors)]
     for index in (1, 2):
         state = site.input(index) if site.has(index) else State((), is_constant=True, scalar=0.0)
         site.mark(state, Role.CARRIER)
@@ -82,6 +83,16 @@ def layer_normalization(site: Site) -> list[State]:
     found = join(site, operands, _affine)
     statistics = [State(site.output(index)) for index in range(1, len(site.node.outputs))]
     return [found, *statistics]
+
+
+def _counted(site: Site, factor: Factor, axes: Collection[int]) -> Factor | None:
+    """Return channels behind statistics over `axes`: those along one of these have to be zero in front."""
+    parameters = [value for value in site.node.inputs[1:] if value is not None]
+    if len(factor.axes) > 1 or factor.axes[0] not in axes or None in map(constant_tensor, parameters):
+        return site.hold(factor, axes, "GP373", _NORMALIZED)
+    site.read(factor)
+    zero_stays = site.node.op_type == "RMSNormalization"
+    return factor.becomes(np.where((factor.at == 0) & zero_stays, 0.0, UNKNOWN), site.node)
 
 
 def _over(axes: Iterable[int], site: Site, *, zero_stays: bool = False) -> list[State]:

@@ -51,15 +51,15 @@ def _reduced_axes(site: Site, rank: int) -> list[int]:
 
 
 def _reduce(function: str) -> Rule:
-    """A reduction: sums end a channel, averages and extremes over channels count or compare all of them."""
+    """A reduction: sums and averages end a channel, extremes over channels compare all of them."""
 
     def rule(site: Site) -> list[State]:
         state = site.input(0)
         axes = _reduced_axes(site, state.rank)
         if 0 in state.extents:
             raise CannotFollowError("GP375", "reduces nothing")
-        if function != "sum":
-            state = site.held(state, axes, "GP373", "averages or compares along axes that channels lie along")
+        if function not in {"sum", "mean"}:
+            state = site.held(state, axes, "GP373", "compares along axes that channels lie along")
         factors = [_reduced(site, factor, axes) for factor in state.factors]
         kept = State(tuple(1 if axis in axes else extent for axis, extent in enumerate(state.extents)))
         kept = kept.with_factors(None if f is None else f.becomes(_after(function, f.at), site.node) for f in factors)
@@ -73,7 +73,7 @@ def _reduced(site: Site, factor: Factor, axes: list[int]) -> Factor | None:
 
 
 def _after(function: str, at: FloatArray) -> FloatArray:
-    if function == "keep":
+    if function in {"keep", "mean"}:
         return at
     return np.full(at.shape, UNKNOWN) if function == "log" else _zero_stays(at)
 
@@ -90,7 +90,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("GlobalAveragePool", "GlobalLpPool", "GlobalMaxPool"), _global),
     **dict.fromkeys(("Resize", "Upsample"), _resize),
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceSum", "ReduceSumSquare"), _reduce("sum")),
-    **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin"), _reduce("keep")),
+    **dict.fromkeys(("ReduceMax", "ReduceMin"), _reduce("keep")),
+    "ReduceMean": _reduce("mean"),
     "ReduceProd": _reduce("compare"),
     **dict.fromkeys(("ReduceLogSum", "ReduceLogSumExp"), _reduce("log")),
 }

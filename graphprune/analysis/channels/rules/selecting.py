@@ -131,15 +131,17 @@ def _dropped(extents: tuple[int | None, ...], axis: int) -> tuple[int | None, ..
 
 def _picked(site: Site, data: State, axis: int) -> State:
     picks = site.integers("indices", 1) or []
-    rank = site.input(1).rank
-    if rank > 1:
-        raise CannotFollowError("GP375", f"picks channels by indices of rank {rank}")
+    extents = site.input(1).extents
+    indices = np.reshape(picks, [extent or 0 for extent in extents])
 
     def pick(a: np.ndarray) -> np.ndarray:
-        taken = a if a.shape[axis] == 1 else a.take(picks, axis)
-        return taken if rank else taken.take(0, axis)
+        return a.take(indices if a.shape[axis] > 1 else np.zeros_like(indices, shape=(1,) * indices.ndim), axis)
 
-    return State(site.output()).with_factors(_several(site, data.factors, pick))
+    factors = [factor.simplified() for factor in _several(site, data.factors, pick)]
+    for factor in factors:
+        if len(factor.axes) > 1:
+            site.equations.grid(factor.labels)
+    return State(site.output()).with_factors(factors)
 
 
 def _several(site: Site, factors: Iterable[Factor], move: Callable[[np.ndarray], np.ndarray]) -> Iterator[Factor]:

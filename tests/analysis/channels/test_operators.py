@@ -148,3 +148,22 @@ def test_a_reshape_of_one_channel_alone() -> None:
     )
     groups, _ = channel_groups(model)
     check_fold(model, groups)
+
+
+GATHERED = {
+    "a square of different ones": ("int64[2,2] {3,1,0,2}", 2),
+    "one channel in every place": ("int64[2] {1,1}", 3),
+    "all channels in each row": ("int64[2,4] {0,1,2,3,0,1,2,3}", 4),
+}
+
+
+@pytest.mark.parametrize(("indices", "channels"), GATHERED.values(), ids=GATHERED)
+def test_channels_that_are_gathered(indices: str, channels: int) -> None:
+    model = model_of(
+        f"""main (float[2,3,4] x, float[4,3,1] wa) => (float y) {{
+        i = Constant <value = {indices}> () h = Conv (x, wa) g = Gather <axis = 1> (h, i)
+        y = ReduceSum <keepdims = 0> (g) }}"""
+    )
+    groups, _ = channel_groups(model)
+    assert sum(group.size for group in groups) == channels
+    check_fold(model, groups)

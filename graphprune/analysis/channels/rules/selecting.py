@@ -137,19 +137,17 @@ def _picked(site: Site, data: State, axis: int) -> State:
     def pick(a: np.ndarray) -> np.ndarray:
         return a.take(indices if a.shape[axis] > 1 else np.zeros_like(indices, shape=(1,) * indices.ndim), axis)
 
-    factors = [factor.simplified() for factor in _several(site, data.factors, pick)]
-    for factor in factors:
-        if len(factor.axes) > 1:
-            site.equations.grid(factor.labels)
-    return State(site.output()).with_factors(factors)
+    return State(site.output()).with_factors(_several(site, data.factors, pick))
 
 
 def _several(site: Site, factors: Iterable[Factor], move: Callable[[np.ndarray], np.ndarray]) -> Iterator[Factor]:
     """Pick channels; one picked alone is an axis that cannot be cut any more, and is blocked."""
     for factor in factors:
-        moved = factor.map(move)
+        moved = factor.map(move).simplified()
         if not moved.axes:
             site.block(moved, "GP375", "picks one channel alone")
+        if len(moved.axes) > 1:
+            site.equations.grid(moved.labels)
         yield moved
 
 

@@ -13,6 +13,7 @@ from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.library import DESCRIPTION, build
 from graphprune.backends.tvm.lowering import lower_graph
 from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
+from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.support import refusal
 from graphprune.backends.tvm.prepare import prepare
@@ -39,7 +40,7 @@ class TvmBackend:
         prepared = prepare(model, lambda node: refusal(node, OPERATORS))
         weight_bytes = _weight_bytes(prepared)
         embed = weight_bytes <= EMBED_LIMIT
-        lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, embed=embed)
+        lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, embed=embed)
         description = Description(
             tuple(tensor_infos(model.graph.inputs)),
             tuple(tensor_infos(prepared.graph.outputs)),

@@ -6,7 +6,7 @@ channels slowest, the tokens next to each other) and travel backwards through ev
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import onnx_ir as ir
 
@@ -20,16 +20,20 @@ Rule = Callable[[ir.Node, Order | None], dict[int, Order]]
 """From a node and the order wanted of its output to the orders it wants of its inputs, by input index."""
 
 
-def plan_layouts(groups: Sequence[Group], elementwise: Callable[[str], bool]) -> dict[ir.Value, Order]:
+def plan_layouts(
+    groups: Sequence[Group], elementwise: Callable[[str], bool], by_row: Collection[ir.Node] = ()
+) -> dict[ir.Value, Order]:
     """The wanted memory order of each value that some reader cares about; all others may lie in any order.
 
-    The first reader in graph order wins where readers differ.
+    The first reader in graph order wins where readers differ. Products in `by_row` read the channels of a position
+    next to each other.
     """
     wanted: dict[ir.Value, Order] = {}
     for group in reversed(groups):
         order = wanted.get(group.output)
         for node in reversed(group.nodes):
             rule = _same_order if elementwise(node.op_type) else RULES.get(node.op_type, _no_preference)
+            rule = _row_major if node in by_row else rule
             for index, preference in rule(node, order).items():
                 value = node.inputs[index]
                 if value is not None:
@@ -64,6 +68,10 @@ def _same_order(node: ir.Node, order: Order | None) -> dict[int, Order]:
 
 def _first_input(_node: ir.Node, order: Order | None) -> dict[int, Order]:
     return {} if order is None else {0: order}
+
+
+def _row_major(node: ir.Node, _order: Order | None) -> dict[int, Order]:
+    return {0: tuple(range(_rank(node.inputs[0])))}
 
 
 def _linear(node: ir.Node, _order: Order | None) -> dict[int, Order]:

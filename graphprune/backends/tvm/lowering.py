@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,9 @@ from graphprune.backends.tvm.view import Handle, View
 from graphprune.errors import BackendError
 
 Lower = Callable[["Lowering", Group], None]
+ChooseNm = Callable[[ir.Node, Machine], Handle | None]
+"""The weight of a product for the N:M kernel, where that is the fastest."""
+
 Array = npt.NDArray[Any]
 
 
@@ -26,10 +29,17 @@ class Lowering:
     """The state of one lowering: where each value lies, and the Relax function under construction."""
 
     def __init__(
-        self, builder: relax.BlockBuilder, machine: Machine, layouts: dict[ir.Value, Order], *, embed: bool
+        self,
+        builder: relax.BlockBuilder,
+        machine: Machine,
+        layouts: dict[ir.Value, Order],
+        nm_weights: Mapping[ir.Node, Handle],
+        *,
+        embed: bool,
     ) -> None:
         self.builder = builder
         self.machine = machine
+        self.nm_weights = nm_weights
         self.weights: list[tuple[Handle, Array]] = []
         self._embed = embed
         self._layouts = layouts
@@ -85,8 +95,11 @@ class Lowering:
     def dense(self, view: View, order: Order | None = None) -> View:
         """The same values as a dense buffer in `order` (default row-major); the view itself where it already is one."""
         wanted = View.dense(None, view.dtype, view.shape, order)
-        if view.is_dense_as(wanted.strides):
-            return view
+        return view if view.is_dense_as(wanted.strides) else self.copied(view, order)
+
+    def copied(self, view: View, order: Order | None = None) -> View:
+        """The same values in a new dense buffer in `order` (default row-major)."""
+        wanted = View.dense(None, view.dtype, view.shape, order)
         buffer = self.call(copy_function(self.machine, view, wanted), [view], view.elements, view.dtype)
         return View.dense(buffer, view.dtype, view.shape, order)
 
@@ -140,6 +153,7 @@ def lower_graph(
     operators: dict[str, Lower],
     elementwise: Sequence[str],
     anchors: Sequence[str],
+    choose_nm: ChooseNm,
     *,
     embed: bool = True,
 ) -> Lowered:
@@ -154,17 +168,29 @@ def lower_graph(
         relax.Var(f"input_{i}", relax.TensorType((_size(value),), static_dtype(value)))
         for i, value in enumerate(graph.inputs)
     ]
-    lowering = Lowering(builder, machine, plan_layouts(groups, elementwise.__contains__), embed=embed)
+    nm_weights = {node: weight for node in graph if (weight := choose_nm(node, machine)) is not None}
+    layouts = plan_layouts(groups, elementwise.__contains__, nm_weights)
+    lowering = Lowering(builder, machine, layouts, nm_weights, embed=embed)
     with builder.function("main"):
         with builder.dataflow():
             for value, parameter in zip(graph.inputs, parameters, strict=True):
                 lowering.define(value, View.dense(parameter, static_dtype(value), static_shape(value)))
             for group in groups:
                 operators[group.anchor.op_type](lowering, group)
-            outputs = [lowering.dense(lowering.view(value)).buffer for value in graph.outputs]
-            result = builder.emit_output(relax.Tuple(outputs))
+            result = builder.emit_output(relax.Tuple(_outputs(lowering, graph.outputs)))
         builder.emit_func_output(result, params=[*parameters, *(parameter for parameter, _ in lowering.weights)])
     return Lowered(builder, [array for _, array in lowering.weights])
+
+
+def _outputs(lowering: Lowering, values: Sequence[ir.Value]) -> list[Handle]:
+    """Row-major buffers of the outputs, each its own: callers get them without a copy, and may write into them."""
+    buffers: list[Handle] = []
+    for value in values:
+        view = lowering.dense(lowering.view(value))
+        if is_constant(value) or any(view.buffer is other for other in buffers):
+            view = lowering.copied(view)
+        buffers.append(view.buffer)
+    return buffers
 
 
 def _size(value: ir.Value) -> int:

@@ -118,8 +118,9 @@ class TvmSession:
 
     def _output(self, tensor: Handle, index: int) -> np.ndarray:
         info = self._description.outputs[index]
-        array: np.ndarray = tensor.numpy().reshape([int(d) for d in info.shape if d is not None])
-        return array
+        # Extension types such as bfloat16 cannot be shared, only copied.
+        array: np.ndarray = np.from_dlpack(tensor) if info.dtype.isbuiltin else tensor.numpy()
+        return array.reshape([int(d) for d in info.shape if d is not None])
 
     def get_inputs(self) -> list[TensorInfo]:
         """The inputs in the model's order."""

@@ -15,6 +15,7 @@ from graphprune.backends.tvm import TvmBackend
 from graphprune.backends.tvm.kernels.builder import NAME, Machine
 from graphprune.backends.tvm.lowering import lower_graph
 from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
+from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.support import refusal
 from graphprune.backends.tvm.prepare import prepare
@@ -51,7 +52,7 @@ def kernels(model: ir.Model) -> list[str]:
     """Names of the kernels that the compiled model calls, in order."""
     machine = Machine(lanes=16, registers=32, l1_bytes=32768, threads=1)
     prepared = prepare(model, lambda node: refusal(node, OPERATORS))
-    module = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS).builder.get()
+    module = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm).builder.get()
     values = [binding.value for block in module["main"].body.blocks for binding in block.bindings]
     calls = [value for value in values if isinstance(value, relax.Call) and value.op.name == "relax.call_tir"]
     return [str(module[call.args[0]].attrs[NAME]) for call in calls]

@@ -45,6 +45,21 @@ def test_later_runs_leave_earlier_results(session: TvmSession) -> None:
         np.testing.assert_array_equal(array, copy)
 
 
+def test_outputs_may_be_written_into() -> None:
+    """Also those that are constants, or the same value twice."""
+    model = parse(
+        """g (float[2,3] x) => (float[2,3] y, float[2,3] z, float[3] c, float[2,3] p) {
+        y = Relu(x) z = Identity(y) c = Constant <value = float[3] {1,2,3}> () p = Identity(x) }"""
+    )
+    session, x = compile_(model), np.ones((2, 3), np.float32)
+    first = session.run(None, {"x": x})
+    for array in first:
+        array[...] += 100
+    assert [float(array.flat[0]) for array in first] == [101, 101, 101, 101]
+    assert [float(array.flat[0]) for array in session.run(None, {"x": x})] == [1, 1, 1, 1]
+    assert (x == 1).all()
+
+
 def test_strided_feed(session: TvmSession) -> None:
     x = np.random.default_rng(0).standard_normal((1, 32, 10)).astype(np.float32).transpose(0, 2, 1)
     np.testing.assert_array_equal(session.run(["y"], {"x": x})[0], session.run(["y"], {"x": x.copy()})[0])

@@ -2,6 +2,7 @@
 
 The input is taken channel-major, `[K][positions]`, where positions are all leading axes merged, and the output is
 written channel-major too. A product then is a 1x1 convolution, and the whole of a transformer stays in one layout.
+Where the kernel for N:M patterns is chosen, rows are taken as they lie instead.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.planes import Planes
 from graphprune.backends.tvm.layout import channel_major
 from graphprune.backends.tvm.lowering import Lowering, constant_array, static_shape
+from graphprune.backends.tvm.operators.nm import lower_nm
 from graphprune.backends.tvm.operators.planes import Weight, dense_weight, lower_positions, packed_weight
 from graphprune.backends.tvm.operators.region import plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
@@ -63,6 +65,9 @@ def _gemm_bias(lowering: Lowering, group: Group) -> View | None:
 
 def lower_linear(lowering: Lowering, group: Group, x: View, weight: Weight, bias: View | None = None) -> None:
     """Lower the product of `x` [..., K] with a weight of one tap."""
+    if group.anchor in lowering.nm_weights:
+        lower_nm(lowering, group, x, lowering.nm_weights[group.anchor], bias)
+        return
     shape = static_shape(group.output)
     rank = len(x.shape)
     position = merged_stride(x.shape[:-1], x.strides[:-1])

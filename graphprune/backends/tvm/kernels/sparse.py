@@ -1,8 +1,9 @@
-"""Unstructured sparse weight times planes: sparse convolution of any shape, and sparse matrix product.
+"""Sparse weight times planes: sparse convolution of any shape, and sparse matrix product.
 
 `y[n, m, p] = sum over the nonzeros j of row m of value[j] * x[n, offset[j] + p]`. Vectors run over positions, so any
 pattern of zeros is fully vectorised: one broadcast weight meets a run of loads and multiply-adds. The input channels
-are taken in blocks small enough for the tile's part of them to stay near the core.
+are taken in blocks small enough for the tile's part of them to stay near the core. Loads are what bounds it: rows with
+common columns (block patterns, and N:M patterns that outputs share) are summed together and share them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from graphprune.backends.tvm.kernels.builder import (
     Expr,
     Flat,
+    Machine,
     bind,
     constant,
     loop,
@@ -41,11 +43,19 @@ ROW_OF_BLOCK = 24
 """Nonzeros that a row should have in each block, on average."""
 
 
+HEIGHTS = (4, 2)
+"""Rows that may be summed together, the best first: as many registers as vectors of a tile, four times."""
+
+SHARED = 0.85
+"""The share of nonzeros among the elements of common columns from which summing rows together is faster (measured)."""
+
+
 @dataclass(frozen=True)
 class SparseRows:
-    """Nonzeros ordered by (channel block, output row), for one kernel.
+    """Nonzeros ordered by (channel block, row), for one kernel; `height` output rows make a row, with common offsets.
 
-    `starts` has `blocks * rows + 1` entries into `values` and `offsets`; offsets are in elements of the input planes.
+    `starts` has `blocks * rows + 1` entries into `offsets`, and each of these has `height` values; offsets are in
+    elements of the input planes.
     """
 
     values: npt.NDArray[np.float32]
@@ -53,6 +63,7 @@ class SparseRows:
     starts: npt.NDArray[np.int32]
     rows: int
     blocks: int
+    height: int = 1
 
 
 def channels_per_block(problem: PlaneProblem, nonzeros: int) -> int:
@@ -66,6 +77,25 @@ def channels_per_block(problem: PlaneProblem, nonzeros: int) -> int:
     return max(fitting, math.ceil(ROW_OF_BLOCK / a_row) if a_row else problem.planes.channels)
 
 
+def common_height(columns: npt.NDArray[np.int32], row_offsets: npt.NDArray[np.int32]) -> int:
+    """Return how many neighbouring rows have (nearly) the same columns, as those of a block pattern."""
+    rows = len(row_offsets) - 1
+    for height in HEIGHTS:
+        if rows % height == 0 and len(columns) >= SHARED * height * len(_common(columns, row_offsets, height)[0]):
+            return height
+    return 1
+
+
+def _common(
+    columns: npt.NDArray[np.int32], row_offsets: npt.NDArray[np.int32], height: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return row of rows and column of each common element, as one number; which one a nonzero is; its output row."""
+    row = np.repeat(np.arange(len(row_offsets) - 1), np.diff(row_offsets))
+    width = int(columns.max(initial=0)) + 1
+    elements, which = np.unique(row // height * width + columns, return_inverse=True)
+    return elements, which, row
+
+
 def sparse_rows(
     values: npt.NDArray[np.float32],
     columns: npt.NDArray[np.int32],
@@ -73,21 +103,27 @@ def sparse_rows(
     tap_offsets: npt.NDArray[np.int32],
     channel_distance: int,
     block: int,
+    height: int = 1,
 ) -> SparseRows:
     """Order the nonzeros of CSR rows for the kernel and scale their offsets.
 
-    Column `c * taps + t` reads `c * channel_distance + tap_offsets[t]`; `block` input channels make one block.
+    Column `c * taps + t` reads `c * channel_distance + tap_offsets[t]`; `block` input channels make one block, `height`
+    output rows are summed together.
     """
-    rows, taps = len(row_offsets) - 1, len(tap_offsets)
-    row = np.repeat(np.arange(rows), np.diff(row_offsets))
-    channel, tap = np.divmod(columns.astype(np.int64), taps)
+    rows, taps = (len(row_offsets) - 1) // height, len(tap_offsets)
+    elements, which, output = _common(columns, row_offsets, height)
+    tall = np.zeros((len(elements), height), np.float32)
+    tall[which, output % height] = values
+    row, column = np.divmod(elements, int(columns.max(initial=0)) + 1)
+    channel, tap = np.divmod(column, taps)
     channel_block = channel // block
     blocks = int(channel_block.max(initial=0)) + 1
     key = channel_block * rows + row
     order = np.argsort(key, kind="stable")
     starts = np.searchsorted(key[order], np.arange(blocks * rows + 1))
     offsets = channel * channel_distance + tap_offsets[tap]
-    return SparseRows(values[order], offsets[order].astype(np.int32), starts.astype(np.int32), rows, blocks)
+    ordered = np.ascontiguousarray(tall[order]).reshape(-1)
+    return SparseRows(ordered, offsets[order].astype(np.int32), starts.astype(np.int32), rows, blocks, height)
 
 
 def sparse_function(
@@ -107,51 +143,63 @@ def sparse_function(
     ]
 
     def inner(tile: TileContext) -> None:
-        _all_rows(tile, weight.rows, weight.blocks)
+        _all_rows(tile, weight)
 
     return plane_function(name, problem, arguments, inner, epilogue, output_dtype)
 
 
-def _all_rows(tile: TileContext, rows: int, blocks: int) -> None:
+def _all_rows(tile: TileContext, weight: SparseRows) -> None:
     width = tile.problem.machine.lanes
     span = -(-tile.tile.span // width) * width
-    partial = scratch(rows * span) if blocks > 1 else None
-    for block in range(blocks):
-        with loop(rows) as row:
-            first = bind(tile.kernel["starts"][block * rows + row])
-            count = bind(tile.kernel["starts"][block * rows + row + 1] - first)
-            sums = registers(span)
-            for start, vectors in chunks(tile.tile.span, width, MOST_VECTORS):
-                _accumulate(tile, sums, start, vectors, first, count, partial if block else None, row * span)
-            if block < blocks - 1:
-                _spill(partial, row * span, sums, span, width)
-            else:
-                _finish(tile, row, sums, span)
+    partial = scratch(weight.rows * weight.height * span) if weight.blocks > 1 else None
+    for block in range(weight.blocks):
+        with loop(weight.rows) as row:
+            first = bind(tile.kernel["starts"][block * weight.rows + row])
+            count = bind(tile.kernel["starts"][block * weight.rows + row + 1] - first)
+            sums = [registers(span) for _ in range(weight.height)]
+            places = [bind((row * weight.height + i) * span) for i in range(weight.height)]
+            for start, vectors in chunks(tile.tile.span, width, _most_vectors(tile.problem.machine, weight.height)):
+                _begin(sums, start, vectors * width, width, partial if block else None, places)
+                _accumulate(tile, sums, start, vectors * width, first, count)
+            for number, total in enumerate(sums):
+                if block < weight.blocks - 1:
+                    _spill(partial, places[number], total, span, width)
+                else:
+                    _finish(tile, row * weight.height + number, total, span)
+
+
+def _most_vectors(machine: Machine, height: int) -> int:
+    """Vectors of positions whose sums and, where several rows share them, inputs fit the registers."""
+    return MOST_VECTORS if height == 1 else min(MOST_VECTORS, (machine.registers - 1) // (height + 1))
+
+
+def _begin(sums: Sequence[Expr], start: int, length: int, width: int, partial: Expr, places: Sequence[Expr]) -> None:
+    """Start from zero, or from what the blocks before have come to."""
+    zero = constant(0.0, "float32")
+    for total, place in zip(sums, places, strict=True):
+
+        def begin(i: Expr, total: Expr = total, place: Expr = place) -> None:
+            store(total, start + i, zero if partial is None else partial[place + start + i])
+
+        unrolled_lanes(length, width, begin)
 
 
 def _spill(partial: Expr, to: Expr, sums: Expr, span: int, width: int) -> None:
     unrolled_lanes(span, width, lambda i: store(partial, to + i, sums[i]))
 
 
-def _accumulate(
-    tile: TileContext, sums: Expr, start: int, vectors: int, first: Expr, count: Expr, partial: Expr, partial_row: Expr
-) -> None:
+def _accumulate(tile: TileContext, sums: Sequence[Expr], start: int, length: int, first: Expr, count: Expr) -> None:
     """Sum one chunk of one row's nonzeros of one channel block in registers."""
-    width = tile.problem.machine.lanes
-    zero = constant(0.0, "float32")
-
-    def begin(i: Expr) -> None:
-        store(sums, start + i, zero if partial is None else partial[partial_row + start + i])
-
-    unrolled_lanes(vectors * width, width, begin)
+    width, height = tile.problem.machine.lanes, len(sums)
     with loop(count) as j:
-        value = tile.kernel["values"][first + j]
         source = tile.base + tile.kernel["offsets"][first + j] + start
-        unrolled_lanes(
-            vectors * width,
-            width,
-            lambda i: store(sums, start + i, sums[start + i] + value * tile.x[source + i]),
-        )
+        for number, total in enumerate(sums):
+            value = tile.kernel["values"][(first + j) * height + number]
+
+            def add(i: Expr, total: Expr = total, value: Expr = value) -> None:
+                store(total, start + i, total[start + i] + value * tile.x[source + i])
+
+            unrolled_lanes(length, width, add)
 
 
 def _finish(tile: TileContext, row: Expr, sums: Expr, span: int) -> None:

@@ -10,7 +10,13 @@ import onnx_ir as ir
 
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
 from graphprune.backends.tvm.kernels.planes import PlaneProblem, Planes, channel_distance
-from graphprune.backends.tvm.kernels.sparse import SparseRows, channels_per_block, sparse_function, sparse_rows
+from graphprune.backends.tvm.kernels.sparse import (
+    SparseRows,
+    channels_per_block,
+    common_height,
+    sparse_function,
+    sparse_rows,
+)
 from graphprune.backends.tvm.kernels.tiling import tile_positions
 from graphprune.backends.tvm.kernels.vector import (
     VectorProblem,
@@ -137,14 +143,16 @@ def _sparse(
 ) -> tuple[Handle, list[Array]]:
     assert groups == 1, "only ungrouped convolutions are packed"
     assert weight.values is not None
+    assert weight.columns is not None
+    assert weight.row_offsets is not None
     block = channels_per_block(problem, len(weight.values))
-    rows = _rows(weight, taps, channel_distance(problem), block)
+    rows = _rows(weight, taps, channel_distance(problem), block, common_height(weight.columns, weight.row_offsets))
     function = sparse_function("sparse", problem, rows, fused.arguments, fused.apply, fused.dtype)
     return function, [rows.values, rows.offsets, rows.starts]
 
 
-def _rows(weight: Weight, taps: Indices, channel_distance: int, block: int) -> SparseRows:
+def _rows(weight: Weight, taps: Indices, channel_distance: int, block: int, height: int = 1) -> SparseRows:
     assert weight.values is not None
     assert weight.columns is not None
     assert weight.row_offsets is not None
-    return sparse_rows(weight.values, weight.columns, weight.row_offsets, taps, channel_distance, block)
+    return sparse_rows(weight.values, weight.columns, weight.row_offsets, taps, channel_distance, block, height)

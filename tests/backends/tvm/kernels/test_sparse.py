@@ -16,7 +16,14 @@ from graphprune.backends.tvm.kernels.planes import (
     channel_distance,
     no_epilogue,
 )
-from graphprune.backends.tvm.kernels.sparse import SparseRows, channels_per_block, sparse_function, sparse_rows
+from graphprune.backends.tvm.kernels.sparse import (
+    HEIGHTS,
+    SparseRows,
+    channels_per_block,
+    common_height,
+    sparse_function,
+    sparse_rows,
+)
 from graphprune.backends.tvm.kernels.tiling import tile_positions
 from graphprune.backends.tvm.view import View
 from tests.backends.tvm.kernels.convolution import WINDOWS, convolve, padded, shown
@@ -25,11 +32,16 @@ from tests.backends.tvm.kernels.harness import MACHINES, V3, Array, random, run
 NO_TAPS = np.zeros(1, np.int32)
 
 
-def rows_of(weight: Array, taps: Array, distance: int, block: int) -> SparseRows:
+def compressed(weight: Array) -> tuple[Array, Array, Array]:
+    """Values, columns and row offsets."""
     matrix = weight.reshape(weight.shape[0], -1)
     row, column = np.nonzero(matrix)
     starts = np.searchsorted(row, np.arange(len(matrix) + 1)).astype(np.int32)
-    return sparse_rows(matrix[row, column], column.astype(np.int32), starts, taps, distance, block)
+    return matrix[row, column], column.astype(np.int32), starts
+
+
+def rows_of(weight: Array, taps: Array, distance: int, block: int, height: int = 1) -> SparseRows:
+    return sparse_rows(*compressed(weight), taps, distance, block, height)
 
 
 def multiply(
@@ -37,12 +49,13 @@ def multiply(
     weight: Array,
     x: Array,
     taps: Array = NO_TAPS,
-    block: int | None = None,
+    cut: tuple[int | None, int] = (None, 1),
     epilogue: Epilogue = no_epilogue,
     extra: tuple[Array, ...] = (),
 ) -> Array:
-    """The kernel's output [image, output, position]; `block` input channels make a block."""
-    rows = rows_of(weight, taps, channel_distance(p), block or channels_per_block(p, int(np.count_nonzero(weight))))
+    """The kernel's output [image, output, position]; `cut` is input channels of a block and rows summed together."""
+    block = cut[0] or channels_per_block(p, int(np.count_nonzero(weight)))
+    rows = rows_of(weight, taps, channel_distance(p), block, cut[1])
     operands = [Flat(f"operand{i}", array.size, "float32") for i, array in enumerate(extra)]
     function = sparse_function("main", p, rows, operands, epilogue)
     inputs = [x, rows.values, rows.offsets, rows.starts, *extra]
@@ -64,8 +77,37 @@ def test_windows(machine: Machine, name: str) -> None:
     p = padded(machine, view, flat, WINDOWS[name], 9)
     expected = convolve(shown(view, flat), weight, WINDOWS[name])
     for block in (6, 2):
-        y = multiply(p.problem, weight, p.values, p.layout.tap_offsets(), block)
+        y = multiply(p.problem, weight, p.values, p.layout.tap_offsets(), (block, 1))
         np.testing.assert_allclose(y.reshape(expected.shape), expected, rtol=1e-5, atol=1e-4)
+
+
+def in_blocks(outputs: int, inputs: int, taps: int, height: int) -> Array:
+    """A weight whose rows share their columns, but for some zeros."""
+    weight = pruned(outputs, inputs, taps, 0.02)
+    weight[np.repeat(np.random.default_rng(4).random((outputs // height, inputs, taps)) < 0.7, height, axis=0)] = 0
+    return weight
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("name", list(WINDOWS)[:4])
+@pytest.mark.parametrize("height", HEIGHTS)
+def test_rows_with_common_columns(machine: Machine, name: str, height: int) -> None:
+    view = View.dense(None, "float32", (2, 6, 13, 18))
+    flat = random(view.size)
+    weight = in_blocks(8, 6, WINDOWS[name].kernel[0] * WINDOWS[name].kernel[1], height)
+    p = padded(machine, view, flat, WINDOWS[name], 8)
+    expected = convolve(shown(view, flat), weight, WINDOWS[name])
+    for block in (6, 2):
+        y = multiply(p.problem, weight, p.values, p.layout.tap_offsets(), (block, height))
+        np.testing.assert_allclose(y.reshape(expected.shape), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_the_height_of_common_columns() -> None:
+    heights = {height: common_height(*compressed(in_blocks(16, 40, 3, height))[1:]) for height in (1, 2, 4, 8)}
+    assert heights == {1: 1, 2: 2, 4: 4, 8: 4}
+    assert common_height(*compressed(in_blocks(15, 40, 3, 5))[1:]) == 1  # no height divides the rows
+    assert common_height(*compressed(in_blocks(6, 40, 3, 2))[1:]) == 2
+    assert common_height(*compressed(np.zeros((4, 3, 1), np.float32))[1:]) == 4
 
 
 def product(machine: Machine, sizes: tuple[int, int, int], zeros: float, block: int | None, *, copy: bool) -> None:
@@ -78,7 +120,7 @@ def product(machine: Machine, sizes: tuple[int, int, int], zeros: float, block: 
     )
     weight = pruned(outputs, inputs, 1, zeros)
     expected = weight[:, :, 0] @ x[: inputs * positions].reshape(inputs, positions)
-    np.testing.assert_allclose(multiply(p, weight, x, block=block)[0], expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(multiply(p, weight, x, cut=(block, 1))[0], expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -100,7 +142,7 @@ def test_epilogue_is_applied_once_and_knows_its_place() -> None:
         image, channel, place = position
         return value + kernel["operand0"][(image * 5 + channel) * 234 + place]
 
-    y = multiply(p.problem, weight, p.values, p.layout.tap_offsets(), 2, add, (residual,))
+    y = multiply(p.problem, weight, p.values, p.layout.tap_offsets(), (2, 1), add, (residual,))
     np.testing.assert_allclose(y.ravel(), expected.ravel() + residual, rtol=1e-5, atol=1e-4)
 
 

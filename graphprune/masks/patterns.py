@@ -14,9 +14,9 @@ from graphprune.errors import RecipeError
 from graphprune.masks.axes import WeightAxes
 from graphprune.masks.selection import Mask, Scores, keep_mask
 
-_NM_FORM = re.compile(r"([0-9]+):([0-9]+)")
+_NM_FORM = re.compile(r"([0-9]+):([0-9]+)(?:x([0-9]+))?")
 _BLOCK_FORM = re.compile(r"block ([0-9]+)x([0-9]+)")
-_FORMS = "'unstructured', '2:4' (keep 2 of 4) or 'block 4x1' (4 outputs by 1 input)"
+_FORMS = "'unstructured', '2:4' (keep 2 of 4), '2:4x4' (the same for 4 outputs) or 'block 4x1' (4 outputs by 1 input)"
 
 
 class Pattern(Protocol):
@@ -68,15 +68,23 @@ class NM:
 
     The last group of a row is shorter where `of` does not divide the input channels; it keeps `keep` too, if it has as
     many. Among equals, those of lower index go first.
+
+    Attributes:
+        keep: What stays of a group.
+        of: The input channels of a group.
+        outputs: Consecutive outputs that keep the same ones: vector-wise N:M. Kernels share what they load for these.
     """
 
     keep: int
     of: int
+    outputs: int = 1
 
     def __post_init__(self) -> None:
         if not 0 < self.keep < self.of:
             message = f"pattern '{self}' keeps {self.keep} of {self.of}, expected to keep at least 1 and not all"
             raise RecipeError(message, code="GP327")
+        if self.outputs < 1:
+            raise RecipeError(f"pattern '{self}' is shared by no outputs", code="GP327")
 
     @property
     def sparsity(self) -> float:
@@ -84,9 +92,11 @@ class NM:
         return 1 - self.keep / self.of
 
     def defect(self, shape: Sequence[int], axes: WeightAxes) -> str | None:
-        """Return why there is not one whole group in a row, or None."""
-        inputs = shape[axes.input]
-        return f"{inputs} input channels, fewer than the {self.of} of one group" if inputs < self.of else None
+        """Return why there is not one whole group in a row, or a rest of outputs, or None."""
+        inputs, outputs = shape[axes.input], shape[axes.output]
+        if inputs < self.of:
+            return f"{inputs} input channels, fewer than the {self.of} of one group"
+        return f"{outputs} outputs, no multiple of {self.outputs}" if outputs % self.outputs else None
 
     def pruned_count(self, shape: Sequence[int], axes: WeightAxes, sparsity: float) -> int:  # noqa: ARG002
         """Return the number that the pattern itself fixes."""
@@ -94,23 +104,29 @@ class NM:
         rows = math.prod(shape) // max(1, shape[axes.input])
         return rows * (groups * (self.of - self.keep) + max(0, rest - self.keep))
 
-    def unit_scores(self, scores: Scores, axes: WeightAxes) -> Scores:  # noqa: ARG002
-        """Return the scores themselves: groups compare single elements."""
-        return scores
+    def unit_scores(self, scores: Scores, axes: WeightAxes) -> Scores:
+        """Return the root mean square over the outputs that share a mask, [such outputs, positions, inputs]."""
+        rows = axes.rows(scores)
+        if self.outputs == 1:
+            return rows
+        shared = rows.reshape(-1, self.outputs, *rows.shape[1:])
+        norms: Scores = np.sqrt(np.square(shared).mean(axis=1, dtype=np.float32))
+        return norms
 
     def keep_mask(self, scores: Scores, axes: WeightAxes, pruned: int) -> Mask:  # noqa: ARG002 - the groups fix it
         """Return what stays, with exactly `pruned_count` False entries."""
-        rows = axes.rows(scores)
+        rows = self.unit_scores(scores, axes)
         missing = -rows.shape[-1] % self.of
         padded = np.pad(rows, ((0, 0), (0, 0), (0, missing)), constant_values=-1)  # padding goes before all else
         groups = padded.reshape(*rows.shape[:2], -1, self.of)
         order = np.argsort(groups, axis=-1, kind="stable")
         keep = np.ones(groups.shape, np.bool_)
         np.put_along_axis(keep, order[..., : self.of - self.keep], values=False, axis=-1)
-        return axes.restore(keep.reshape(padded.shape)[..., : rows.shape[-1]], scores.shape)
+        chosen = keep.reshape(padded.shape)[..., : rows.shape[-1]].repeat(self.outputs, axis=0)
+        return axes.restore(chosen, scores.shape)
 
     def __str__(self) -> str:
-        return f"{self.keep}:{self.of}"
+        return f"{self.keep}:{self.of}" + (f"x{self.outputs}" if self.outputs != 1 else "")
 
 
 @dataclass(frozen=True)
@@ -162,7 +178,7 @@ def parse_pattern(text: str) -> Pattern:
     if text == str(Unstructured()):
         return Unstructured()
     if found := _NM_FORM.fullmatch(text):
-        return NM(int(found[1]), int(found[2]))
+        return NM(int(found[1]), int(found[2]), int(found[3] or 1))
     if found := _BLOCK_FORM.fullmatch(text):
         return Block(int(found[1]), int(found[2]))
     raise RecipeError(f"unknown pattern '{text}', expected {_FORMS}", code="GP327")

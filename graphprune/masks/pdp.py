@@ -48,8 +48,8 @@ def soft_masked(
         temperature: How wide the band of undecided weights is; None for a hard mask, 1 from the threshold on.
         search: What finds the threshold, for patterns with one threshold a weight; kept from step to step it is faster.
     """
-    if isinstance(pattern, Block):
-        mask = _block_mask(
+    if _unit(pattern) is not None:
+        mask = _unit_mask(
             wide(weight), pattern, axes, budget=budget, ratio=ratio, temperature=temperature, search=search
         )
         return (mask * weight).to(weight.dtype)
@@ -76,8 +76,8 @@ def soft_mask(
 ) -> torch.Tensor:
     """Return the mask itself, float32 or float64, of the shape of `weight`; without gradient."""
     values = wide(weight)
-    if isinstance(pattern, Block):
-        return _block_mask(values, pattern, axes, budget=budget, ratio=ratio, temperature=temperature)
+    if _unit(pattern) is not None:
+        return _unit_mask(values, pattern, axes, budget=budget, ratio=ratio, temperature=temperature)
     limit = _limit(weight, pattern, axes, budget=budget, ratio=ratio)
     return torch.ones_like(values) if limit is None else _mask(values, limit, temperature)
 
@@ -125,8 +125,9 @@ def _mask(scores: torch.Tensor, limit: torch.Tensor, temperature: Temperature | 
         return (scores.abs() >= limit).to(scores.dtype)
     squared = limit.square()
     tau = temperature.value * squared if temperature.relative else temperature.value
-    soft = torch.sigmoid((scores.square() - squared) / tau)
-    return torch.where(squared == 0, 1, soft)
+    nothing = squared == 0
+    soft = torch.sigmoid((scores.square() - squared) / torch.where(nothing, torch.ones_like(squared), tau))
+    return torch.where(nothing, 1, soft)
 
 
 @torch.no_grad()
@@ -141,27 +142,43 @@ def _limit(
 ) -> torch.Tensor | None:
     """The threshold of every element: one number, or one an element; None where nothing goes."""
     if isinstance(pattern, NM):
-        return _group_limits(weight.detach(), pattern, axes, ratio) if ratio > 0 else None
+        if ratio == 0:
+            return None
+        limits = _group_limits(axes.rows(wide(weight.detach())).abs(), pattern, ratio)
+        return axes.restore(limits, tuple(weight.shape))
     pruned = round(budget * ratio * weight.numel())
     return (search or ThresholdSearch())(weight, pruned).clamp(min=_SMALLEST) if pruned else None
 
 
-def _group_limits(weight: torch.Tensor, pattern: NM, axes: WeightAxes, ratio: float) -> torch.Tensor:
-    """`ratio` times the threshold of each group, at every element; 0 where a shorter last group keeps all."""
-    rows = axes.rows(wide(weight)).abs()
-    inputs = rows.shape[-1]
-    padded = torch.nn.functional.pad(rows, (0, -inputs % pattern.of))
-    groups = padded.reshape(*rows.shape[:2], -1, pattern.of)
+@torch.no_grad()
+def _group_limits(scores: torch.Tensor, pattern: NM, ratio: float) -> torch.Tensor:
+    """`ratio` times the threshold of each group of inputs, at every one; 0 where a shorter last group keeps all.
+
+    Args:
+        scores: Not negative, [outputs, positions, inputs].
+        pattern: What groups keep.
+        ratio: How much is asked for, in [0, 1].
+    """
+    inputs = scores.shape[-1]
+    padded = torch.nn.functional.pad(scores, (0, -inputs % pattern.of))
+    groups = padded.reshape(*scores.shape[:2], -1, pattern.of)
     last_two = groups.topk(pattern.keep + 1, dim=-1).values[..., -2:]
     limits = 0.5 * ratio * last_two.sum(-1, keepdim=True)
     if 0 < inputs % pattern.of <= pattern.keep:
         limits[:, :, -1] = 0
-    return axes.restore(limits.expand_as(groups).reshape(padded.shape)[..., :inputs], tuple(weight.shape))
+    return limits.expand_as(groups).reshape(padded.shape)[..., :inputs]
 
 
-def _block_mask(
+def _unit(pattern: Pattern) -> tuple[int, int] | None:
+    """Outputs and input channels that share a score and a mask; None where each element has its own."""
+    if isinstance(pattern, Block):
+        return pattern.rows, pattern.columns
+    return (pattern.outputs, 1) if isinstance(pattern, NM) and pattern.outputs > 1 else None
+
+
+def _unit_mask(
     values: torch.Tensor,
-    pattern: Block,
+    pattern: Pattern,
     axes: WeightAxes,
     *,
     budget: float,
@@ -169,9 +186,15 @@ def _block_mask(
     temperature: Temperature | None,
     search: ThresholdSearch | None = None,
 ) -> torch.Tensor:
+    """The mask of elements that share a score: the root mean square of a block, or of neighbouring outputs."""
+    height, width = _unit(pattern) or (1, 1)
     rows = axes.rows(values)
-    blocks = rows.reshape(rows.shape[0] // pattern.rows, pattern.rows, rows.shape[1], -1, pattern.columns)
+    blocks = rows.reshape(rows.shape[0] // height, height, rows.shape[1], -1, width)
     scores = blocks.square().mean((1, 4)).sqrt()
-    mask = channel_mask(scores, budget=budget, ratio=ratio, temperature=temperature, search=search)
-    repeated = mask.repeat_interleave(pattern.rows, 0).repeat_interleave(pattern.columns, 2)
+    if isinstance(pattern, NM):
+        limits = _group_limits(scores, pattern, ratio)
+        mask = _mask(scores, limits, temperature)
+    else:
+        mask = channel_mask(scores, budget=budget, ratio=ratio, temperature=temperature, search=search)
+    repeated = mask.repeat_interleave(height, 0).repeat_interleave(width, 2)
     return axes.restore(repeated, tuple(values.shape))

@@ -15,7 +15,7 @@ from graphprune.errors import InputError, PreconditionError, RecipeError
 from graphprune.masked.calls import SCALARS, call_form, find_defect, wide_type
 from graphprune.masked.functions import define
 from graphprune.masks.criteria import parse_criterion
-from graphprune.masks.patterns import parse_pattern
+from graphprune.masks.patterns import NM, parse_pattern
 from graphprune.masks.temperature import Temperature, parse_temperature
 from graphprune.passes.base import Equivalence, PassOutcome, mark
 from graphprune.passes.fresh_names import FreshNames
@@ -58,7 +58,7 @@ class InsertSoftMasks(PlanPass):
         }
 
     Raises: GP323 a weight holds NaN or an infinity, GP324 the plan was made for another model, GP322, GP329 an edited
-        plan does not fit its weight, GP368 the plan has channels, GP369 `ratio` out of range, GP328 no temperature,
+        plan does not fit its weight, GP368 the plan has channels or shared N:M masks, GP369 `ratio` out of range, GP328 no temperature,
         GP365 an operator set older than 15.
 
     Attributes:
@@ -93,13 +93,16 @@ class InsertSoftMasks(PlanPass):
             raise PreconditionError(message, code="GP368")
         found = self.plan.resolve(model)
         for planned, weight in found:
-            _verify_weight(planned, weight)
+            _verify_weight(self.name, planned, weight)
         inserter = _Inserter(self, model, FreshNames(model), parse_temperature(self.temperature))
         return PassOutcome(tuple(inserter.insert(planned, weight) for planned, weight in found))
 
 
-def _verify_weight(planned: WeightPlan, weight: LinearWeight) -> None:
+def _verify_weight(name: str, planned: WeightPlan, weight: LinearWeight) -> None:
     pattern = parse_pattern(planned.pattern)
+    if isinstance(pattern, NM) and pattern.outputs > 1:
+        message = f"{name}: weight '{weight.name}' has pattern '{pattern}', which has no soft mask in a graph"
+        raise PreconditionError(message, code="GP368")
     defect = find_defect(pattern, planned.axes, weight.shape, planned.sparsity)
     if defect is not None:
         code = "GP329" if pattern.defect(weight.shape, planned.axes) else "GP322"

@@ -22,18 +22,18 @@ def scores(shape: tuple[int, ...], seed: int = 0) -> npt.NDArray[np.float32]:
     return np.random.default_rng(seed).integers(0, 6, shape).astype(np.float32)  # many ties
 
 
-@pytest.mark.parametrize("pattern", [Unstructured(), NM(2, 4), NM(1, 16), Block(4, 1), Block(1, 8)])
+@pytest.mark.parametrize("pattern", [Unstructured(), NM(2, 4), NM(1, 16), NM(2, 4, 16), Block(4, 1), Block(1, 8)])
 def test_text_form_goes_both_ways(pattern: Pattern) -> None:
     assert parse_pattern(str(pattern)) == pattern
 
 
-@pytest.mark.parametrize("text", ["", "Unstructured", "unstructered", "2:4x", "block 4", "4x1", "-1:4"])
+@pytest.mark.parametrize("text", ["", "Unstructured", "unstructered", "2:4x", "block 4", "4x1", "-1:4", "2:4x-1"])
 def test_an_unknown_pattern_is_named(text: str) -> None:
     with pytest.raises(RecipeError, match=r"unknown pattern '.*', expected 'unstructured', '2:4' .*GP327"):
         parse_pattern(text)
 
 
-@pytest.mark.parametrize("text", ["0:4", "4:4", "5:4", "block 0x1", "block 1x0"])
+@pytest.mark.parametrize("text", ["0:4", "4:4", "5:4", "2:4x0", "block 0x1", "block 1x0"])
 def test_an_impossible_pattern_is_named(text: str) -> None:
     with pytest.raises(RecipeError, match=rf"pattern '{text}' .*GP327"):
         parse_pattern(text)
@@ -67,6 +67,18 @@ def test_each_group_keeps_its_best(pattern: NM, shape: tuple[int, ...], axes: We
             assert sorted(best) == np.flatnonzero(flags).tolist()
 
 
+@pytest.mark.parametrize(("shape", "axes"), SHAPES[1:])
+def test_outputs_that_share_a_mask(shape: tuple[int, ...], axes: WeightAxes) -> None:
+    drawn, pattern = scores(shape), NM(1, 4, 2)
+    keep = pattern.keep_mask(drawn, axes, 0)
+    assert np.count_nonzero(~keep) == pattern.pruned_count(shape, axes, 0)
+    rows, kept = axes.rows(drawn), axes.rows(keep)
+    assert (kept[::2] == kept[1::2]).all()
+    energy = np.square(rows[::2]) + np.square(rows[1::2])
+    alone = NM(1, 4).keep_mask(energy, WeightAxes(0, 2), 0)
+    assert (kept[::2] == alone).all()
+
+
 @given(st.integers(1, 40), st.integers(2, 16), st.data())
 def test_a_shorter_last_group_keeps_as_many(inputs: int, of: int, data: st.DataObject) -> None:
     pattern = NM(data.draw(st.integers(1, of - 1)), of)
@@ -95,6 +107,8 @@ def test_whole_blocks_go(pattern: Block, shape: tuple[int, ...], axes: WeightAxe
 DEFECTS: list[tuple[Pattern, tuple[int, ...], str | None]] = [
     (NM(2, 4), (8, 4), None),
     (NM(2, 4), (8, 3), "3 input channels, fewer than the 4 of one group"),
+    (NM(2, 4, 3), (8, 4), "8 outputs, no multiple of 3"),
+    (NM(2, 4, 4), (8, 4), None),
     (Block(4, 1), (8, 3), None),
     (Block(4, 1), (10, 3), "10 outputs by 3 inputs, no multiple of 4 by 1"),
     (Block(1, 2), (10, 3), "10 outputs by 3 inputs, no multiple of 1 by 2"),

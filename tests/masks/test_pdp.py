@@ -16,7 +16,7 @@ from graphprune.masks.pdp import channel_mask, channel_scores, hard_mask, soft_m
 from graphprune.masks.temperature import Temperature
 
 AXES = WeightAxes()
-PATTERNS: list[Pattern] = [Unstructured(), NM(2, 4), NM(1, 3), Block(4, 1), Block(2, 3)]
+PATTERNS: list[Pattern] = [Unstructured(), NM(2, 4), NM(1, 3), Block(4, 1), Block(2, 3), NM(2, 4, 2), NM(1, 3, 8)]
 TAU = Temperature(0.1, relative=True)
 
 
@@ -47,6 +47,8 @@ def plain_mask(
     outputs, positions, inputs = rows.shape
     mask = np.ones_like(rows)
     if isinstance(pattern, NM):
+        shared = rows.reshape(-1, pattern.outputs, positions, inputs)
+        rows = np.sqrt((shared**2).mean(1)).repeat(pattern.outputs, 0)
         for start in range(0, inputs, pattern.of):
             group = rows[..., start : start + pattern.of]
             if group.shape[-1] > pattern.keep:
@@ -89,7 +91,19 @@ def test_gradients_take_the_threshold_as_a_constant(pattern: Pattern) -> None:
     incoming = drawn(8, 6, 2, 2, seed=1)
     (found,) = torch.autograd.grad(soft_masked(weight, **of(pattern)), weight, incoming)
     step, numeric = 1e-6, torch.zeros_like(weight)
-    if isinstance(pattern, Block):  # one threshold, and a gradient through the norms: differences with it held
+    if isinstance(pattern, NM) and pattern.outputs > 1:  # a threshold a group, and a gradient through the norms
+        scores = AXES.rows(weight).reshape(-1, pattern.outputs, 4, 6).square().mean(1).sqrt()
+        held = scores.detach().permute(0, 2, 1)  # as a weight, for its thresholds
+        tau = AXES.rows(_tau(held.unsqueeze(-1), NM(pattern.keep, pattern.of)))
+        short = (
+            torch.arange(6) >= 6 - 6 % pattern.of
+            if 6 % pattern.of <= pattern.keep
+            else torch.zeros(6, dtype=torch.bool)
+        )
+        mask = torch.where(short, 1, torch.sigmoid((scores**2 - 10 * tau) / tau))
+        whole = mask.repeat_interleave(pattern.outputs, 0)
+        (numeric,) = torch.autograd.grad(AXES.restore(whole, (8, 6, 2, 2)) * weight, weight, incoming)
+    elif isinstance(pattern, Block):  # one threshold, and a gradient through the norms: differences with it held
         rows = AXES.rows(weight)
         blocks = rows.reshape(8 // pattern.rows, pattern.rows, 4, -1, pattern.columns)
         scores = blocks.square().mean((1, 4)).sqrt()

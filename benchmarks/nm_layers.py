@@ -102,7 +102,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for name, model, macs in layers(options.only):
         for pattern in options.pattern or ("1:4", "2:4"):
-            keep, of = map(int, pattern.split(":"))
+            keep, of = map(int, pattern.split("x")[0].split(":"))
             dense, sparse = measure(model, pattern, options.threads, options.runs)
             speed = 2 * macs * keep / of / sparse / 1e6
             print(

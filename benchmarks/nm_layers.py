@@ -50,7 +50,9 @@ def layers(only: str) -> Iterator[tuple[str, ir.Model, float]]:
     """Yield name, model and dense multiply-accumulates."""
     for name, (rows, inputs, outputs) in PRODUCTS.items():
         if only in name:
-            text = f"l (float[{rows},{inputs}] x, float[{inputs},{outputs}] w) => (float[A,B] y) {{ y = MatMul (x, w) }}"
+            text = (
+                f"l (float[{rows},{inputs}] x, float[{inputs},{outputs}] w) => (float[A,B] y) {{ y = MatMul (x, w) }}"
+            )
             yield name, _model(text), rows * inputs * outputs
     for name, (inputs, outputs, kernel, size) in CONVOLUTIONS.items():
         if only in name:

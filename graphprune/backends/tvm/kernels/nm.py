@@ -82,11 +82,12 @@ class RowsProblem:
 class NmBlocks:
     """A weight packed for the kernel: `values` [block][group][slot][vector][lane], `places` the same.
 
-    Places are uint8, or int32 (16 lanes) and uint16 (8 lanes) words with two bits a lane. Outputs are padded with
-    zeros to whole blocks, the last group to whole slots.
+    Values are float32; float16 where that holds all of them exactly, or the upper halves of float32 (bfloat16) as
+    uint16. Places are uint8, or int32 (16 lanes) and uint16 (8 lanes) words with two bits a lane. Outputs are padded
+    with zeros to whole blocks, the last group to whole slots.
     """
 
-    values: npt.NDArray[np.float32]
+    values: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.uint16]
     places: npt.NDArray[np.int32] | npt.NDArray[np.uint16] | npt.NDArray[np.uint8]
     keep: int
     of: int
@@ -117,7 +118,17 @@ def nm_blocks(
         shifted = packed.astype(np.uint32) << (2 * np.arange(width, dtype=np.uint32))
         words = np.bitwise_or.reduce(shifted, axis=-1)
         packed = words.view(np.int32) if width * 2 > 16 else words.astype(np.uint16)
-    return NmBlocks(blocked(values), packed, keep, of, groups, blocks, vectors)  # type: ignore[arg-type]
+    return NmBlocks(blocked(_narrowed(values)), packed, keep, of, groups, blocks, vectors)  # type: ignore[arg-type]
+
+
+def _narrowed(values: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
+    """Return the same numbers in half as many bytes, if they fit: what is read of memory decides the time."""
+    bits = values.view(np.uint32)
+    if not (bits & 0xFFFF).any():
+        return (bits >> 16).astype(np.uint16)
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32).view(np.uint32), bits) else values
 
 
 def nm_function(
@@ -135,7 +146,7 @@ def nm_function(
     p = problem
     arguments = [
         Flat("x", p.size, "float32"),
-        Flat("values", weight.values.size, "float32"),
+        Flat("values", weight.values.size, str(weight.values.dtype)),
         Flat("places", weight.places.size, str(weight.places.dtype)),
         Flat("shifts", p.machine.lanes, "int32"),
         *operands,
@@ -190,12 +201,12 @@ def _emit_tile(
         first = bind((block * weight.groups + group) * (weight.keep * weight.vectors))
         inputs = [_inputs(source.buffer, start + group * weight.of, weight.of, width) for start in starts]
         for slot in range(weight.keep * weight.vectors):
-            at = T.ramp((first + slot) * width, 1, width)
+            values = _values(kernel, weight, first + slot, width)
             places = _places(kernel, weight, first + slot, width)
             lane = T.ramp(slot % weight.vectors * width, 1, width)
             for total, x in zip(sums, inputs, strict=True):
                 picked = call_llvm_pure_intrin(f"float32x{width}", PERMUTATIONS[width, weight.of], x, places)
-                store(total, lane, total[lane] + kernel["values"][at] * picked)
+                store(total, lane, total[lane] + values * picked)
     _write_tile(kernel, p, weight, block, row, sums, epilogue)
 
 
@@ -205,6 +216,15 @@ def _inputs(x: Expr, at: Expr, of: int, width: int) -> Expr:
     if of == width:
         return group
     return tirx.Shuffle([group] * (width // of), [tirx.IntImm("int32", i) for i in range(width)])
+
+
+def _values(kernel: Kernel, weight: NmBlocks, vector: Expr, width: int) -> Expr:
+    """The weights of a vector, widened."""
+    values = kernel["values"][T.ramp(vector * width, 1, width)]
+    if weight.values.dtype == np.uint16:
+        upper = tirx.shift_left(values.astype(f"uint32x{width}"), tirx.Broadcast(tirx.const(16, "uint32"), width))
+        return tirx.reinterpret(f"float32x{width}", upper)
+    return values.astype(f"float32x{width}")
 
 
 def _places(kernel: Kernel, weight: NmBlocks, vector: Expr, width: int) -> Expr:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -105,3 +107,37 @@ def test_what_is_not_finite_stays_in_its_row_and_group() -> None:
     expected = np.where(dense[:, 5] != 0, np.copysign(np.inf, dense[:, 5]), x.clip(max=9)[1] @ dense.T)
     np.testing.assert_allclose(y[1], expected, rtol=1e-5)
     assert np.isfinite(y[[0, 2]]).all()
+
+
+HALVES = {
+    "bfloat16": lambda a: (a.view(np.uint32) & 0xFFFF0000).view(np.float32),
+    "float16": lambda a: a.astype(np.float16).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("of", [4, 8])
+@pytest.mark.parametrize(("name", "rounded"), HALVES.items(), ids=HALVES)
+def test_numbers_that_fit_half_as_many_bytes(
+    machine: Machine, of: int, name: str, rounded: Callable[[Array], Array]
+) -> None:
+    """They are stored so, and multiplied as the numbers that they are."""
+    _, values, places = sparse(37, 24, 2, of)
+    special = [0.0, -0.0, 2.0**-24, -(2.0**-14), 65504.0] if name == "float16" else [1e-40, 3e38, -0.0, 2.0**-126]
+    values[0, : len(special)] = special
+    values = np.ascontiguousarray(rounded(values))
+    blocks = nm_blocks(values, places, 2, of, machine.lanes, 2)
+    assert blocks.values.dtype == {"bfloat16": np.uint16, "float16": np.float16}[name]
+    dense = np.zeros((37, 24), np.float32)
+    columns = np.arange(values.shape[1]) // 2 * of + places
+    np.put_along_axis(dense, columns.astype(np.int64), values, 1)
+    x = random(3 * 24).reshape(3, 24)
+    y = product(machine, x, values, places, (2, of), epilogue=no_epilogue, extra=NOTHING)
+    np.testing.assert_allclose(y, x @ dense.T, rtol=1e-5, atol=1e-5)
+
+
+def test_other_numbers_keep_their_bytes() -> None:
+    _, values, places = sparse(16, 16, 1, 4)
+    assert nm_blocks(values, places, 1, 4, 16, 1).values.dtype == np.float32
+    overflowing = np.full_like(values, 1e6 + 1)  # fits neither
+    assert nm_blocks(overflowing, places, 1, 4, 16, 1).values.dtype == np.float32

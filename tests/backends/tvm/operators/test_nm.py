@@ -39,6 +39,14 @@ CASES: dict[str, tuple[str, dict[str, Initializer]]] = {
         """g (float[7,32] x) => (float[7,24] y) { a = MatMul(x,w) n = LayerNormalization(a,s) y = MatMul(n,v) }""",
         {"w": conforming(2, 4, 32, 48), "s": (48,), "v": conforming(1, 4, 48, 24)},
     ),
+    "numbers of bfloat16": (
+        "g (float[2,64] x) => (float[2,70] y) { y = MatMul(x,w) }",
+        {"w": (conforming(2, 4, 64, 70).view(np.uint32) & 0xFFFF0000).view(np.float32)},
+    ),
+    "numbers of float16": (
+        "g (float[2,64] x) => (float[2,70] y) { y = MatMul(x,w) }",
+        {"w": conforming(2, 4, 64, 70).astype(np.float16).astype(np.float32)},
+    ),
     "rows that lie apart": (
         "g (float[32,5] x) => (float[5,20] y) { t = Transpose(x) y = MatMul(t,w) }", {"w": conforming(1, 4, 32, 20)}
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -82,7 +82,8 @@ def split(site: Site) -> list[State]:
         def cut(a: np.ndarray) -> np.ndarray:
             return a if a.shape[axis] == 1 else a.take(range(start, stop), axis)
 
-        return State(extents, is_constant=state.is_constant).with_factors(_several(site, state.factors, cut))
+        picked = _several(site, (factor.map(cut) for factor in state.factors))
+        return State(extents, is_constant=state.is_constant).with_factors(picked)
 
     return [part(start, stop, extents) for start, stop, extents in zip([0, *ends], ends, outputs, strict=False)]
 
@@ -103,7 +104,8 @@ def slice_(site: Site) -> list[State]:
                 a = a.take(range(a.shape[axis])[each], axis)
         return a
 
-    return [State(site.output(), is_constant=state.is_constant).with_factors(_several(site, state.factors, cut))]
+    picked = _several(site, (factor.map(cut) for factor in state.factors))
+    return [State(site.output(), is_constant=state.is_constant).with_factors(picked)]
 
 
 def as_slice(start: int, end: int, step: int) -> slice:
@@ -118,6 +120,8 @@ def gather(site: Site) -> list[State]:
     indices = site.input(1)
     if data.covers(axis) and not data.is_constant:
         return [_picked(site, data, axis)]
+    for factor in indices.factors:
+        site.block(factor, "GP375", "takes them as indices")
     held = site.held(data, [axis], "GP375", "picks rows at run time")
     site.mark(held, Role.CARRIER)
     places = [place if place < axis else place + indices.rank - 1 for place in range(data.rank) if place != axis]
@@ -137,20 +141,19 @@ def _picked(site: Site, data: State, axis: int) -> State:
     def pick(a: np.ndarray) -> np.ndarray:
         return a.take(indices if a.shape[axis] > 1 else np.zeros_like(indices, shape=(1,) * indices.ndim), axis)
 
-    factors = [factor.simplified() for factor in _several(site, data.factors, pick)]
+    factors = list(_several(site, (factor.map(pick).simplified() for factor in data.factors)))
     for factor in factors:
         if len(factor.axes) > 1:
             site.equations.grid(factor.labels)
     return State(site.output()).with_factors(factors)
 
 
-def _several(site: Site, factors: Iterable[Factor], move: Callable[[np.ndarray], np.ndarray]) -> Iterator[Factor]:
-    """Pick channels; one picked alone is an axis that cannot be cut any more, and is blocked."""
-    for factor in factors:
-        moved = factor.map(move)
-        if not moved.axes:
-            site.block(moved, "GP375", "picks one channel alone")
-        yield moved
+def _several(site: Site, picked: Iterable[Factor]) -> Iterator[Factor]:
+    """Return picked channels; one that is picked alone is an axis that cannot be cut any more, and is blocked."""
+    for factor in picked:
+        if not factor.axes:
+            site.block(factor, "GP375", "picks one channel alone")
+        yield factor
 
 
 def pad(site: Site) -> list[State]:

@@ -16,11 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphprune.errors import InputError
-
-INDEX_LIMIT = int(np.iinfo(np.int32).max)
-
-_MATRIX_RANK = 2
-_FLOATING_KINDS = "fV"  # V: ml_dtypes' bfloat16 and float8 are extension types
+from graphprune.layouts import checks
 
 
 @dataclass(frozen=True)
@@ -51,14 +47,10 @@ def pack(dense: npt.NDArray[Any]) -> Rows:
     Raises:
         InputError: It is not a floating matrix, or is too large for int32 offsets.
     """
-    if dense.ndim != _MATRIX_RANK or dense.dtype.kind not in _FLOATING_KINDS:
-        raise InputError(
-            f"csr: cannot pack a {dense.ndim}-d {dense.dtype} array, expected a 2-d floating one", code="GP330"
-        )
+    checks.check_matrix("csr", dense)
     kept = dense != 0
-    row_offsets = np.zeros(dense.shape[0] + 1, np.int64)
-    np.cumsum(np.count_nonzero(kept, axis=1), out=row_offsets[1:])
-    if max(int(row_offsets[-1]), dense.shape[1]) > INDEX_LIMIT:
+    row_offsets = checks.offsets_of(np.count_nonzero(kept, axis=1))
+    if max(int(row_offsets[-1]), dense.shape[1]) > checks.INDEX_LIMIT:
         raise InputError(
             f"csr: {row_offsets[-1]} nonzeros in {dense.shape[1]} columns exceed int32 offsets", code="GP330"
         )
@@ -90,41 +82,13 @@ def is_valid(rows: Rows) -> bool:
 
 def find_defect(rows: Rows) -> str | None:
     """What is wrong with the rows, in one line, or None: what a kernel relies on is checked here and nowhere else."""
-    arrays = {"values": rows.values, "columns": rows.columns, "row_offsets": rows.row_offsets}
-    for name, array in arrays.items():
-        if array.ndim != 1:
-            return f"{name} has {array.ndim} dimensions, expected 1"
-    for name in ("columns", "row_offsets"):
-        if arrays[name].dtype != np.int32:
-            return f"{name} has dtype {arrays[name].dtype}, expected int32"
-    return _offset_defect(rows) or _column_defect(rows)
-
-
-def _offset_defect(rows: Rows) -> str | None:
-    count, offsets = rows.values.size, rows.row_offsets
-    if offsets.size != rows.shape[0] + 1:
-        return f"row_offsets has {offsets.size} entries, expected {rows.shape[0] + 1}"
-    if rows.columns.size != count:
-        return f"columns has {rows.columns.size} entries, expected {count}"
-    if offsets[0] != 0 or offsets[-1] != count:
-        return f"row_offsets run from {offsets[0]} to {offsets[-1]}, expected 0 to {count}"
-    falls = np.flatnonzero(offsets[1:] < offsets[:-1])
-    if falls.size:
-        row = int(falls[0])
-        return f"row_offsets fall from {offsets[row]} to {offsets[row + 1]} at row {row}"
-    return None
-
-
-def _column_defect(rows: Rows) -> str | None:
-    columns = rows.columns
-    outside = np.flatnonzero((columns < 0) | (columns >= rows.shape[1]))
-    if outside.size:
-        return f"column {columns[outside[0]]} at position {outside[0]} is outside [0, {rows.shape[1]})"
-    rises = np.ones(columns.size, np.bool_)
-    rises[1:] = columns[1:] > columns[:-1]
-    starts = rows.row_offsets[:-1]
-    rises[starts[starts < columns.size]] = True
-    if not rises.all():
-        position = int(np.argmin(rises))
-        return f"columns do not increase at position {position}: {columns[position - 1]} then {columns[position]}"
-    return None
+    count = rows.values.size
+    return (
+        checks.floating_defect("values", rows.values, 1)
+        or checks.array_defect("columns", rows.columns, 1, np.int32)
+        or checks.array_defect("row_offsets", rows.row_offsets, 1, np.int32)
+        or checks.shape_defect(rows.shape)
+        or checks.size_defect("columns", rows.columns, count)
+        or checks.offset_defect("row_offsets", rows.row_offsets, rows.shape[0], count)
+        or checks.column_defect(rows.columns, rows.row_offsets, rows.shape[1])
+    )

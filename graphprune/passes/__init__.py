@@ -7,6 +7,7 @@ from graphprune.passes.fold_constants import FoldConstants
 from graphprune.passes.harden_masks import HardenMasks
 from graphprune.passes.insert_soft_masks import InsertSoftMasks
 from graphprune.passes.pack_weights import PackWeights
+from graphprune.passes.permute_channels import PermuteChannels
 from graphprune.passes.prune_channels import PruneChannels
 from graphprune.passes.prune_weights import PruneWeights
 from graphprune.passes.remove_identities import RemoveIdentities
@@ -20,6 +21,7 @@ __all__ = [
     "HardenMasks",
     "InsertSoftMasks",
     "PackWeights",
+    "PermuteChannels",
     "PruneChannels",
     "PruneWeights",
     "RemoveIdentities",

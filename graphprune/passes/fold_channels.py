@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
-from graphprune.analysis.channels import ChannelGroup, ChannelLayout, channel_layout
-from graphprune.analysis.channels.layout import IntArray, Kept
+from graphprune.analysis.channels import ChannelGroup, channel_layout
+from graphprune.analysis.channels.layout import IntArray
 from graphprune.analysis.channels.removable import removable_channels
 from graphprune.analysis.channels.values import taken
 from graphprune.analysis.constants import constant_tensor, derive_constant
@@ -96,7 +96,7 @@ def _fold(model: ir.Model) -> _Round:
         _cut(value, cuts)
     groups = [group for group in layout.groups if group.name in found.channels]
     rewrites = tuple(_rewrite(group, found.channels[group.name]) for group in groups)
-    return _Round(rewrites, found.skips, _channel_map(layout, kept), bool(found.taken_up))
+    return _Round(rewrites, found.skips, layout.channel_map(kept), bool(found.taken_up))
 
 
 def _composed(first: ChannelMap, second: ChannelMap) -> ChannelMap:
@@ -119,17 +119,3 @@ def _rewrite(group: ChannelGroup, gone: IntArray) -> Rewrite:
     touched = {each.name for each in (*group.producers, *group.carriers, *group.readers, *group.companions)}
     share = f"{gone.size} of {group.size} channels ({gone.size / group.size:.1%})"
     return Rewrite("channels", group.name, f"{share} removed from {len(touched)} constants")
-
-
-def _channel_map(layout: ChannelLayout, kept: Kept) -> ChannelMap:
-    """Return what is left of each weight's outputs; one that makes channels along several axes has an entry an axis."""
-    axes: dict[str, set[int]] = {}
-    for group in (*layout.groups, *layout.blocked):
-        for each in group.producers:
-            axes.setdefault(each.name, set()).add(each.axis)
-    return {
-        str(value.name) if len(axes[str(value.name)]) == 1 else f"{value.name}[{axis}]": tuple(indices.tolist())
-        for value, cuts in kept.items()
-        for axis, indices in cuts.items()
-        if axis in axes.get(str(value.name), ())
-    }

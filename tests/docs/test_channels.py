@@ -12,7 +12,7 @@ def test_the_code_runs() -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     for block in blocks:
         exec(compile(block, "docs/channels.md", "exec"), names)  # noqa: S102 - our own page
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     assert "masked" in names
 
 

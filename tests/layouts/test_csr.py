@@ -5,25 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import hypothesis.extra.numpy as hnp
 import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import pytest
 import scipy.sparse
 from hypothesis import given
-from hypothesis import strategies as st
 
 from graphprune.errors import InputError
-from graphprune.layouts import csr
-
-
-@st.composite
-def sparse_matrices(draw: st.DrawFn) -> npt.NDArray[Any]:
-    """Float matrices, zero-size ones included, with many zeros and every kind of special value."""
-    shape = draw(hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9))
-    special = st.sampled_from([0.0, 0.0, 0.0, -0.0, 1e-45, -1e-40, float("nan"), float("inf"), -float("inf")])
-    return draw(hnp.arrays(np.float32, shape, elements=special | st.floats(width=32)))
+from graphprune.layouts import checks, csr
+from tests.layouts.special import sparse_matrices
 
 
 @given(sparse_matrices())
@@ -58,7 +49,7 @@ def test_refuses_what_is_not_a_floating_matrix(array: npt.NDArray[Any]) -> None:
 
 
 def test_refuses_more_nonzeros_than_an_offset_can_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csr, "INDEX_LIMIT", 3)
+    monkeypatch.setattr(checks, "INDEX_LIMIT", 3)
     with pytest.raises(InputError, match=r"4 nonzeros in 2 columns exceed int32 offsets \[GP330\]"):
         csr.pack(np.ones((2, 2), np.float32))
 
@@ -74,6 +65,12 @@ def int32(*numbers: int) -> npt.NDArray[np.int32]:
 
 DAMAGE: list[tuple[dict[str, Any], str]] = [
     ({"values": np.ones((4, 1), np.float32)}, "values has 2 dimensions, expected 1"),
+    ({"values": np.array([5, 7, 1, 2], ">f4")}, "values has dtype >f4, expected a floating one in native byte order"),
+    (
+        {"values": np.array([5, 7, 1, 2], np.int8)},
+        "values has dtype int8, expected a floating one in native byte order",
+    ),
+    ({"shape": (3, -3)}, "shape is (3, -3), expected no negative extent"),
     ({"columns": np.array([1, 2, 0, 2], np.int64)}, "columns has dtype int64, expected int32"),
     ({"columns": np.array([1, 2, 0, 2], ">i4")}, "columns has dtype >i4, expected int32"),
     ({"row_offsets": int32(0, 2, 4)}, "row_offsets has 3 entries, expected 4"),

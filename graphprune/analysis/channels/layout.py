@@ -65,6 +65,42 @@ class ChannelLayout:
         found = {value: dict(_cuts(state, gone)) for value, state in self._states.items() if state is not None}
         return {value: cuts for value, cuts in found.items() if cuts}
 
+    def out_of_order(self) -> Mapping[str, ir.Value]:
+        """Return the groups whose channels cannot change places, each with a value that is in the way.
+
+        All others lie, wherever they are, along one whole axis in the order of the group. Each operator then treats
+        them alike: what tells them apart ties them together or blocks them (as a Softmax or a padding does), and what
+        picks, joins or folds them (Slice, Concat, Flatten, ...) leaves another axis behind. So if all their constants
+        are permuted alike, all of these values are, and what is summed over channels stays.
+        """
+        owner, place = (np.full(self._root.size, -1) for _ in range(2))
+        for number, group in enumerate(self.groups):
+            components = self.components(group.name)
+            owner[components], place[components] = number, np.arange(group.size)
+        found: dict[str, ir.Value] = {}
+        for value, state in self._states.items():
+            for factor in () if state is None else state.factors:
+                roots = self._root[factor.labels]
+                for number in _owners_out_of_order(owner[roots], place[roots], [each.size for each in self.groups]):
+                    found.setdefault(self.groups[number].name, value)
+        return found
+
+    def channel_map(self, kept: Kept) -> dict[str, tuple[int, ...]]:
+        """Return where the outputs of each weight come from once axes have only these indices, in this order.
+
+        A weight that makes channels along several axes has an entry an axis, `name[axis]`.
+        """
+        axes: dict[str, set[int]] = {}
+        for group in (*self.groups, *self.blocked):
+            for each in group.producers:
+                axes.setdefault(each.name, set()).add(each.axis)
+        return {
+            str(value.name) if len(axes[str(value.name)]) == 1 else f"{value.name}[{axis}]": tuple(indices.tolist())
+            for value, cuts in kept.items()
+            for axis, indices in cuts.items()
+            if axis in axes.get(str(value.name), ())
+        }
+
 
 def channel_layout(model: ir.Model) -> ChannelLayout:
     """Find which output channels of the linear weights of `model` can be removed, and what is removed with them.
@@ -94,6 +130,16 @@ def channel_groups(model: ir.Model) -> tuple[list[ChannelGroup], list[Skip]]:
     """Return the groups of `channel_layout` and its skips, each under the name that its group would have."""
     layout = channel_layout(model)
     return list(layout.groups), list(layout.skips)
+
+
+def _owners_out_of_order(owners: IntArray, places: IntArray, sizes: Sequence[int]) -> IntArray:
+    """Return the groups that own some of a factor's elements, unless one owns all, in order along one axis."""
+    touched = np.unique(owners[owners >= 0])
+    wide = [extent for extent in owners.shape if extent > 1]
+    is_whole = touched.size == 1 and wide == [sizes[int(touched[0])]]
+    if is_whole and np.array_equal(places.reshape(-1), np.arange(places.size)):
+        return touched[:0]
+    return touched
 
 
 def _cuts(state: State, gone: npt.NDArray[np.bool_]) -> Iterator[tuple[int, IntArray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -147,7 +148,7 @@ class _Indices:
         label, place, root, kind = self.label[order], self.place[order], self.root[order], kind[order]
         starts = _starts(kind, place)
         members: dict[int, list[Member]] = {}
-        for start, end in zip(starts, [*starts[1:], label.size], strict=True):
+        for start, end in itertools.pairwise([*starts, label.size]):
             number, role = divmod(int(place[start]), _ROLES)
             size = _starts(root[start:end]).size
             indices = (label[start:end] - axes[number].base).reshape(size, -1)

@@ -268,6 +268,10 @@ BLOCKED = {
     "meets an input": ("t = Add (h, z) y = MatMul (t, wb)", "GP374"),
     "joined with an input": ("t = Concat <axis = 1> (h, z) s = Add (t, t2) y = MatMul (s, wb2)", "GP374"),
     "slice at run time": ("t = Slice (h, i, j) y = Relu (t)", "GP375"),
+    "indices of a table": (
+        """axes = Constant <value = int64[1] {1}> () k = Cast <to = 7> (h) t = Gather (wb2, k)
+        y = ReduceSum <keepdims = 0> (t, axes)""", "GP375"
+    ),
     "subgraph": (
         """y = If (c) <then_branch = t () => (float[2,8] a) { a = Relu (h) },
         else_branch = e () => (float[2,8] b) { b = Identity (h) }>""", "GP376"
@@ -306,6 +310,7 @@ def test_channels_of_two_axes_that_are_merged() -> None:
         "i = Constant <value = int64[1] {2}> () j = Constant <value = int64[1] {3}> () q = Slice (h, i, j, k) ",
         "i = Constant <value = int64 {2}> () g = Gather <axis = 1> (h, i) q = Unsqueeze (g, k) ",
         "i = Constant <value = int64[3] {2, 1, 5}> () p, q, r = Split <axis = 1> (h, i)",
+        "i = Constant <value = int64[2] {2, 2}> () g = Gather <axis = 1> (h, i) q = ReduceSum (g, k) ",
     ],
 )
 def test_one_channel_picked_alone_stays(pick: str) -> None:
@@ -315,6 +320,13 @@ def test_one_channel_picked_alone_stays(pick: str) -> None:
     removable = {int(c) for group in groups for c in group.producers[0].indices().reshape(-1)}
     assert removable == set(range(8)) - {2}
     assert "GP375" in {skip.code for skip in skips}
+
+
+def test_a_model_without_producers_has_no_groups() -> None:
+    """Found by random graphs: a depthwise convolution scales channels, and makes none."""
+    assert analyse(
+        "main (float[1,2,4,4] x, float[2,1,1,1] wa) => (float[1,2,4,4] y) { y = Conv <group = 2> (x, wa) }"
+    ) == ([], [])
 
 
 def test_an_unknown_domain_blocks() -> None:

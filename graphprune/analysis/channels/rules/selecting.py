@@ -118,6 +118,8 @@ def gather(site: Site) -> list[State]:
     indices = site.input(1)
     if data.covers(axis) and not data.is_constant:
         return [_picked(site, data, axis)]
+    for factor in indices.factors:
+        site.block(factor, "GP375", "takes them as indices")
     held = site.held(data, [axis], "GP375", "picks rows at run time")
     site.mark(held, Role.CARRIER)
     places = [place if place < axis else place + indices.rank - 1 for place in range(data.rank) if place != axis]

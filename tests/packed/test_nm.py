@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnx.reference
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from onnx import checker, inliner
 
@@ -46,6 +49,15 @@ def test_the_body_decodes_bit_for_bit(of: int, opset: int, kind: str) -> None:
     for optimize in (False, True):
         found = session_for(model, optimize=optimize).run(None, {"x": unit})[0]
         np.testing.assert_array_equal(found, weight)
+
+
+def test_onnxruntime_decodes_once_when_it_loads_the_file(tmp_path: Path) -> None:
+    model, _ = packed(2, 4)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(ir.to_proto(model).SerializeToString(), options)
+    assert [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node] == ["MatMul"]
 
 
 def test_inlined_it_is_plain_onnx() -> None:

@@ -62,7 +62,7 @@ def _lowerable(model: ir.Model) -> ir.Model:
         raise UnsupportedModelError("the model is in stage masked, harden its masks before compiling", code="GP533")
     if stage is Stage.PACKED:
         return model
-    return run_pass(PackWeights(), normalize(model).model).model
+    return run_pass(PackWeights(layout="rows"), normalize(model).model).model
 
 
 def _check_inputs(model: ir.Model) -> None:

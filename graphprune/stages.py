@@ -97,6 +97,11 @@ def describe(node: ir.Node) -> str:
     return f"node '{name}' ({node.op_type})"
 
 
+def is_packed(node: ir.Node) -> bool:
+    """Return whether `node` is a call that only the stage `PACKED` allows."""
+    return node.domain == DOMAIN and node.op_type.startswith(_LEGAL_CALLS[Stage.PACKED][0])
+
+
 def _verify_function_name(function: ir.Function) -> None:
     """TVM's importer looks at `op_type` only: a function named like an operator would be taken for that operator."""
     if function.domain == DOMAIN and defs.has(function.name):

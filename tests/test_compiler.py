@@ -37,7 +37,7 @@ def test_compiled_code_is_the_same_function(sparse: bool) -> None:  # noqa: FBT0
 
 
 def test_a_packed_model_compiles_as_it_is() -> None:
-    packed = run_pass(PackWeights(), model(sparse=True)).model
+    packed = run_pass(PackWeights(layout="rows"), model(sparse=True)).model
     assert get_stage(packed) is Stage.PACKED
     verify(packed, compile_model(packed)).raise_for_failure()
 

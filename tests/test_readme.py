@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_commands(folder: Path) -> None:
     lines = block("Use it", "bash").splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7
     for line in lines:
         program, *arguments = shlex.split(line, comments=True)
         assert program == "graphprune"

@@ -4,7 +4,7 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.errors import UnsupportedModelError
-from graphprune.stages import Stage, get_stage, set_stage, verify_stage
+from graphprune.stages import Stage, get_stage, is_packed, set_stage, verify_stage
 
 CALL = """
 <ir_version: 10, opset_import: ["" : 18, "graphprune" : 1]>
@@ -23,6 +23,13 @@ main (float[2] x) => (float[2] y) { y = Neg (x) }
 
 def model_with_call(name: str, *, defined: bool = True) -> ir.Model:
     return ir.from_onnx_text(CALL % (name, FUNCTION % name if defined else ""))
+
+
+@pytest.mark.parametrize(("name", "expected"), [("PackedConv", True), ("PackedNmConv", True), ("NMSoftMask", False)])
+def test_packed_calls_are_told_from_others(name: str, expected: bool) -> None:  # noqa: FBT001 - a test's parameter
+    (node,) = model_with_call(name).graph
+    assert is_packed(node) is expected
+    assert not is_packed(ir.node("PackedConv", []))
 
 
 def test_a_model_without_a_record_is_dense() -> None:

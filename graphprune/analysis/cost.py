@@ -10,13 +10,14 @@ import onnx_ir as ir
 from onnx import defs
 
 from graphprune.analysis.constants import constant_tensor, constants, readers
-from graphprune.stages import DOMAIN
+from graphprune.stages import is_packed
 
 Dims = Mapping[str, int]
 _Shape = tuple[int, ...] | None
 
+_FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 _NUMBERS = {
-    *(ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE),
+    *_FLOATS,
     *(ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4),
 }
 # Operators with products of matrices inside that are not counted here, so that their cost is unknown and not zero.
@@ -113,18 +114,19 @@ def _first_readers(graph: ir.Graph) -> dict[ir.Node, list[ir.TensorProtocol]]:
 
 
 def _node_cost(model: ir.Model, node: ir.Node, owned: Sequence[ir.TensorProtocol], dims: Dims) -> NodeCost:
+    numbers = _FLOATS if is_packed(node) else _NUMBERS  # the integers of a packed weight are indices
     return NodeCost(
         name=node.name or "",
         op_type=f"{node.domain}.{node.op_type}" if node.domain else node.op_type,
         macs=_macs(model, node, dims),
-        parameters=sum(tensor.size for tensor in owned if tensor.dtype in _NUMBERS),
+        parameters=sum(tensor.size for tensor in owned if tensor.dtype in numbers),
         weight_bytes=sum(tensor.nbytes for tensor in owned),
         activation_bytes=_activation_bytes(node, dims),
     )
 
 
 def _macs(model: ir.Model, node: ir.Node, dims: Dims) -> int | None:
-    if node.domain == DOMAIN and node.op_type.startswith("Packed"):
+    if is_packed(node):
         return _packed_macs(node, dims)
     if node.domain == "" and node.op_type in _MACS:
         return _MACS[node.op_type](node, dims)
@@ -148,7 +150,7 @@ def _packed_macs(node: ir.Node, dims: Dims) -> int | None:
     """Every stored value meets every position of the result: batch times pixels, or tokens."""
     stored, result = _shape(node.inputs[1], dims), _shape(node.outputs[0], dims)
     rows = node.attributes.get_ints("weight_shape", (0,))[0]
-    return None if stored is None or result is None else stored[0] * (math.prod(result) // max(1, rows))
+    return None if stored is None or result is None else math.prod(stored) * (math.prod(result) // max(1, rows))
 
 
 _MACS: dict[str, Callable[[ir.Node, Dims], int | None]] = {

@@ -78,6 +78,16 @@ def count_values(tensor: ir.TensorProtocol) -> ValueCounts:
     return ValueCounts(math.prod(tensor.shape.numpy()), zeros, nonfinite)
 
 
+def nonzero_mask(tensor: ir.TensorProtocol) -> npt.NDArray[np.bool_]:
+    """Return where the values are not zero, of the tensor's shape: a byte an element is all that is held.
+
+    Raises:
+        ModelFileError: External data has disappeared or shrunk since the model was loaded. [GP103]
+    """
+    pieces = [piece != 0 for piece in _pieces(tensor)]
+    return np.concatenate([np.zeros(0, np.bool_), *pieces]).reshape(tensor.shape.numpy())
+
+
 def _pieces(tensor: ir.TensorProtocol) -> Iterator[npt.NDArray[np.generic]]:
     """Yield the values in order, flat, a piece at a time; a piece is valid until the next one is asked for."""
     if isinstance(tensor, ir.ExternalTensor) and tensor.dtype.itemsize >= 1:

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from graphprune.analysis.constants import Reader, constant_tensor, constants, is_constant, readers
 from graphprune.diagnostics import Skip
 from graphprune.masks.axes import WeightAxes
-from graphprune.stages import describe
+from graphprune.stages import describe, is_packed
 
 MIN_INPUT_CHANNELS = 8
 """A convolution of fewer input channels is dense by default: it is cheap and sensitive."""
@@ -144,7 +144,9 @@ def _readers(value: ir.Value, tensor: ir.TensorProtocol) -> list[Reader | None]:
 
 
 def _is_candidate(tensor: ir.TensorProtocol, found: Sequence[Reader | None]) -> bool:
-    """Whether somebody may ask why it is not pruned: vectors and index tables are of no interest."""
+    """Whether somebody may ask why it is not pruned: vectors, index tables and packed weights are of no interest."""
+    if any(use is not None and is_packed(use.node) for use in found):
+        return False
     if any(use is not None and _is_linear(use) for use in found):
         return tensor.shape.rank() >= _MATRIX_RANK
     wide = [size for size in tensor.shape.numpy() if size != 1]

@@ -16,9 +16,11 @@ from graphprune.cli.harden import harden_command
 from graphprune.cli.inspect import inspect_command
 from graphprune.cli.mask import mask_command
 from graphprune.cli.output import print_line
+from graphprune.cli.pack import pack_command
 from graphprune.cli.prune import prune_command
 from graphprune.cli.run import run_command
 from graphprune.cli.targets import targets_command
+from graphprune.cli.unpack import unpack_command
 from graphprune.cli.verify import verify_command
 
 app = typer.Typer(
@@ -52,6 +54,8 @@ app.command("prune")(prune_command)
 app.command("fold")(fold_command)
 app.command("mask")(mask_command)
 app.command("harden")(harden_command)
+app.command("pack")(pack_command)
+app.command("unpack")(unpack_command)
 app.command("compile")(compile_command)
 app.command("run")(run_command)
 app.command("verify")(verify_command)

@@ -13,9 +13,12 @@ from graphprune.cli.folding import load_for_channels
 from graphprune.cli.groups import describe_groups, print_explained, print_groups
 from graphprune.cli.options import Json
 from graphprune.cli.output import print_json, print_line, print_table, progress
+from graphprune.cli.storage import describe_packed, print_packed
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+    from graphprune.analysis.weights import LinearWeight
 
 
 def inspect_command(
@@ -83,13 +86,25 @@ def describe_model(model: ir.Model) -> dict[str, Any]:
                 "shape": list(weight.shape),
                 "sparsity": counts[weight.name].sparsity,
                 "nonfinite": counts[weight.name].nonfinite,
+                "pattern": _pattern(weight) if counts[weight.name].zeros else None,
+                "layout": "dense",
+                "bytes": weight.tensor.nbytes,
             }
             for weight in weights
         ],
+        "packed": describe_packed(model),
         "not_prunable": [
             {**asdict(skip), "sparsity": counts[skip.node].sparsity if skip.node in counts else None} for skip in skips
         ],
     }
+
+
+def _pattern(weight: LinearWeight) -> str | None:
+    from graphprune.analysis.sparsity import nonzero_mask
+    from graphprune.packed.summary import pattern_of
+
+    lines = weight.axes.rows(nonzero_mask(weight.tensor))
+    return pattern_of(lines.reshape(-1, lines.shape[-1]), int(weight.tensor.dtype.itemsize))
 
 
 def _total(amounts: list[int | None]) -> int | None:
@@ -109,15 +124,20 @@ def _print(summary: dict[str, Any]) -> None:
             print_line(f"{key[:-1]} {info}")
     operators = [(name, entry["count"], _count(entry["macs"])) for name, entry in summary["operators"].items()]
     print_table("operators", ("operator", ">nodes", ">multiply-accumulates"), operators)
-    prunable = [
-        (entry["name"], entry["operator"], entry["shape"], f"{entry['sparsity']:.1%}", entry["nonfinite"] or "")
-        for entry in summary["prunable"]
-    ]
-    if prunable:
-        print_table("prunable weights", ("weight", "read by", "shape", ">zeros", ">NaN or infinite"), prunable)
+    if summary["prunable"]:
+        columns = ("weight", "read by", "shape", ">zeros", "pattern", "layout", ">bytes", ">NaN or infinite")
+        print_table("prunable weights", columns, map(_prunable, summary["prunable"]))
+    print_packed(summary["packed"])
     others = [(entry["node"], entry["reason"], entry["code"]) for entry in summary["not_prunable"]]
     if others:
         print_table("not prunable", ("weight", "why", "code"), others)
+
+
+def _prunable(entry: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        *(entry["name"], entry["operator"], entry["shape"], f"{entry['sparsity']:.1%}", entry["pattern"] or ""),
+        *(entry["layout"], f"{entry['bytes']:,}", entry["nonfinite"] or ""),
+    )
 
 
 def _count(amount: int | None) -> str:

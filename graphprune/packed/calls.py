@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any
 
-import numpy.typing as npt
 import onnx_ir as ir
 
 from graphprune.analysis.constants import constant_tensor
 from graphprune.errors import UnsupportedModelError
-from graphprune.layouts import csr
 from graphprune.local_functions import VERSION
-from graphprune.packed.functions import OPERATORS
+from graphprune.packed.forms import CALLS
+from graphprune.packed.weight import Array, PackedWeight, Shape
 from graphprune.stages import DOMAIN, describe
 
 ROWS_AXIS_KEY = "graphprune.rows_axis"
 """Key in a call's `metadata_props`: which axis of the dense matrix counted the output features before it was packed."""
-
-TENSORS = ("values", "columns", "row_offsets")
-"""The tensors of a weight, inputs 1 to 3 of a call; an initializer is called `<weight>_<tensor>`."""
 
 _MATRIX_RANK = 2
 
@@ -31,23 +25,37 @@ class PackedCall:
 
     Attributes:
         node: The call.
-        rows: Its weight, one row an output feature; undamaged.
-        weight_shape: The dense shape: [M, C, *kernel] of a convolution, [output features, inputs] of a product.
+        packed: Its weight; undamaged.
     """
 
     node: ir.Node
-    rows: csr.Rows
-    weight_shape: tuple[int, ...]
+    packed: PackedWeight
 
     @property
-    def weight(self) -> npt.NDArray[Any]:
+    def weight_shape(self) -> Shape:
+        """The dense shape: [M, C, *kernel] of a convolution, [output features, inputs] of a product."""
+        return self.packed.shape
+
+    @property
+    def weight(self) -> Array:
         """The dense weight, of `weight_shape`."""
-        return csr.unpack(self.rows).reshape(self.weight_shape)
+        return self.packed.dense()
+
+    @property
+    def weight_name(self) -> str:
+        """The name that the dense weight had, judging by that of its values."""
+        values = self.node.inputs[1]
+        return str(values.name if values is not None else None).removesuffix(f"_{self.packed.tensors[0]}")
 
 
 def is_packed_call(node: ir.Node) -> bool:
     """Return whether `node` calls one of the packed functions."""
-    return node.domain == DOMAIN and node.op_type in OPERATORS
+    return node.domain == DOMAIN and node.op_type in CALLS
+
+
+def extra_index(node: ir.Node) -> int:
+    """Return which input of a packed call comes after its weight: the bias, where its operator takes one."""
+    return 1 + len(CALLS[node.op_type][0].tensors)
 
 
 def read_call(node: ir.Node) -> PackedCall:
@@ -57,13 +65,17 @@ def read_call(node: ir.Node) -> PackedCall:
         UnsupportedModelError: A tensor is not constant (GP350), or the tensors are damaged or do not fit the shape that
             the call states (GP351).
     """
+    form, operator = CALLS[node.op_type]
     shape = _weight_shape(node)
-    values, columns, row_offsets = (_tensor(node, index) for index in (1, 2, 3))
-    rows = csr.Rows(values, columns, row_offsets, (shape[0], math.prod(shape[1:])))
-    defect = csr.find_defect(rows)
+    fits = len(shape) > _MATRIX_RANK if operator == "Conv" else len(shape) == _MATRIX_RANK
+    if not fits or min(shape) < 1:
+        raise _damaged(node, f"weight_shape is {list(shape)}, no shape of a {operator}")
+    arrays = [_tensor(node, 1 + index, name) for index, name in enumerate(form.tensors)]
+    packed = form.read(arrays, [_number(node, name) for name in form.numbers], shape)
+    defect = packed.find_defect()
     if defect is not None:
-        raise UnsupportedModelError(f"packed-rows: {describe(node)}: {defect}", code="GP351")
-    return PackedCall(node, rows, shape)
+        raise _damaged(node, defect)
+    return PackedCall(node, packed)
 
 
 def verify_packed_calls(model: ir.Model) -> None:
@@ -81,22 +93,27 @@ def verify_packed_calls(model: ir.Model) -> None:
         read_call(node)
 
 
-def _weight_shape(node: ir.Node) -> tuple[int, ...]:
+def _damaged(node: ir.Node, defect: str) -> UnsupportedModelError:
+    name = CALLS[node.op_type][0].name
+    return UnsupportedModelError(f"packed-{name}: {describe(node)}: {defect}", code="GP351")
+
+
+def _weight_shape(node: ir.Node) -> Shape:
     attribute = node.attributes.get("weight_shape")
-    shape = tuple(attribute.as_ints()) if attribute is not None else ()
-    fits = len(shape) > _MATRIX_RANK if OPERATORS[node.op_type] == "Conv" else len(shape) == _MATRIX_RANK
-    if not fits or min(shape) < 1:
-        message = (
-            f"packed-rows: {describe(node)}: weight_shape is {list(shape)}, no shape of a {OPERATORS[node.op_type]}"
-        )
-        raise UnsupportedModelError(message, code="GP351")
-    return shape
+    return tuple(attribute.as_ints()) if attribute is not None and attribute.type is ir.AttributeType.INTS else ()
 
 
-def _tensor(node: ir.Node, index: int) -> npt.NDArray[Any]:
+def _number(node: ir.Node, name: str) -> int:
+    attribute = node.attributes.get(name)
+    if attribute is None or attribute.type is not ir.AttributeType.INT:
+        raise _damaged(node, f"{name} is no integer")
+    return attribute.as_int()
+
+
+def _tensor(node: ir.Node, index: int, name: str) -> Array:
     value = node.inputs[index] if index < len(node.inputs) else None
     tensor = constant_tensor(value)
     if tensor is None:
-        message = f"packed-constants: {describe(node)}: its {TENSORS[index - 1]} are not a constant"
+        message = f"packed-constants: {describe(node)}: its {name} are not a constant"
         raise UnsupportedModelError(message, code="GP350")
     return tensor.numpy()

@@ -1,7 +1,8 @@
-"""Store sparse weights by their nonzeros."""
+"""Store sparse weights without their zeros."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,14 +14,18 @@ from graphprune.analysis.convolution import ConvolutionAttributes, convolution_a
 from graphprune.analysis.weights import LinearWeight, WeightUse, linear_weights
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.errors import InputError
-from graphprune.layouts import csr
-from graphprune.packed.calls import ROWS_AXIS_KEY, TENSORS
+from graphprune.packed.calls import ROWS_AXIS_KEY
+from graphprune.packed.choice import KNOWN_LAYOUTS, is_layout, pack
 from graphprune.packed.functions import define
+from graphprune.packed.weight import PackedWeight
 from graphprune.passes.base import Equivalence, Pass, PassOutcome, mark
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.rewriting import drop_unused, graph_of, new_initializer
 from graphprune.passes.stage_change import with_stage_change
 from graphprune.stages import DOMAIN, Stage, describe
+
+_View = tuple[int, tuple[int, ...]]
+"""How a reader sees a weight: its axis of output features, and the order of its axes."""
 
 _PACKABLE = {ir.DataType.FLOAT, ir.DataType.DOUBLE}
 
@@ -29,35 +34,37 @@ _PACKABLE = {ir.DataType.FLOAT, ir.DataType.DOUBLE}
 class PackWeights(Pass):
     """Replace Conv, MatMul and Gemm of weights with many zeros by packed calls.
 
-    A packed call takes the nonzeros, their columns and the row offsets (`layouts/csr.py`; a row is an output feature)
-    in place of the weight. It calls a function of the model that decodes them, so any runtime can run the file. A
-    negative zero becomes a positive one; a packed Gemm may add in another order than one without `transB`.
+    A packed call takes arrays of a layout in place of the weight: the nonzeros, their columns and the row offsets of
+    compressed rows (`layouts/csr.py`; a row is an output feature), or the slots of N:M groups and their places
+    (`layouts/nm.py`). It calls a function of the model that decodes them, so any runtime can run the file. A negative
+    zero that is not stored becomes a positive one; a packed Gemm may add in another order than one without `transB`.
 
-    Run: pack-weights{min_sparsity=0.5}
+    Run: pack-weights
 
     Before::
 
-        g (float[N,3] x) => (float[N,2] y) <float[2,3] w = {0, 0, 5, 7, 0, 0}> {
+        g (float[N,4] x) => (float[N,2] y) <float[2,4] w = {5, 7, 0, 0, 0, 0, 0, 3}> {
             y = Gemm <transB = 1> (x, w)
         }
 
     After::
 
-        g (float[N,3] x) => (float[N,2] y) <
-            float[2] w_values = {5, 7}, int32[2] w_columns = {2, 0}, int32[3] w_row_offsets = {0, 1, 2}
-        > {
-            y = graphprune.PackedGemm <weight_shape = [2, 3], alpha = 1.0, beta = 1.0>
-                (x, w_values, w_columns, w_row_offsets, "")
+        g (float[N,4] x) => (float[N,2] y) <float[2,2] w_values = {5, 7, 0, 3}, uint8[1] w_indices = {196}> {
+            y = graphprune.PackedNmGemm <weight_shape = [2, 4], keep = 2, of = 4, alpha = 1.0, beta = 1.0>
+                (x, w_values, w_indices, "")
         }
 
     Refuses: GP340 too few zeros, GP341 the operator has no packed form (matrix from the left, `transA`), GP342 the
-        padding is only known at run time, or negative, GP343 neither float nor double; and what `linear_weights`
-        refuses.
+        padding is only known at run time, or negative, GP343 neither float nor double, GP347 more nonzeros in a group
+        than the layout keeps, GP348 the layout takes no fewer bytes; and what `linear_weights` refuses.
 
-    Raises: GP345 `min_sparsity` out of range, GP344 an operator set older than 16.
+    Raises: GP345 `min_sparsity` out of range, GP346 an unknown layout, GP344 an operator set older than 16.
 
     Attributes:
-        min_sparsity: The share of zeros from which a weight is packed; below about 0.6 dense kernels win.
+        min_sparsity: The share of zeros from which a weight is stored in rows; below about 0.6 dense kernels win. N:M
+            groups need no such share, only fewer bytes than the dense weight.
+        layout: `rows`; an N:M form such as `2:4`, for the weights that conform to it; or `auto`, for each weight the
+            smaller of rows and the smallest N:M form with M of 2, 4, 8, 16 or 32 that it conforms to.
     """
 
     name: ClassVar[str] = "pack-weights"
@@ -65,10 +72,13 @@ class PackWeights(Pass):
     produces: ClassVar[Stage | None] = Stage.PACKED
     equivalence: ClassVar[Equivalence] = Equivalence.REASSOCIATED
     min_sparsity: float = 0.6
+    layout: str = "auto"
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_sparsity <= 1:
             raise InputError(f"{self.name}: min_sparsity is {self.min_sparsity}, expected 0 to 1", code="GP345")
+        if not is_layout(self.layout):
+            raise InputError(f"{self.name}: layout is '{self.layout}', expected {KNOWN_LAYOUTS}", code="GP346")
 
     def apply(self, model: ir.Model) -> PassOutcome:
         """Pack weight by weight; a shared one for all its readers or for none."""
@@ -76,22 +86,44 @@ class PackWeights(Pass):
         names = FreshNames(model)
         rewrites: list[Rewrite] = []
         for weight in weights:
-            array = weight.tensor.numpy()
-            refusal = self._refusal(weight, array)
-            if refusal is not None:
-                skips.append(refusal)
-                continue
-            rewrites.append(_Packer(self, model, weight, names).pack(array))
+            packed = self._packed(weight)
+            if isinstance(packed, Skip):
+                skips.append(packed)
+            else:
+                rewrites += _Packer(self, model, weight, names).replace(packed)
         return PassOutcome(with_stage_change(model, Stage.PACKED, rewrites), tuple(skips))
 
-    def _refusal(self, weight: LinearWeight, array: npt.NDArray[Any]) -> Skip | None:
-        zeros = array.size - int(np.count_nonzero(array))
-        if zeros < self.min_sparsity * array.size:
-            reason = f"{zeros} of {array.size} elements are zero, fewer than {self.min_sparsity:.1%}"
-            return Skip("GP340", weight.name, reason)
+    def _packed(self, weight: LinearWeight) -> dict[_View, PackedWeight] | Skip:
+        """The weight as each reader sees it, packed; readers that see it the same way share it."""
         if weight.tensor.dtype not in _PACKABLE:
             return Skip("GP343", weight.name, f"holds {weight.tensor.dtype.name.lower()}, expected float or double")
-        return next((skip for use in weight.uses if (skip := _use_refusal(weight, use)) is not None), None)
+        array = weight.tensor.numpy()
+        found: dict[_View, PackedWeight] = {}
+        for use in weight.uses:
+            if _view(use) in found:
+                continue
+            packed = pack(_operand(weight, use, array), self.layout, self.min_sparsity)
+            if not isinstance(packed, PackedWeight):
+                code, reason = packed
+                return Skip(code, weight.name, reason)
+            found[_view(use)] = packed
+        refusal = next((skip for use in weight.uses if (skip := _use_refusal(weight, use)) is not None), None)
+        return found if refusal is None else refusal
+
+
+def _view(use: WeightUse) -> _View:
+    return use.rows_axis, use.perm
+
+
+def _operand_shape(weight: LinearWeight, use: WeightUse) -> tuple[int, ...]:
+    """[M, C, *kernel] of a convolution, [output features, inputs] of a product."""
+    if use.node.op_type == "Conv":
+        return use.operand_shape(weight.shape)
+    return weight.shape[use.rows_axis], weight.shape[use.input_axis]
+
+
+def _operand(weight: LinearWeight, use: WeightUse, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return np.ascontiguousarray(use.matrix(array)).reshape(_operand_shape(weight, use))
 
 
 def _use_refusal(weight: LinearWeight, use: WeightUse) -> Skip | None:
@@ -110,43 +142,37 @@ def _convolution(weight: LinearWeight, use: WeightUse) -> ConvolutionAttributes 
 
 @dataclass
 class _Packer:
-    """Packs one weight for all its readers; readers that see it the same way share the tensors."""
+    """Replaces the readers of one weight by packed calls."""
 
     pass_: PackWeights
     model: ir.Model
     weight: LinearWeight
     names: FreshNames
 
-    def pack(self, array: npt.NDArray[Any]) -> Rewrite:
-        packed: dict[tuple[int, tuple[int, ...]], list[ir.Value]] = {}
+    def replace(self, packed: dict[_View, PackedWeight]) -> list[Rewrite]:
+        nbytes = self.weight.tensor.nbytes
+        stored = {view: self._store(each) for view, each in packed.items()}
         for use in self.weight.uses:
-            key = (use.rows_axis, use.perm)
-            if key not in packed:
-                packed[key] = self._store(csr.pack(np.ascontiguousarray(use.matrix(array))))
-            self._replace(use, packed[key])
-        nbytes = sum(value.const_value.nbytes for values in packed.values() for value in values if value.const_value)
-        nonzeros = int(np.count_nonzero(array))
-        detail = f"{nonzeros} of {array.size} elements stored, {nbytes} bytes for {array.nbytes}"
-        return Rewrite("rows", self.weight.name, detail)
+            self._replace(use, packed[_view(use)], stored[_view(use)])
+        return [Rewrite(each.layout, self.weight.name, _detail(each, nbytes)) for each in packed.values()]
 
-    def _store(self, rows: csr.Rows) -> list[ir.Value]:
-        arrays = (rows.values, rows.columns, rows.row_offsets)
+    def _store(self, packed: PackedWeight) -> list[ir.Value]:
         stored = []
-        for suffix, array in zip(TENSORS, arrays, strict=True):
-            name = self.names.take(f"{self.weight.name}_{suffix}")
+        for tensor, array in zip(packed.tensors, packed.arrays, strict=True):
+            name = self.names.take(f"{self.weight.name}_{tensor}")
             stored.append(new_initializer(self.model.graph, name, ir.tensor(array, name=name)))
         return stored
 
-    def _replace(self, use: WeightUse, stored: list[ir.Value]) -> None:
+    def _replace(self, use: WeightUse, packed: PackedWeight, stored: list[ir.Value]) -> None:
         old = use.node
         dense = old.inputs[use.index]
         assert dense is not None  # it is the weight
         extra = [] if old.op_type == "MatMul" else [old.inputs[2] if len(old.inputs) > len("XW") else None]
-        define(self.model, f"Packed{old.op_type}")
+        define(self.model, packed.prefix + old.op_type)
         call = ir.node(
-            f"Packed{old.op_type}",
+            packed.prefix + old.op_type,
             [old.inputs[0], *stored, *extra],
-            self._attributes(use),
+            {"weight_shape": packed.shape, **packed.attributes, **self._attributes(use)},
             domain=DOMAIN,
             name=old.name,
             doc_string=old.doc_string,
@@ -157,14 +183,15 @@ class _Packer:
         drop_unused([dense])
 
     def _attributes(self, use: WeightUse) -> dict[str, Any]:
-        node, shape = use.node, use.operand_shape(self.weight.shape)
-        if node.op_type == "Conv":
+        """Those of the operator itself."""
+        if use.node.op_type == "Conv":
             found = _convolution(self.weight, use)
             assert found is not None  # asked before
-            return {"weight_shape": shape, **vars(found)}
-        rows = self.weight.shape[use.rows_axis]
-        matrix = {"weight_shape": (rows, self.weight.tensor.size // rows)}
-        if node.op_type == "MatMul":
-            return matrix
-        alpha, beta = (node.attributes.get_float(name, 1.0) for name in ("alpha", "beta"))
-        return {**matrix, "alpha": alpha, "beta": beta}
+            return dict(vars(found))
+        names = ("alpha", "beta") if use.node.op_type == "Gemm" else ()
+        return {name: use.node.attributes.get_float(name, 1.0) for name in names}
+
+
+def _detail(packed: PackedWeight, nbytes: int) -> str:
+    elements = math.prod(packed.shape)
+    return f"{packed.arrays[0].size} of {elements} elements stored, {packed.nbytes} bytes for {nbytes}"

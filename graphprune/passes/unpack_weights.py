@@ -9,8 +9,9 @@ import numpy as np
 import onnx_ir as ir
 
 from graphprune.diagnostics import Rewrite
-from graphprune.packed.calls import ROWS_AXIS_KEY, TENSORS, PackedCall, is_packed_call, read_call
-from graphprune.packed.functions import OPERATORS, drop_unused_functions
+from graphprune.packed.calls import ROWS_AXIS_KEY, PackedCall, extra_index, is_packed_call, read_call
+from graphprune.packed.forms import CALLS
+from graphprune.packed.functions import drop_unused_functions
 from graphprune.passes.base import Equivalence, Pass, PassOutcome, mark
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.rewriting import drop_unused, graph_of, new_initializer
@@ -65,24 +66,28 @@ class _Unpacker:
     dense: dict[tuple[ir.Value | None, int], ir.Value] = field(default_factory=dict)
 
     def unpack(self, node: ir.Node) -> Rewrite:
-        operator, rows_axis = OPERATORS[node.op_type], _rows_axis(node)
-        weight = self._weight(read_call(node), rows_axis)
+        form, operator = CALLS[node.op_type]
+        call, rows_axis = read_call(node), _rows_axis(node, operator)
+        weight = self._weight(call, rows_axis)
         operand = self._transposed(node, weight) if operator == "MatMul" and rows_axis == 0 else weight
-        stored, extra = node.inputs[1 : len(TENSORS) + 1], node.inputs[len(TENSORS) + 1 :]
+        stored, extra = node.inputs[1 : extra_index(node)], node.inputs[extra_index(node) :]
         inputs = [node.inputs[0], operand, *(value for value in extra if value is not None)]
-        made = ir.node(operator, inputs, _attributes(node, rows_axis), name=node.name, doc_string=node.doc_string)
+        attributes = {key: each for key, each in node.attributes.items() if key not in {"weight_shape", *form.numbers}}
+        if operator == "Gemm":
+            attributes["transB"] = ir.AttrInt64("transB", 1 - rows_axis)
+        made = ir.node(operator, inputs, attributes, name=node.name, doc_string=node.doc_string)
         made.metadata_props.update({key: text for key, text in node.metadata_props.items() if key != ROWS_AXIS_KEY})
         mark(made, self.pass_)
         ir.convenience.replace_nodes_and_values(graph_of(node), node, [node], [made], node.outputs, made.outputs)
         drop_unused(value for value in stored if value is not None)
-        return Rewrite("rows", node.name or operator, f"{operator} with the dense weight '{weight.name}'")
+        detail = f"{operator} with the dense weight '{weight.name}'"
+        return Rewrite(call.packed.layout, node.name or operator, detail)
 
     def _weight(self, call: PackedCall, rows_axis: int) -> ir.Value:
         """The dense weight as an initializer, oriented as before it was packed."""
         values = call.node.inputs[1]
         if (values, rows_axis) not in self.dense:
-            stored = str(values.name if values is not None else None)
-            name = self.names.take(stored.removesuffix(f"_{TENSORS[0]}"))
+            name = self.names.take(call.weight_name)
             array = call.weight.T if rows_axis else call.weight
             tensor = ir.tensor(np.ascontiguousarray(array), name=name)
             self.dense[values, rows_axis] = new_initializer(self.model.graph, name, tensor)
@@ -97,14 +102,8 @@ class _Unpacker:
         return transpose.outputs[0]
 
 
-def _rows_axis(node: ir.Node) -> int:
+def _rows_axis(node: ir.Node, operator: str) -> int:
     """The axis that counted output features; where the record is lost, the one that the operator prefers."""
-    preferred = {"PackedConv": "0", "PackedMatMul": "1", "PackedGemm": "0"}[node.op_type]
+    preferred = "1" if operator == "MatMul" else "0"
     recorded = node.metadata_props.get(ROWS_AXIS_KEY, preferred)
-    is_matrix = node.op_type != "PackedConv" and recorded in {"0", "1"}
-    return int(recorded if is_matrix else preferred)
-
-
-def _attributes(node: ir.Node, rows_axis: int) -> dict[str, ir.Attr | int]:
-    kept = {name: attribute for name, attribute in node.attributes.items() if name != "weight_shape"}
-    return {**kept, "transB": 1 - rows_axis} if node.op_type == "PackedGemm" else dict(kept)
+    return int(recorded if operator != "Conv" and recorded in {"0", "1"} else preferred)

@@ -115,6 +115,17 @@ def test_packed_weights_count_what_is_stored() -> None:
     assert (node.op_type, node.macs, node.parameters, node.weight_bytes) == ("graphprune.PackedMatMul", 18, 9, 104)
 
 
+def test_packed_groups_count_their_slots_and_no_indices() -> None:
+    text = (
+        HEADER.replace("18]", '18, "graphprune" : 1]')
+        + """
+    g (float[2,8] x, float[7,4] w_values, uint8[7] w_indices) => (float[2,7] y)
+    { [fc] y = graphprune.PackedNmMatMul <weight_shape = [7,8], keep = 2, of = 4> (x, w_values, w_indices) }"""
+    )
+    node = model_cost(weighted_model(text)).nodes[0]
+    assert (node.macs, node.parameters, node.weight_bytes) == (2 * 28, 28, 4 * 28 + 7)
+
+
 def test_resnet_18_costs_what_is_published(tiny_models: Callable[[str], ir.Model]) -> None:
     """1.81 G multiply-accumulates and 11,689,512 parameters, beside which the file holds 9,600 running statistics."""
     cost = model_cost(tiny_models("demo"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from graphprune.analysis import sparsity
-from graphprune.analysis.sparsity import ValueCounts, count_values, weight_counts
+from graphprune.analysis.sparsity import ValueCounts, count_values, nonzero_mask, weight_counts
 from graphprune.errors import ModelFileError
 from tests.weighted import weighted_model
 
@@ -50,6 +50,14 @@ def test_the_counts_are_those_of_numpy(array: np.ndarray) -> None:
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64, np.bool_, ml_dtypes.int4])
 def test_integers_are_counted(dtype: type) -> None:
     assert count_values(ir.Tensor(np.array([0, 1, 0, 1, 1], dtype))) == ValueCounts(elements=5, zeros=2)
+
+
+def test_the_mask_is_where_the_values_are_not_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sparsity, "_PIECE_BYTES", 16)  # several pieces
+    array = np.array([[0.0, -0.0, np.nan], [1e-45, np.inf, 2], [0, 0, 3]], np.float32)
+    for tensor in (ir.Tensor(array), external(tmp_path / "w.data", array)):
+        np.testing.assert_array_equal(nonzero_mask(tensor), array != 0)
+    assert nonzero_mask(ir.Tensor(array[:0])).shape == (0, 3)
 
 
 def test_an_empty_tensor_has_no_zeros() -> None:

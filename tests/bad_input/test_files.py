@@ -138,6 +138,8 @@ CASES: list[tuple[Callable[[Path], Path], str]] = [
 COMMANDS: dict[str, Callable[[Path, Path], list[object]]] = {
     "inspect": lambda model, _: ["inspect", model],
     "prune": lambda model, folder: ["prune", model, folder / "out.onnx"],
+    "pack": lambda model, folder: ["pack", model, folder / "out.onnx"],
+    "unpack": lambda model, folder: ["unpack", model, folder / "out.onnx"],
     "compile": lambda model, folder: ["compile", model, folder / "out.so"],
     "run": lambda model, folder: ["run", model, "--output", folder / "out.npz"],
     "verify": lambda model, _: ["verify", model, model],

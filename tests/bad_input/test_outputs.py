@@ -19,6 +19,7 @@ from tests.small_model import unchanged, write
 
 COMMANDS: dict[str, Callable[[Path, Path], list[str]]] = {
     "prune": lambda model, output: ["prune", str(model), str(output / "out.onnx")],
+    "pack": lambda model, output: ["pack", str(model), str(output / "out.onnx")],
     "compile": lambda model, output: ["compile", str(model), str(output / "out.so")],
     "run": lambda model, output: ["run", str(model), "--output", str(output / "out.npz")],
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+import pytest
 
 from graphprune.cli.inspect import describe_model
 from tests.invoke import invoke
@@ -26,8 +27,19 @@ def test_everything_is_told(tmp_path: Path) -> None:
     assert summary["operators"] == {"Conv": {"count": 1, "macs": 41472}, "Relu": {"count": 1, "macs": 0}}
     assert (summary["parameters"], summary["macs"], summary["stage"]) == (1152, 41472, "dense")
     assert summary["prunable"] == [
-        {"name": "w", "node": "conv", "operator": "Conv", "shape": [16, 8, 3, 3], "sparsity": 0.25, "nonfinite": 0}
+        {
+            "name": "w",
+            "node": "conv",
+            "operator": "Conv",
+            "shape": [16, 8, 3, 3],
+            "sparsity": 0.25,
+            "nonfinite": 0,
+            "pattern": None,
+            "layout": "dense",
+            "bytes": 4608,
+        }
     ]
+    assert summary["packed"] == []
 
 
 def test_the_table_says_the_same(tmp_path: Path) -> None:
@@ -40,6 +52,45 @@ def test_the_table_says_the_same(tmp_path: Path) -> None:
         "0.0%",
     ):
         assert fragment in out
+
+
+def test_the_pattern_of_a_weight_is_told(tmp_path: Path) -> None:
+    sparse = weight()
+    sparse[:, ::4] = sparse[:, 1::4] = 0
+    path = write(tmp_path / "m.onnx", w=sparse)
+    assert json.loads(invoke("inspect", path, "--json").out)["prunable"][0]["pattern"] == "2:4"
+    matrix = "g (float[5,64] x) => (float[5,64] y) { y = MatMul (x, w) }"
+    columns = np.zeros((64, 64), np.float32)
+    columns[::8] = 1  # a group counts input channels, which are the rows
+    write(path, TEXT.split("\n", maxsplit=1)[0] + matrix, w=columns)
+    assert json.loads(invoke("inspect", path, "--json").out)["prunable"][0]["pattern"] == "1:8"
+
+
+@pytest.mark.parametrize(("layout", "stored"), [("rows", 8 * 576 + 4 * 17), ("2:4", 4 * 576 + 144)])
+def test_the_weights_of_a_packed_file_are_told(tmp_path: Path, layout: str, stored: int) -> None:
+    sparse = weight()
+    sparse[:, ::4] = sparse[:, 1::4] = 0
+    packed = tmp_path / "packed.onnx"
+    options = ("--layout", layout, "--min-sparsity", "0.5")
+    assert invoke("pack", write(tmp_path / "m.onnx", w=sparse), packed, *options).code == 0
+    summary = json.loads(invoke("inspect", packed, "--json").out)
+    assert summary["packed"] == [
+        {
+            "name": "w",
+            "node": "conv",
+            "operator": "Conv",
+            "shape": [16, 8, 3, 3],
+            "layout": layout,
+            "sparsity": 0.5,
+            "pattern": "2:4",
+            "stored_bytes": stored,
+            "dense_bytes": 4608,
+        }
+    ]
+    assert (summary["prunable"], summary["not_prunable"], summary["stage"]) == ([], [], "packed")
+    out = invoke("inspect", packed).out
+    assert f"{stored:,}" in out
+    assert layout in out
 
 
 def test_what_is_not_prunable_says_why(tmp_path: Path) -> None:

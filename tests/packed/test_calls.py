@@ -21,7 +21,7 @@ WEIGHT = np.array([[0, 5], [0, 0], [7, 0]], np.float32)
 
 
 def packed() -> ir.Model:
-    return run_pass(PackWeights(), weighted_model(TEXT, {"w": WEIGHT})).model
+    return run_pass(PackWeights(layout="rows"), weighted_model(TEXT, {"w": WEIGHT})).model
 
 
 def damaged(tensor: str, array: npt.NDArray[Any]) -> ir.Model:

@@ -95,7 +95,7 @@ def packed_calls(model: ir.Model) -> list[ir.Node]:
 @pytest.mark.parametrize("text", [*ROUND_TRIP.values(), *OTHER_FORMS.values()], ids=[*ROUND_TRIP, *OTHER_FORMS])
 def test_packed_computes_the_same(text: str, share: float) -> None:
     model = sparse_model(text, share=share)
-    result = check_pass(PackWeights(min_sparsity=0.0), model, cases=2)
+    result = check_pass(PackWeights(min_sparsity=0.0, layout="rows"), model, cases=2)
     assert packed_calls(result.model)
     assert get_stage(result.model) is Stage.PACKED
     assert "w" not in result.model.graph.initializers
@@ -104,14 +104,14 @@ def test_packed_computes_the_same(text: str, share: float) -> None:
 @pytest.mark.parametrize("text", ROUND_TRIP.values(), ids=ROUND_TRIP)
 def test_unpacking_gives_the_same_text_back(text: str) -> None:
     model = sparse_model(text)
-    packed = run_pass(PackWeights(), model).model
+    packed = run_pass(PackWeights(layout="rows"), model).model
     result = check_pass(UnpackWeights(), packed, model)
     assert weight_of(result.model, "w").tobytes() == weight_of(model, "w").tobytes()
 
 
 @pytest.mark.parametrize("text", OTHER_FORMS.values(), ids=OTHER_FORMS)
 def test_unpacking_computes_the_same(text: str) -> None:
-    packed = run_pass(PackWeights(min_sparsity=0.0), sparse_model(text)).model
+    packed = run_pass(PackWeights(min_sparsity=0.0, layout="rows"), sparse_model(text)).model
     result = check_pass(UnpackWeights(), packed, cases=2)
     assert get_stage(result.model) is Stage.SPARSE
     assert not result.model.functions
@@ -120,7 +120,7 @@ def test_unpacking_computes_the_same(text: str) -> None:
 
 def test_the_file_runs_optimised_too() -> None:
     model = sparse_model(ROUND_TRIP["convolution"])
-    packed = run_pass(PackWeights(), model).model
+    packed = run_pass(PackWeights(layout="rows"), model).model
     feed = {"x": np.random.default_rng(1).standard_normal((2, 8, 7, 8)).astype(np.float32)}
     feed["b"] = np.ones(6, np.float32)
     expected, found = (session_for(each).run(None, feed)[0] for each in (model, packed))
@@ -128,36 +128,36 @@ def test_the_file_runs_optimised_too() -> None:
 
 
 def test_the_rewrite_says_what_it_saves() -> None:
-    result = run_pass(PackWeights(), sparse_model(ROUND_TRIP["matmul"], share=1.0))
+    result = run_pass(PackWeights(layout="rows"), sparse_model(ROUND_TRIP["matmul"], share=1.0))
     assert [str(rewrite) for rewrite in result.rewrites] == ["rows: w: 0 of 45 elements stored, 24 bytes for 180"]
 
 
 def test_a_shared_weight_is_stored_once() -> None:
-    packed = run_pass(PackWeights(), sparse_model(ROUND_TRIP["shared"])).model
+    packed = run_pass(PackWeights(layout="rows"), sparse_model(ROUND_TRIP["shared"])).model
     assert sorted(packed.graph.initializers) == ["w_columns", "w_row_offsets", "w_values"]
     assert len(packed_calls(packed)) == 2
 
 
 def test_two_orientations_are_stored_twice() -> None:
-    packed = run_pass(PackWeights(), sparse_model(OTHER_FORMS["shared in two orientations"])).model
+    packed = run_pass(PackWeights(layout="rows"), sparse_model(OTHER_FORMS["shared in two orientations"])).model
     assert {"w_values", "w_values_1"} <= set(packed.graph.initializers)
 
 
 def test_names_that_are_taken_are_left_alone() -> None:
     text = "main (float[N,9] x, float[9,5] w) => (float[N,5] y) { w_values = MatMul (x, w) y = Neg (w_values) }"
-    packed = check_pass(PackWeights(), sparse_model(text)).model
+    packed = check_pass(PackWeights(layout="rows"), sparse_model(text)).model
     assert "w_values_1" in packed.graph.initializers
 
 
 def test_rows_are_output_features() -> None:
     model = sparse_model(ROUND_TRIP["matmul"])
-    (node,) = packed_calls(run_pass(PackWeights(), model).model)
+    (node,) = packed_calls(run_pass(PackWeights(layout="rows"), model).model)
     np.testing.assert_array_equal(read_call(node).weight, weight_of(model, "w").T)
 
 
 def test_node_keeps_its_name_and_says_who_made_it() -> None:
     text = "main (float[N,9] x, float[9,5] w) => (float[N,5] y) { [fc] y = MatMul (x, w) }"
-    packed = run_pass(PackWeights(), sparse_model(text)).model
+    packed = run_pass(PackWeights(layout="rows"), sparse_model(text)).model
     (node,) = packed_calls(packed)
     assert (node.name, node.metadata_props["graphprune.pass"]) == ("fc", "pack-weights")
     (back,) = run_pass(UnpackWeights(), packed).model.graph
@@ -165,7 +165,7 @@ def test_node_keeps_its_name_and_says_who_made_it() -> None:
 
 
 def test_without_its_record_a_weight_comes_back_as_the_operator_prefers() -> None:
-    packed = run_pass(PackWeights(), sparse_model(ROUND_TRIP["linear as torch exports it"])).model
+    packed = run_pass(PackWeights(layout="rows"), sparse_model(ROUND_TRIP["linear as torch exports it"])).model
     packed_calls(packed)[0].metadata_props.clear()
     back = check_pass(UnpackWeights(), packed).model
     assert [node.op_type for node in back.graph] == ["MatMul"]
@@ -174,7 +174,7 @@ def test_without_its_record_a_weight_comes_back_as_the_operator_prefers() -> Non
 def test_a_file_of_another_tool_is_packed_as_it_is() -> None:
     model = sparse_model(ROUND_TRIP["matmul"])
     model.metadata_props.clear()
-    assert packed_calls(check_pass(PackWeights(), model).model)
+    assert packed_calls(check_pass(PackWeights(layout="rows"), model).model)
 
 
 SKIPPED = {
@@ -220,7 +220,7 @@ def test_what_is_not_packed_says_why(text: str, share: float, expected: str) -> 
     model = sparse_model(text, share=share)
     if "float16" in text:
         model = weighted_model(text, {"w": weight_of(model, "w").astype(np.float16)})
-    result = run_pass(PackWeights(), model)
+    result = run_pass(PackWeights(layout="rows"), model)
     assert [str(skip) for skip in result.skips] == [expected]
     assert packed_calls(result.model) == []
     assert [rewrite.rule for rewrite in result.rewrites] == ["stage"]
@@ -236,7 +236,7 @@ def test_a_share_out_of_range_is_refused(share: float) -> None:
 def test_an_old_operator_set_is_refused() -> None:
     model = sparse_model('<ir_version: 8, opset_import: ["" : 15]>\n' + ROUND_TRIP["matmul"])
     with pytest.raises(PreconditionError, match=r"model has operator set 15, packed calls need 16 \[GP344\]"):
-        run_pass(PackWeights(), model)
+        run_pass(PackWeights(layout="rows"), model)
 
 
 @pytest.mark.parametrize(("pass_", "stage"), [(PackWeights(), Stage.MASKED), (UnpackWeights(), Stage.SPARSE)])
@@ -259,7 +259,7 @@ def test_any_matrix(rows: int, columns: int, batch: int, share: float, transpose
     head = f"main (float[N,{columns}] x, float[{shape}] w, float[{rows}] b) => (float[N,{rows}] y)"
     text = f"{head} {{ y = Gemm <transB = {int(transposed)}> (x, w, b) }}"
     model = sparse_model(text, seed, share)
-    packed = run_pass(PackWeights(min_sparsity=0.0), model).model
+    packed = run_pass(PackWeights(min_sparsity=0.0, layout="rows"), model).model
     rng = np.random.default_rng(seed)
     feed = {"x": rng.standard_normal((batch, columns)).astype(np.float32), "b": np.ones(rows, np.float32)}
     expected, found = (session_for(each, optimize=False).run(None, feed)[0] for each in (model, packed))

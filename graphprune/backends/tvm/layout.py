@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.view import reshape_blocks
+from graphprune.packed.forms import CALLS
 
 Order = tuple[int, ...]
 """The axes of a value from slowest to fastest in memory."""
@@ -120,8 +121,7 @@ def _reshape(node: ir.Node, order: Order | None) -> dict[int, Order]:
 
 
 RULES: dict[str, Rule] = {
-    "PackedMatMul": _linear,
-    "PackedGemm": _linear,
+    **{name: _linear for name, (_, operator) in CALLS.items() if operator != "Conv"},
     "Gemm": _linear,
     "MatMul": _matmul,
     "Transpose": _transpose,

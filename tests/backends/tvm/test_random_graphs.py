@@ -243,7 +243,7 @@ def models(draw: st.DrawFn) -> ir.Model:
 @given(models(), st.booleans(), st.sampled_from(["native", "x86-64-v3"]), st.integers(1, 2))
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_equals_onnxruntime(model: ir.Model, packed: bool, target: str, threads: int) -> None:  # noqa: FBT001
-    compiled = run_pass(PackWeights(min_sparsity=0.3), model).model if packed else model
+    compiled = run_pass(PackWeights(min_sparsity=0.3, layout="rows"), model).model if packed else model
     session = compile_(compiled, target, threads)
     feed = random_feed(session.get_inputs())
     for ours, theirs in zip(session.run(None, feed), session_for(model, optimize=False).run(None, feed), strict=True):

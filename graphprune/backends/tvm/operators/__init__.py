@@ -26,6 +26,7 @@ from graphprune.backends.tvm.operators.generic import (
 )
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.te import lower_with
+from graphprune.packed.forms import CALLS
 
 OPERATORS: dict[str, Lower] = {
     **dict.fromkeys(SCALAR, elementwise),
@@ -37,7 +38,7 @@ OPERATORS: dict[str, Lower] = {
     "Split": views.split,
     **GENERIC,
     "Conv": either(convolution.convolution, is_fast_convolution, lower_with(te_windows.convolution)),
-    "PackedConv": convolution.packed_convolution,
+    **dict.fromkeys(("PackedConv", "PackedNmConv"), convolution.packed_convolution),
     "Concat": joining.concat,
     "Gather": joining.gather,
     "GatherND": joining.gather_nd,
@@ -59,13 +60,13 @@ OPERATORS: dict[str, Lower] = {
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), normalization.lower_global_pool),
     **dict.fromkeys(("ArgMax", "ArgMin"), normalization.lower_extremum),
     "MatMul": either(products.matmul, is_fast_product, lower_with(te_products.matmul)),
-    "PackedMatMul": linear.packed_matmul,
+    **dict.fromkeys(("PackedMatMul", "PackedNmMatMul"), linear.packed_matmul),
     "Gemm": linear.gemm,
-    "PackedGemm": linear.packed_gemm,
+    **dict.fromkeys(("PackedGemm", "PackedNmGemm"), linear.packed_gemm),
 }
 
 ANCHORS = (
-    *("Conv", "PackedConv", "MatMul", "PackedMatMul", "Gemm", "PackedGemm", "MaxPool", "AveragePool"),
+    *("Conv", "MatMul", "Gemm", "MaxPool", "AveragePool", *CALLS),
     *("Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization", "InstanceNormalization"),
 )
 """Operators besides the element-wise ones whose kernels take an epilogue."""

@@ -1,4 +1,4 @@
-"""Conv and PackedConv over one or two spatial axes, with groups of any size."""
+"""Conv, PackedConv and PackedNmConv over one or two spatial axes, with groups of any size."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilog
 from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.operators.windows import as_images, pad, window_of
 from graphprune.backends.tvm.view import Handle, View, merged_stride
+from graphprune.packed.calls import extra_index
 
 
 def convolution(lowering: Lowering, group: Group) -> None:
@@ -35,9 +36,9 @@ def convolution(lowering: Lowering, group: Group) -> None:
 
 
 def packed_convolution(lowering: Lowering, group: Group) -> None:
-    """PackedConv."""
+    """A packed Conv, of any layout."""
     kernel = tuple(group.anchor.attributes.get_ints("weight_shape", []))[2:]
-    _convolve(lowering, group, packed_weight(group.anchor), kernel, bias_index=4)
+    _convolve(lowering, group, packed_weight(group.anchor), kernel, bias_index=extra_index(group.anchor))
 
 
 def _depthwise(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[int, ...]) -> None:

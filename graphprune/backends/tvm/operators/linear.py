@@ -1,4 +1,4 @@
-"""Matrix products with a constant weight, dense or packed: MatMul, Gemm, PackedMatMul, PackedGemm.
+"""Matrix products with a constant weight, dense or packed in any layout: MatMul and Gemm.
 
 The input is taken channel-major, `[K][positions]`, where positions are all leading axes merged, and the output is
 written channel-major too. A product then is a 1x1 convolution, and the whole of a transformer stays in one layout.
@@ -18,6 +18,7 @@ from graphprune.backends.tvm.operators.planes import Weight, dense_weight, lower
 from graphprune.backends.tvm.operators.region import plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.view import View, merged_stride
+from graphprune.packed.calls import extra_index
 
 
 def matmul(lowering: Lowering, group: Group) -> None:
@@ -28,7 +29,7 @@ def matmul(lowering: Lowering, group: Group) -> None:
 
 
 def packed_matmul(lowering: Lowering, group: Group) -> None:
-    """PackedMatMul."""
+    """A packed MatMul."""
     lower_linear(lowering, group, lowering.view(input_value(group.anchor, 0)), packed_weight(group.anchor))
 
 
@@ -41,21 +42,21 @@ def gemm(lowering: Lowering, group: Group) -> None:
     weight = constant_array(input_value(node, 1))
     weight = weight if node.attributes.get_int("transB", 0) else weight.T
     alpha = np.float32(node.attributes.get_float("alpha", 1.0))
-    lower_linear(lowering, group, view, dense_weight(alpha * weight[:, :, None]), _gemm_bias(lowering, group))
+    lower_linear(lowering, group, view, dense_weight(alpha * weight[:, :, None]), _gemm_bias(lowering, group, 2))
 
 
 def packed_gemm(lowering: Lowering, group: Group) -> None:
-    """PackedGemm."""
+    """A packed Gemm."""
     view = lowering.view(input_value(group.anchor, 0))
     alpha = float(group.anchor.attributes.get_float("alpha", 1.0))
     weight = packed_weight(group.anchor).scaled(alpha)
-    lower_linear(lowering, group, view, weight, _gemm_bias(lowering, group))
+    lower_linear(lowering, group, view, weight, _gemm_bias(lowering, group, extra_index(group.anchor)))
 
 
-def _gemm_bias(lowering: Lowering, group: Group) -> View | None:
+def _gemm_bias(lowering: Lowering, group: Group, index: int) -> View | None:
     """Beta times C, which must be constant unless beta is 1, as a view of the product's shape."""
     node = group.anchor
-    value = node.inputs[-1] if len(node.inputs) in (3, 5) else None
+    value = node.inputs[index] if len(node.inputs) > index else None
     if value is None:
         return None
     beta = float(node.attributes.get_float("beta", 1.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,10 +25,11 @@ from graphprune.backends.tvm.kernels.vector import (
     output_blocks,
     sparse_vector_function,
 )
-from graphprune.backends.tvm.lowering import Array, Lowering, constant_array
+from graphprune.backends.tvm.lowering import Array, Lowering
 from graphprune.backends.tvm.operators.region import FusedEpilogue
-from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.view import Handle, View
+from graphprune.packed.calls import read_call
+from graphprune.packed.rows import RowsWeight
 
 TILE_VECTORS = 4
 USES_WORTH_A_COPY = 32
@@ -72,9 +74,11 @@ def dense_weight(array: Array) -> Weight:
 
 def packed_weight(node: ir.Node) -> Weight:
     """The weight of a `graphprune::Packed...` call."""
-    values, columns, row_offsets = (constant_array(input_value(node, i)) for i in (1, 2, 3))
-    shape = node.attributes.get_ints("weight_shape", [])
-    return Weight(shape[0], shape[1], int(np.prod(shape[2:])), values=values, columns=columns, row_offsets=row_offsets)
+    call = read_call(node)
+    shape = call.weight_shape
+    rows = call.packed.rows if isinstance(call.packed, RowsWeight) else RowsWeight.pack(call.weight).rows
+    sizes = shape[0], shape[1], math.prod(shape[2:])
+    return Weight(*sizes, values=rows.values, columns=rows.columns, row_offsets=rows.row_offsets)
 
 
 def position_problem(lowering: Lowering, planes: Planes, images: int, weight: Weight, positions: int) -> PlaneProblem:

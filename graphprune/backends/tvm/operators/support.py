@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from graphprune.backends.tvm.lowering import constant_array, is_constant
 from graphprune.backends.tvm.operators.scalar import SCALAR
+from graphprune.packed.forms import CALLS
 from graphprune.passes.structure import subgraphs
 from graphprune.stages import DOMAIN
 
@@ -26,7 +27,7 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("CumSum", "CumProd", "OneHot", "Compress", "CenterCropPad"), (1,)),
     **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean"), (1,)),
     **dict.fromkeys(("ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare"), (1,)),
-    **dict.fromkeys(("PackedConv", "PackedMatMul", "PackedGemm"), (1, 2, 3)),
+    **{name: tuple(range(1, 1 + len(form.tensors))) for name, (form, _) in CALLS.items()},
     "Slice": (1, 2, 3, 4),
     "Pad": (1, 3),
     "Resize": (1, 2, 3),
@@ -65,7 +66,7 @@ HALF_OPERATORS = frozenset(
 FLOAT32_ONLY = frozenset(
     {
         *("Gemm", "GlobalAveragePool", "GlobalMaxPool", "InstanceNormalization", "LayerNormalization", "LogSoftmax"),
-        *("PackedConv", "PackedGemm", "PackedMatMul", "RMSNormalization", "Softmax"),
+        *("RMSNormalization", "Softmax", *CALLS),
     }
 )
 """Operators whose only kernel is for float32."""

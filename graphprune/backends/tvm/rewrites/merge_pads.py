@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from graphprune.packed.forms import CALLS
 from graphprune.passes.rewriting import constant_of
 from graphprune.stages import DOMAIN
 
-_CONVOLUTIONS = (("", "Conv"), (DOMAIN, "PackedConv"))
+_CONVOLUTIONS = {("", "Conv"), *((DOMAIN, name) for name, (_, operator) in CALLS.items() if operator == "Conv")}
 
 
 def merge_pads(graph: ir.Graph) -> bool:

@@ -99,7 +99,7 @@ CASES: dict[str, tuple[str, dict[str, Initializer]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_dense_and_packed(name: str, packed: bool) -> None:  # noqa: FBT001
     model = parse(*CASES[name])
-    result = run_pass(PackWeights(min_sparsity=0.3), model)
+    result = run_pass(PackWeights(min_sparsity=0.3, layout="rows"), model)
     assert len(result.rewrites) == 1
     assert_equal(compile_(result.model if packed else model), model)
 

@@ -94,7 +94,10 @@ class PackWeights(Pass):
         return PassOutcome(with_stage_change(model, Stage.PACKED, rewrites), tuple(skips))
 
     def _packed(self, weight: LinearWeight) -> dict[_View, PackedWeight] | Skip:
-        """The weight as each reader sees it, packed; readers that see it the same way share it."""
+        """The weight as each reader sees it, packed; readers that see it the same way share it.
+
+        A dense weight is reported as that, whatever its readers are.
+        """
         if weight.tensor.dtype not in _PACKABLE:
             return Skip("GP343", weight.name, f"holds {weight.tensor.dtype.name.lower()}, expected float or double")
         array = weight.tensor.numpy()

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["compile", "load_session"]
 
+FEWEST_ZEROS = 0.1
+"""The share of zeros below which no sparse kernel is faster, whatever the pattern."""
+
 
 def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compile`
     model: ir.Model,
@@ -30,7 +33,8 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
 ) -> Session:
     """Compile `model` for one processor.
 
-    Weights that hold enough zeros are packed, wherever the zeros come from. The model itself stays as it is.
+    Each weight is given to the kernel that is fastest for its zeros, wherever these come from; `kernels` of a session
+    of `tvm` says which, and why. The model itself stays as it is.
 
     Args:
         model: DENSE, SPARSE or PACKED.
@@ -62,7 +66,8 @@ def _lowerable(model: ir.Model) -> ir.Model:
         raise UnsupportedModelError("the model is in stage masked, harden its masks before compiling", code="GP533")
     if stage is Stage.PACKED:
         return model
-    return run_pass(PackWeights(layout="rows"), normalize(model).model).model
+    packed = PackWeights(layout="rows", min_sparsity=FEWEST_ZEROS)  # the backend chooses again, weight by weight
+    return run_pass(packed, normalize(model).model).model
 
 
 def _check_inputs(model: ir.Model) -> None:

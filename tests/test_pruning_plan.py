@@ -92,8 +92,8 @@ EDITS: list[tuple[dict[str, object], str]] = [
     (
         {"pattern": "2-4"},
         (
-            "unknown pattern '2-4', expected 'unstructured', '2:4' (keep 2 of 4) or 'block 4x1' (4 outputs by 1 input)"
-            " [GP327]"
+            "unknown pattern '2-4', expected 'unstructured', '2:4' (keep 2 of 4), '2:4x4' (the same for 4 outputs) or "
+            "'block 4x1' (4 outputs by 1 input) [GP327]"
         ),
     ),
     ({"output_axis": 0}, "weight 'w_a': axes [0, 0] of shape [10, 20], expected two different ones [GP325]"),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from graphprune.cli.options import InputShapes, Target, Threads, check_output_path, parse_input_shapes
-from graphprune.cli.output import print_line, progress
+from graphprune.cli.output import print_line, print_table, progress
 
 
 def compile_command(
@@ -18,8 +18,13 @@ def compile_command(
     target: Target = "native",
     threads: Threads = 1,
     input_shape: InputShapes = None,
+    *,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print which kernel each weight is given, and why.")
+    ] = False,
 ) -> None:
-    """Compile a model for one processor; weights that hold enough zeros are packed."""
+    """Compile a model for one processor; each weight is given the kernel that is fastest for its zeros."""
+    from graphprune.backends.tvm.session import TvmSession
     from graphprune.compiler import compile as compile_model
     from graphprune.frontends.onnx_file import load
     from graphprune.session_file import COMPILED_SUFFIXES
@@ -31,4 +36,6 @@ def compile_command(
         session = compile_model(load(source), target, threads, input_shapes=shapes)
         session.save(output)
     seconds = time.perf_counter() - start
+    if explain and isinstance(session, TvmSession):
+        print_table("kernels", ("node", "kernel", "why"), session.kernels)
     print_line(f"{output}: {output.stat().st_size / 1e6:.1f} MB for {target}, compiled in {seconds:.1f} s")

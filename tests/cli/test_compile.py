@@ -21,3 +21,12 @@ def test_open_dimensions_are_given(tmp_path: Path) -> None:
     options = ["--input-shape", "x:2x8x6x6", "--target", "x86-64-v3"]
     assert invoke("compile", model, tmp_path / "m.so", *options).code == 0
     assert "[2, 16, 6, 6]" in invoke("run", tmp_path / "m.so").out
+
+
+def test_kernels_are_explained(tmp_path: Path) -> None:
+    pruned = tmp_path / "p.onnx"
+    assert invoke("prune", write(tmp_path / "m.onnx"), pruned).code == 0
+    outcome = invoke("compile", pruned, tmp_path / "m.so", "--explain")
+    assert outcome.code == 0
+    assert "of the dense kernel's time" in outcome.out
+    assert "dense kernel" not in invoke("compile", pruned, tmp_path / "m.so").out

@@ -49,6 +49,7 @@ class TvmBackend:
             threads,
             weight_bytes if embed else 0,
             tuple((str(array.dtype), array.size) for array in lowered.weights),
+            tuple(lowered.kernels),
         )
         _describe(lowered.builder, description)
         return TvmSession(build(lowered.builder, target), description, threads, lowered.weights)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,14 @@ ChooseNm = Callable[[ir.Node, Machine], Handle | None]
 Array = npt.NDArray[Any]
 
 
+class KernelNote(NamedTuple):
+    """Which kernel a node with a weight was given, and why."""
+
+    node: str
+    kernel: str
+    why: str
+
+
 class Lowering:
     """The state of one lowering: where each value lies, and the Relax function under construction."""
 
@@ -41,9 +49,15 @@ class Lowering:
         self.machine = machine
         self.nm_weights = nm_weights
         self.weights: list[tuple[Handle, Array]] = []
+        self.kernels: list[KernelNote] = []
+        self.anchor = ""
         self._embed = embed
         self._layouts = layouts
         self._views: dict[ir.Value, View] = {}
+
+    def note(self, kernel: str, why: str) -> None:
+        """Record which kernel the current node is given, and why."""
+        self.kernels.append(KernelNote(self.anchor, kernel, why))
 
     def define(self, value: ir.Value, view: View) -> None:
         """Record where a value lies."""
@@ -141,10 +155,11 @@ def static_dtype(value: ir.Value) -> str:
 
 @dataclass(frozen=True)
 class Lowered:
-    """The Relax function `main`, and the weights that it takes as parameters after the inputs."""
+    """The Relax function `main`, the weights that it takes as parameters after the inputs, and the kernels chosen."""
 
     builder: relax.BlockBuilder
     weights: list[Array]
+    kernels: list[KernelNote]
 
 
 def lower_graph(
@@ -176,10 +191,11 @@ def lower_graph(
             for value, parameter in zip(graph.inputs, parameters, strict=True):
                 lowering.define(value, View.dense(parameter, static_dtype(value), static_shape(value)))
             for group in groups:
+                lowering.anchor = group.anchor.name or ""
                 operators[group.anchor.op_type](lowering, group)
             result = builder.emit_output(relax.Tuple(_outputs(lowering, graph.outputs)))
         builder.emit_func_output(result, params=[*parameters, *(parameter for parameter, _ in lowering.weights)])
-    return Lowered(builder, [array for _, array in lowering.weights])
+    return Lowered(builder, [array for _, array in lowering.weights], lowering.kernels)
 
 
 def _outputs(lowering: Lowering, values: Sequence[ir.Value]) -> list[Handle]:

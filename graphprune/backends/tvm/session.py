@@ -18,12 +18,13 @@ from graphprune.backends.base import TensorInfo, check_feed, check_output_names
 from graphprune.backends.targets import TARGETS
 from graphprune.backends.tvm import weights_file
 from graphprune.backends.tvm.library import DESCRIPTION, export, quiet_stderr
+from graphprune.backends.tvm.lowering import KernelNote
 from graphprune.backends.tvm.view import Handle
 from graphprune.cpuinfo import read_cpu
 from graphprune.errors import BackendError
 from graphprune.files import copy_file
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Description:
     embedded_bytes: int
     weights: tuple[tuple[str, int], ...] = ()
     """Element type and count of each weight that is not part of the library; the others take `embedded_bytes`."""
+    kernels: tuple[KernelNote, ...] = ()
 
     def to_json(self) -> str:
         """The description as JSON."""
@@ -51,6 +53,7 @@ class Description:
                 "threads": self.threads,
                 "embedded_bytes": self.embedded_bytes,
                 "weights": self.weights,
+                "kernels": self.kernels,
             }
         )
 
@@ -67,7 +70,8 @@ class Description:
         inputs, outputs = (tuple(_from_dict(d) for d in data[key]) for key in ("inputs", "outputs"))
         weights = tuple((dtype, count) for dtype, count in data["weights"])
         features, threads, embedded = tuple(data["features"]), data["threads"], data["embedded_bytes"]
-        return cls(inputs, outputs, data["target"], features, threads, embedded, weights)
+        kernels = tuple(KernelNote(*each) for each in data["kernels"])
+        return cls(inputs, outputs, data["target"], features, threads, embedded, weights, kernels)
 
 
 def _to_dict(info: TensorInfo) -> dict[str, Any]:
@@ -119,7 +123,7 @@ class TvmSession:
     def _output(self, tensor: Handle, index: int) -> np.ndarray:
         info = self._description.outputs[index]
         # Extension types such as bfloat16 cannot be shared, only copied.
-        array: np.ndarray = np.from_dlpack(tensor) if info.dtype.isbuiltin else tensor.numpy()
+        array: np.ndarray = np.from_dlpack(tensor) if info.dtype.isbuiltin == 1 else tensor.numpy()
         return array.reshape([int(d) for d in info.shape if d is not None])
 
     def get_inputs(self) -> list[TensorInfo]:
@@ -129,6 +133,11 @@ class TvmSession:
     def get_outputs(self) -> list[TensorInfo]:
         """The outputs in the model's order."""
         return list(self._description.outputs)
+
+    @property
+    def kernels(self) -> tuple[KernelNote, ...]:
+        """For each node with a weight, which kernel it was given and why."""
+        return self._description.kernels
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write code and weights to one shared library, which `graphprune.load_session` reads.

@@ -133,8 +133,8 @@ def test_refuses_other_files(content: bytes, tmp_path: Path) -> None:
 
 
 def test_refuses_another_format() -> None:
-    text = Description((), (), "x86-64-v3", (), 1, 0).to_json().replace('"format": 1', '"format": 99')
-    with pytest.raises(BackendError, match=r"format 99, expected 1 \[GP408\]"):
+    text = Description((), (), "x86-64-v3", (), 1, 0).to_json().replace('"format": 2', '"format": 99')
+    with pytest.raises(BackendError, match=r"format 99, expected 2 \[GP408\]"):
         Description.from_json(text)
 
 

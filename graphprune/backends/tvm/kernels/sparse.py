@@ -35,6 +35,7 @@ from graphprune.backends.tvm.kernels.planes import (
     plane_function,
 )
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks
+from graphprune.layouts import csr
 
 BLOCK_PER_L1 = 0.75
 """The share of the L1 cache that a tile's part of one block of input channels may take (measured)."""
@@ -43,11 +44,8 @@ ROW_OF_BLOCK = 24
 """Nonzeros that a row should have in each block, on average."""
 
 
-HEIGHTS = (4, 2)
-"""Rows that may be summed together, the best first: as many registers as vectors of a tile, four times."""
-
-SHARED = 0.85
-"""The share of nonzeros among the elements of common columns from which summing rows together is faster (measured)."""
+HEIGHTS = (1, 2, 4)
+"""Neighbouring rows that may be summed together: as many sums as registers hold."""
 
 
 @dataclass(frozen=True)
@@ -77,29 +75,22 @@ def channels_per_block(problem: PlaneProblem, nonzeros: int) -> int:
     return max(fitting, math.ceil(ROW_OF_BLOCK / a_row) if a_row else problem.planes.channels)
 
 
-def common_height(columns: npt.NDArray[np.int32], row_offsets: npt.NDArray[np.int32]) -> int:
-    """Return how many neighbouring rows have (nearly) the same columns, as those of a block pattern."""
-    rows = len(row_offsets) - 1
-    for height in HEIGHTS:
-        if rows % height == 0 and len(columns) >= SHARED * height * len(_common(columns, row_offsets, height)[0]):
-            return height
-    return 1
+def common_elements(rows: csr.Rows, height: int) -> int:
+    """Return how many elements there are where any of `height` neighbouring rows has a nonzero."""
+    return len(rows.values) if height == 1 else height * len(_common(rows, height)[0])
 
 
 def _common(
-    columns: npt.NDArray[np.int32], row_offsets: npt.NDArray[np.int32], height: int
+    weight: csr.Rows, height: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return row of rows and column of each common element, as one number; which one a nonzero is; its output row."""
-    row = np.repeat(np.arange(len(row_offsets) - 1), np.diff(row_offsets))
-    width = int(columns.max(initial=0)) + 1
-    elements, which = np.unique(row // height * width + columns, return_inverse=True)
+    row = np.repeat(np.arange(weight.shape[0]), np.diff(weight.row_offsets))
+    elements, which = np.unique(row // height * weight.shape[1] + weight.columns, return_inverse=True)
     return elements, which, row
 
 
 def sparse_rows(
-    values: npt.NDArray[np.float32],
-    columns: npt.NDArray[np.int32],
-    row_offsets: npt.NDArray[np.int32],
+    weight: csr.Rows,
     tap_offsets: npt.NDArray[np.int32],
     channel_distance: int,
     block: int,
@@ -110,11 +101,11 @@ def sparse_rows(
     Column `c * taps + t` reads `c * channel_distance + tap_offsets[t]`; `block` input channels make one block, `height`
     output rows are summed together.
     """
-    rows, taps = (len(row_offsets) - 1) // height, len(tap_offsets)
-    elements, which, output = _common(columns, row_offsets, height)
+    rows, taps = weight.shape[0] // height, len(tap_offsets)
+    elements, which, output = _common(weight, height)
     tall = np.zeros((len(elements), height), np.float32)
-    tall[which, output % height] = values
-    row, column = np.divmod(elements, int(columns.max(initial=0)) + 1)
+    tall[which, output % height] = weight.values
+    row, column = np.divmod(elements, weight.shape[1])
     channel, tap = np.divmod(column, taps)
     channel_block = channel // block
     blocks = int(channel_block.max(initial=0)) + 1

@@ -10,16 +10,10 @@ from graphprune.backends.tvm.kernels.planes import PlaneProblem, Planes
 from graphprune.backends.tvm.kernels.tiling import tile_positions, tile_rows
 from graphprune.backends.tvm.lowering import Lowering, constant_array, static_shape
 from graphprune.backends.tvm.operators import pooling
-from graphprune.backends.tvm.operators.planes import (
-    TILE_VECTORS,
-    Weight,
-    dense_weight,
-    lower_planes,
-    packed_weight,
-    position_problem,
-)
+from graphprune.backends.tvm.operators.planes import TILE_VECTORS, lower_planes, position_problem
 from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
+from graphprune.backends.tvm.operators.weights import Weight, dense_weight, packed_weight
 from graphprune.backends.tvm.operators.windows import as_images, pad, window_of
 from graphprune.backends.tvm.view import Handle, View, merged_stride
 from graphprune.packed.calls import extra_index

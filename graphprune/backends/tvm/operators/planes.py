@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-
 import numpy as np
 import numpy.typing as npt
-import onnx_ir as ir
 
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
 from graphprune.backends.tvm.kernels.planes import PlaneProblem, Planes, channel_distance
 from graphprune.backends.tvm.kernels.sparse import (
-    SparseRows,
     channels_per_block,
-    common_height,
     sparse_function,
     sparse_rows,
 )
@@ -27,9 +21,8 @@ from graphprune.backends.tvm.kernels.vector import (
 )
 from graphprune.backends.tvm.lowering import Array, Lowering
 from graphprune.backends.tvm.operators.region import FusedEpilogue
+from graphprune.backends.tvm.operators.weights import Weight, choose
 from graphprune.backends.tvm.view import Handle, View
-from graphprune.packed.calls import read_call
-from graphprune.packed.rows import RowsWeight
 
 TILE_VECTORS = 4
 USES_WORTH_A_COPY = 32
@@ -37,48 +30,6 @@ USES_WORTH_A_COPY = 32
 
 ONE_TAP = np.zeros(1, np.int32)
 Indices = npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class Weight:
-    """A constant weight of `outputs` channels over `inputs` channels (of one group) and `taps` taps.
-
-    Either `dense` [outputs, inputs, taps], or the CSR rows `values`, `columns`, `row_offsets` where column
-    `c * taps + t` is input channel c, tap t.
-    """
-
-    outputs: int
-    inputs: int
-    taps: int
-    dense: Array | None = None
-    values: Array | None = None
-    columns: Array | None = None
-    row_offsets: Array | None = None
-
-    @property
-    def uses(self) -> float:
-        """How often an input element is used, on average, a tap."""
-        return self.outputs if self.values is None else len(self.values) / (self.inputs * self.taps)
-
-    def scaled(self, factor: float) -> Weight:
-        """The weight times `factor`."""
-        if factor == 1.0 or self.values is None:
-            return self
-        return replace(self, values=np.float32(factor) * self.values)
-
-
-def dense_weight(array: Array) -> Weight:
-    """A dense weight [outputs, inputs, taps]."""
-    return Weight(array.shape[0], array.shape[1], array.shape[2], dense=array)
-
-
-def packed_weight(node: ir.Node) -> Weight:
-    """The weight of a `graphprune::Packed...` call."""
-    call = read_call(node)
-    shape = call.weight_shape
-    rows = call.packed.rows if isinstance(call.packed, RowsWeight) else RowsWeight.pack(call.weight).rows
-    sizes = shape[0], shape[1], math.prod(shape[2:])
-    return Weight(*sizes, values=rows.values, columns=rows.columns, row_offsets=rows.row_offsets)
 
 
 def position_problem(lowering: Lowering, planes: Planes, images: int, weight: Weight, positions: int) -> PlaneProblem:
@@ -97,9 +48,8 @@ def lower_positions(
 ) -> Handle:
     """Emit the product of a weight of one tap with `positions` of each image: a plane kernel, or one for a few."""
     if images == 1 and 2 * positions < lowering.machine.lanes:
-        return _lower_vectors(
-            lowering, VectorProblem(lowering.machine, planes, weight.outputs, positions), weight, x, fused
-        )
+        problem = VectorProblem(lowering.machine, planes, weight.outputs, positions)
+        return _lower_vectors(lowering, problem, _chosen(lowering, weight, few=True), x, fused)
     return lower_planes(lowering, position_problem(lowering, planes, images, weight, positions), weight, x, fused)
 
 
@@ -108,7 +58,8 @@ def _lower_vectors(lowering: Lowering, problem: VectorProblem, weight: Weight, x
         function = dense_vector_function("dense_vector", problem, fused.arguments, fused.apply, fused.dtype)
         constants: list[Array] = [output_blocks(weight.dense[:, :, 0], problem.block)]
     else:
-        rows = _rows(weight, ONE_TAP, problem.planes.channel_stride, weight.inputs)
+        assert weight.rows is not None
+        rows = sparse_rows(weight.rows, ONE_TAP, problem.planes.channel_stride, weight.inputs)
         function = sparse_vector_function("sparse_vector", problem, rows, fused.arguments, fused.apply, fused.dtype)
         constants = [rows.values, rows.offsets, rows.starts]
     inputs = [x, *(lowering.constant(array) for array in constants), *fused.views]
@@ -125,6 +76,7 @@ def lower_planes(
     groups: int = 1,
 ) -> Handle:
     """Emit the kernel for this weight; returns the output buffer [image][output channel][position]."""
+    weight = _chosen(lowering, weight, few=False)
     emit = _dense if weight.dense is not None else _sparse
     function, constants = emit(problem, weight, fused, taps, groups)
     inputs = [x, *(lowering.constant(array) for array in constants), *fused.views]
@@ -146,17 +98,15 @@ def _sparse(
     problem: PlaneProblem, weight: Weight, fused: FusedEpilogue, taps: Indices, groups: int
 ) -> tuple[Handle, list[Array]]:
     assert groups == 1, "only ungrouped convolutions are packed"
-    assert weight.values is not None
-    assert weight.columns is not None
-    assert weight.row_offsets is not None
-    block = channels_per_block(problem, len(weight.values))
-    rows = _rows(weight, taps, channel_distance(problem), block, common_height(weight.columns, weight.row_offsets))
+    assert weight.rows is not None
+    block = channels_per_block(problem, weight.nonzeros)
+    rows = sparse_rows(weight.rows, taps, channel_distance(problem), block, weight.height)
     function = sparse_function("sparse", problem, rows, fused.arguments, fused.apply, fused.dtype)
     return function, [rows.values, rows.offsets, rows.starts]
 
 
-def _rows(weight: Weight, taps: Indices, channel_distance: int, block: int, height: int = 1) -> SparseRows:
-    assert weight.values is not None
-    assert weight.columns is not None
-    assert weight.row_offsets is not None
-    return sparse_rows(weight.values, weight.columns, weight.row_offsets, taps, channel_distance, block, height)
+def _chosen(lowering: Lowering, weight: Weight, *, few: bool) -> Weight:
+    """The weight in the form of the fastest kernel, which is noted."""
+    choice = choose(weight, few=few)
+    lowering.note(choice.kernel, choice.why)
+    return choice.weight

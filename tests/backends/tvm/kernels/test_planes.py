@@ -53,8 +53,7 @@ def dense(p: PlaneProblem, weight: Array, x: Array, taps: Array = ONE_TAP, fused
 
 def sparse(p: PlaneProblem, weight: Array, x: Array, taps: Array = ONE_TAP, fused: Fused = NOTHING) -> Array:
     """In blocks of three channels."""
-    csr = pack(weight.reshape(len(weight), -1))
-    rows = sparse_rows(csr.values, csr.columns, csr.row_offsets, taps, channel_distance(p), 3)
+    rows = sparse_rows(pack(weight.reshape(len(weight), -1)), taps, channel_distance(p), 3)
     constants = [rows.values, rows.offsets, rows.starts]
     return _run(p, x, constants, lambda *rest: sparse_function("main", p, rows, *rest), fused)
 

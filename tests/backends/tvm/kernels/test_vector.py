@@ -18,6 +18,7 @@ from graphprune.backends.tvm.kernels.vector import (
     output_blocks,
     sparse_vector_function,
 )
+from graphprune.layouts import csr
 from tests.backends.tvm.kernels.harness import MACHINES, V3, Array, random, run
 
 VectorKernel = Callable[..., Array]
@@ -43,12 +44,7 @@ def dense(p: VectorProblem, weight: Array, x: Array, epilogue: Epilogue = no_epi
 
 
 def sparse(p: VectorProblem, weight: Array, x: Array, epilogue: Epilogue = no_epilogue, *extra: Array) -> Array:
-    row, column = np.nonzero(weight)
-    starts = np.searchsorted(row, np.arange(p.outputs + 1)).astype(np.int32)
-    tap = np.zeros(1, np.int32)
-    rows = sparse_rows(
-        weight[row, column], column.astype(np.int32), starts, tap, p.planes.channel_stride, p.planes.channels
-    )
+    rows = sparse_rows(csr.pack(weight), np.zeros(1, np.int32), p.planes.channel_stride, p.planes.channels)
     operands = [Flat(f"operand{i}", array.size, "float32") for i, array in enumerate(extra)]
     function = sparse_vector_function("main", p, rows, operands, epilogue)
     y = run(function, p.machine, [x, rows.values, rows.offsets, rows.starts, *extra], p.outputs * p.positions)

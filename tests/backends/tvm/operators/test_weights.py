@@ -1,0 +1,90 @@
+"""Which kernel a weight is given, and why."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from graphprune.backends.tvm import load_session
+from graphprune.backends.tvm.operators.weights import COST, COST_OF_FEW, Weight, choose, dense_weight
+from graphprune.compiler import compile as compile_model
+from graphprune.layouts import csr
+from graphprune.passes.base import run_pass
+from graphprune.passes.pack_weights import PackWeights
+from tests.backends.tvm.graphs import assert_equal, compile_, parse, pruned
+
+
+def weight(zeros: float, height: int = 1) -> Weight:
+    """A weight [64, 64, 1] with that share of zeros, in blocks of that many outputs."""
+    matrix = pruned(64, 64, zeros=0)
+    order = np.random.default_rng(5).permutation(64 // height * 64)[: round(zeros * 64 // height * 64)]
+    mask = np.ones(64 // height * 64, np.float32)
+    mask[order] = 0
+    return Weight(64, 64, 1, rows=csr.pack(matrix * mask.reshape(-1, 64).repeat(height, axis=0)))
+
+
+@pytest.mark.parametrize("height", COST)
+def test_enough_zeros(height: int) -> None:
+    """Rows with common columns need fewer."""
+    least = 1 - 1 / COST[height]
+    above, below = (choose(weight(least + change, height), few=False) for change in (0.04, -0.04))
+    assert above.kernel == ("rows" if height == 1 else f"rows of {height}")
+    assert (above.weight.height, above.weight.dense) == (height, None)
+    assert below.kernel == "dense"
+    assert re.search(r"as sparse rows estimated at 1\d\d% of the dense kernel's time", below.why)
+    assert below.weight.dense is not None
+    original = weight(least - 0.04, height).rows
+    assert original is not None
+    np.testing.assert_array_equal(below.weight.dense[:, :, 0], csr.unpack(original))
+
+
+def test_rows_that_share_nothing_stay_apart() -> None:
+    for zeros in (0.5, 0.75, 0.9, 0.98):
+        assert choose(weight(zeros), few=False).kernel == "rows"
+
+
+def test_heights_divide_the_outputs() -> None:
+    rows = csr.pack(pruned(3, 64, zeros=0.9).repeat(2, axis=0))
+    assert choose(Weight(6, 64, 1, rows=rows), few=False).kernel == "rows of 2"
+    odd = csr.pack(np.tile(pruned(1, 64, zeros=0.9), (5, 1)))
+    assert choose(Weight(5, 64, 1, rows=odd), few=False).kernel == "rows"
+
+
+def test_few_positions() -> None:
+    least = 1 - 1 / COST_OF_FEW[1]
+    assert choose(weight(least + 0.03, 4), few=True).kernel == "rows"
+    assert choose(weight(least - 0.03, 4), few=True).kernel == "dense"
+
+
+def test_a_dense_weight() -> None:
+    choice = choose(dense_weight(pruned(8, 8, 1, zeros=0)), few=False)
+    assert (choice.kernel, choice.why) == ("dense", "0.0% of the elements are zero")
+
+
+def test_what_was_chosen_is_told_and_saved(tmp_path: Path) -> None:
+    model = parse(
+        """g (float[1,32,20,20] x) => (float[1,16,20,20] y) {
+        [first] a = Conv (x, u) [second] b = Conv (a, v) [third] y = Conv (b, w) }""",
+        {"u": pruned(32, 32, 1, 1, zeros=0.9), "v": pruned(32, 32, 1, 1, zeros=0),
+         "w": pruned(4, 32, 1, 1, zeros=0.8).repeat(4, axis=0)},
+    )  # fmt: skip
+    session = compile_model(model)
+    assert_equal(session, model)  # type: ignore[arg-type]
+    session.save(tmp_path / "m.so")
+    for each in (session, load_session(tmp_path / "m.so", 1)):
+        assert [(note.node, note.kernel) for note in each.kernels] == [  # type: ignore[attr-defined]
+            ("first", "rows"),
+            ("second", "dense"),
+            ("third", "rows of 4"),
+        ]
+
+
+def test_a_packed_weight_with_too_few_zeros_is_unpacked() -> None:
+    model = parse("g (float[2,40,32] x) => (float[2,40,24] y) { y = MatMul (x, w) }", {"w": pruned(32, 24, zeros=0.3)})
+    packed = run_pass(PackWeights(min_sparsity=0.1, layout="rows"), model).model
+    session = compile_(packed)
+    assert [note.kernel for note in session.kernels] == ["dense"]
+    assert_equal(session, model)

@@ -61,7 +61,7 @@ class PackWeights(Pass):
     Raises: GP345 `min_sparsity` out of range, GP346 an unknown layout, GP344 an operator set older than 16.
 
     Attributes:
-        min_sparsity: The share of zeros from which a weight is stored in rows; below about 0.6 dense kernels win. N:M
+        min_sparsity: The share of zeros from which a weight is stored in rows; below 0.5 that takes more bytes. N:M
             groups need no such share, only fewer bytes than the dense weight.
         layout: `rows`; an N:M form such as `2:4`, for the weights that conform to it; or `auto`, for each weight the
             smaller of rows and the smallest N:M form with M of 2, 4, 8, 16 or 32 that it conforms to.

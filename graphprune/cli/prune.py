@@ -20,7 +20,7 @@ from graphprune.cli.channel_options import (
 )
 from graphprune.cli.folding import describe_fold, load_for_channels, print_fold
 from graphprune.cli.options import Json, check_output_path
-from graphprune.cli.output import print_json, print_line, progress
+from graphprune.cli.output import print_json, print_line, print_table, progress
 from graphprune.cli.recipe_options import (
     Ignore,
     PatternText,
@@ -51,6 +51,9 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     min_kept: MinKept = None,
     criterion: ChannelCriterion = None,
     *,
+    permute: Annotated[
+        bool, typer.Option("--permute", help="First give channels an order in which an N:M pattern keeps more.")
+    ] = False,
     fold: Fold = None,
     json: Json = False,
 ) -> None:
@@ -60,6 +63,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     from graphprune.frontends.onnx_file import load, save
     from graphprune.passes.base import run_pass
     from graphprune.passes.fold_channels import FoldChannels
+    from graphprune.passes.permute_channels import PermuteChannels
     from graphprune.passes.prune_channels import PruneChannels
     from graphprune.passes.prune_weights import PruneWeights
     from graphprune.planner import plan
@@ -71,8 +75,11 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     if fold and not chosen.of_channels:
         raise InputError(f"--fold takes channels out, and the pattern is '{chosen.pattern}'", code="GP609")
     prune, prunable = (PruneChannels, prunable_groups) if chosen.of_channels else (PruneWeights, prunable_weights)
+    order = PermuteChannels(chosen.pattern) if permute else None
     with progress(f"pruning {source}"):
-        model = load_for_channels(source) if chosen.of_channels else load(source)
+        model = load_for_channels(source) if chosen.of_channels or permute else load(source)
+        orders = None if order is None else run_pass(order, model)
+        model = model if orders is None else orders.model
         chosen_plan = plan(model, chosen)
         result = run_pass(prune(plan=chosen_plan), model)
         if folds := chosen.of_channels and fold is not False:
@@ -83,8 +90,12 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     if json:
         planned = chosen_plan.model_dump(mode="json", include={"weights", "channels"})
         report = {"output": str(output), **planned, "skips": [asdict(skip) for skip in skips]}
+        if orders is not None:
+            report["orders"] = {rewrite.node: rewrite.detail for rewrite in orders.rewrites}
         print_json(report if folded is None else {**report, "folded": folded})
         return
+    if orders is not None:
+        print_table("reordered", ("group", "what"), ((rewrite.node, rewrite.detail) for rewrite in orders.rewrites))
     print_plan("pruned", chosen_plan, skips)
     if folded is not None:
         print_fold(folded, output)

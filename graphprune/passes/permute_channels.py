@@ -126,7 +126,7 @@ class _Search:
         read_by = [self.weights[each.name] for each in group.readers if self._takes(each)]
         if not read_by:
             return Skip("GP384", group.name, f"no weight that takes pattern '{self.pattern}' reads its channels")
-        found = find_permutation(np.concatenate([_scores(each) for each in read_by]), self.pattern)
+        found = find_permutation(np.concatenate([_scores(each, self.pattern) for each in read_by]), self.pattern)
         if found.after > found.before:
             return found
         return Skip("GP385", group.name, f"no order is found in which '{self.pattern}' keeps more of what reads it")
@@ -135,10 +135,10 @@ class _Search:
         return each.name in self.weights and self.weights[each.name].axes.input == each.axis
 
 
-def _scores(weight: LinearWeight) -> Scores:
-    """Return magnitudes, [outputs and positions, inputs]."""
-    scores = weight.axes.rows(Magnitude().score(weight.name, weight.tensor.numpy()))
-    return scores.reshape(-1, scores.shape[2])
+def _scores(weight: LinearWeight, pattern: NM) -> Scores:
+    """Return magnitudes, [outputs (or those that share a mask) and positions, inputs]."""
+    scores = pattern.unit_scores(Magnitude().score(weight.name, weight.tensor.numpy()), weight.axes)
+    return scores.reshape(-1, scores.shape[-1])
 
 
 def _axes(orders: Iterable[tuple[ChannelGroup, Permutation]], values: Mapping[str, ir.Value]) -> Kept:

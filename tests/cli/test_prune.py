@@ -3,9 +3,10 @@ from pathlib import Path
 
 import numpy as np
 
-from graphprune.frontends.onnx_file import load
-from tests.invoke import invoke
+from graphprune.frontends.onnx_file import load, save
+from tests.invoke import assert_refused, invoke
 from tests.small_model import write
+from tests.weighted import inferred_model, weight_of
 
 
 def zeros(path: Path) -> int:
@@ -46,3 +47,26 @@ def test_the_input_file_is_untouched_and_an_earlier_output_replaced(tmp_path: Pa
     assert model.read_bytes() == before
     assert zeros(output) == 1037
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "o.onnx"]
+
+
+def test_channels_are_reordered_first(tmp_path: Path) -> None:
+    """The pattern then keeps more of the weights that read them."""
+    text = """main (float[N,8] x, float[8,32] w1, float[32,8] w2) => (float[N,8] y) {
+        h = MatMul (x, w1) r = Relu (h) y = MatMul (r, w2) }"""
+    save(inferred_model(text), tmp_path / "m.onnx")
+    assert invoke("prune", tmp_path / "m.onnx", tmp_path / "plain.onnx", "--pattern", "1:4").code == 0
+    outcome = invoke("prune", tmp_path / "m.onnx", tmp_path / "ordered.onnx", "--pattern", "1:4", "--permute")
+    assert outcome.code == 0
+    assert "32 channels reordered: 1:4 keeps" in outcome.out
+    plain, ordered = (load(tmp_path / name) for name in ("plain.onnx", "ordered.onnx"))
+    assert np.abs(weight_of(ordered, "w2")).sum() > 1.02 * np.abs(weight_of(plain, "w2")).sum()
+    assert np.count_nonzero(weight_of(ordered, "w2")) == 64
+    report = invoke("prune", tmp_path / "m.onnx", tmp_path / "o.onnx", "--pattern", "1:4", "--permute", "--json").out
+    assert list(json.loads(report)["orders"]) == ["w1"]
+
+
+def test_an_order_is_for_groups_of_channels(tmp_path: Path) -> None:
+    source = write(tmp_path / "m.onnx")
+    outcome = invoke("prune", source, tmp_path / "o.onnx", "--permute")
+    assert_refused(outcome, "GP386")
+    assert not (tmp_path / "o.onnx").exists()

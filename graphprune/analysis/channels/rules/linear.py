@@ -116,7 +116,7 @@ def _convolved(site: Site, output_axis: int, input_axis: int) -> list[State]:
     reads, makes = _vectors(site, weight, input_axis, output_axis)
     if groups == 1:
         made = _dense(site, value, reads, makes)
-    elif groups == channels or groups >= max(channels, outputs) // groups:
+    elif groups == channels or groups > max(channels, outputs) // groups:
         made = _whole_groups(site, value, (reads, makes)[input_axis], (groups, channels // groups, outputs // groups))
         site.block((makes, reads)[input_axis], "GP374", "has groups that are removed as a whole")
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graphprune.cli.output import print_table
+from graphprune.cli.output import print_line, print_table
 from graphprune.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ Sparsity = Annotated[
     float | None, typer.Option(help="Share of zeros, in [0, 1); 0.9, or half of the channels, unless a recipe says.")
 ]
 PatternText = Annotated[
-    str | None, typer.Option(help="How zeros may be placed: unstructured, 2:4 (keep 2 of 4), block 4x1, channel.")
+    str | None,
+    typer.Option(
+        help="How zeros may be placed: unstructured, 2:4 (keep 2 of 4), 2:4x4 (the same for 4 outputs), block 4x1, channel."
+    ),
 ]
 Scope = Annotated[str | None, typer.Option(help="Over what the share is counted: layer or global.")]
 Ignore = Annotated[
@@ -82,5 +85,17 @@ def print_plan(title: str, plan: PruningPlan, skips: Sequence[Skip]) -> None:
             (each.name, list(each.shape), each.pattern, f"{each.sparsity:.1%}", each.pruned) for each in plan.weights
         ]
         print_table(title, ("weight", "shape", "pattern", ">sparsity", ">zeros"), rows)
+        for text in dict.fromkeys(each.pattern for each in plan.weights):
+            _print_groups(text)
     if skips:
         print_table("left alone", ("weight", "why", "code"), ((skip.node, skip.reason, skip.code) for skip in skips))
+
+
+def _print_groups(text: str) -> None:
+    """Say what an N:M pattern means."""
+    from graphprune.masks.patterns import NM, parse_pattern
+
+    pattern = parse_pattern(text)
+    if isinstance(pattern, NM):
+        alike = f", the same ones for {pattern.outputs} neighbouring outputs" if pattern.outputs > 1 else ""
+        print_line(f"{pattern}: keep {pattern.keep} of {pattern.of} along input channels{alike}")

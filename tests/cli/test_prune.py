@@ -70,3 +70,11 @@ def test_an_order_is_for_groups_of_channels(tmp_path: Path) -> None:
     outcome = invoke("prune", source, tmp_path / "o.onnx", "--permute")
     assert_refused(outcome, "GP386")
     assert not (tmp_path / "o.onnx").exists()
+
+
+def test_groups_are_spelled_out(tmp_path: Path) -> None:
+    source = write(tmp_path / "m.onnx")
+    out = invoke("prune", source, tmp_path / "o.onnx", "--pattern", "2:4").out
+    assert "2:4: keep 2 of 4 along input channels\n" in out
+    out = invoke("prune", source, tmp_path / "o.onnx", "--pattern", "1:4x4").out
+    assert "1:4x4: keep 1 of 4 along input channels, the same ones for 4 neighbouring outputs\n" in out

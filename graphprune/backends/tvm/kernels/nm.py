@@ -180,11 +180,11 @@ class _Source:
         with loop(p.rows) as row:
             source, target = bind(p.offset + row * p.row_stride), bind(row * whole)
             lanes(p.inputs, p.machine.lanes, lambda i: store(copy, target + i, kernel["x"][source + i]))
-            lanes(whole - p.inputs, p.machine.lanes, partial(clear_from, copy, target + p.inputs))
+            lanes(whole - p.inputs, p.machine.lanes, partial(_clear_from, copy, target + p.inputs))
         return cls(copy, 0, whole)
 
 
-def clear_from(buffer: Expr, start: Expr, i: Expr) -> None:
+def _clear_from(buffer: Expr, start: Expr, i: Expr) -> None:
     """buffer[start + i] = 0."""
     clear(buffer, start + i)
 

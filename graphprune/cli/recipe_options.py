@@ -26,7 +26,7 @@ Sparsity = Annotated[
 PatternText = Annotated[
     str | None,
     typer.Option(
-        help="How zeros may be placed: unstructured, 2:4 (keep 2 of 4), 2:4x4 (the same for 4 outputs), block 4x1, channel."
+        help="How zeros may lie: unstructured, 2:4 (keep 2 of 4), 2:4x4 (alike for 4 outputs), block 4x1, channel."
     ),
 ]
 Scope = Annotated[str | None, typer.Option(help="Over what the share is counted: layer or global.")]

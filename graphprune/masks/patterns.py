@@ -91,6 +91,11 @@ class NM:
         """The share of zeros where `of` divides the input channels."""
         return 1 - self.keep / self.of
 
+    def relaxed(self, ratio: float) -> NM | None:
+        """Return the pattern with only that share, in [0, 1], of what goes; None where nothing does."""
+        kept = self.of - round((self.of - self.keep) * ratio)
+        return None if kept == self.of else NM(kept, self.of, self.outputs)
+
     def defect(self, shape: Sequence[int], axes: WeightAxes) -> str | None:
         """Return why there is not one whole group in a row, or a rest of outputs, or None."""
         inputs, outputs = shape[axes.input], shape[axes.output]

@@ -67,6 +67,12 @@ def test_each_group_keeps_its_best(pattern: NM, shape: tuple[int, ...], axes: We
             assert sorted(best) == np.flatnonzero(flags).tolist()
 
 
+def test_a_pattern_on_its_way() -> None:
+    assert [NM(1, 4, 2).relaxed(ratio) for ratio in (0, 0.1, 1 / 3, 0.7, 1)] == [
+        None, None, NM(3, 4, 2), NM(2, 4, 2), NM(1, 4, 2)
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(("shape", "axes"), SHAPES[1:])
 def test_outputs_that_share_a_mask(shape: tuple[int, ...], axes: WeightAxes) -> None:
     drawn, pattern = scores(shape), NM(1, 4, 2)

@@ -36,6 +36,17 @@ def test_gradual_pruning_ramps_the_share_of_zeros() -> None:
     assert seen == [[0, 0], [round(864 * share), round(192 * share)], [648, 144]]
 
 
+def test_groups_lose_one_place_after_another() -> None:
+    """Linear: of four places 4, 3, 2 and 1 stay."""
+    schedule = {"start": 1, "length": 3, "ramp": "linear"}
+    _, pruner = prepared(of("gmp", training={"schedule": schedule}, pattern="1:4", sparsity=None))
+    seen = []
+    for _ in range(4):
+        seen.append(shown_zeros(pruner))
+        pruner.step()
+    assert seen == [[0, 0], [216, 48], [432, 96], [648, 144]]
+
+
 def test_gradual_pruning_fixes_its_mask_between_updates() -> None:
     module, pruner = prepared(of("gmp", start=0, length=None))
     before = mask_of(pruner)

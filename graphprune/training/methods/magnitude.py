@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from graphprune.masks import pdp
+from graphprune.masks.patterns import NM
 from graphprune.pruning_plan import WeightPlan
 from graphprune.training.methods.base import WeightMask
 from graphprune.training_settings import TrainingSettings
@@ -33,9 +34,13 @@ class GradualMask(WeightMask):
         return self.keep.to(weight.dtype)
 
     def update(self, weight: torch.Tensor) -> None:
-        """Choose what stays at the present ratio."""
+        """Choose what stays at the present ratio; groups of N:M lose one place after another."""
         share = self.budget * self.ratio
-        self.keep = pdp.hard_mask(weight, pattern=self.pattern, axes=self.axes, budget=share)
+        pattern = self.pattern.relaxed(self.ratio) if isinstance(self.pattern, NM) else self.pattern
+        if pattern is None:
+            self.keep = torch.ones_like(self.keep)
+        else:
+            self.keep = pdp.hard_mask(weight, pattern=pattern, axes=self.axes, budget=share)
 
 
 class OneShotMask(GradualMask):

@@ -1,4 +1,4 @@
-"""N:M layers one by one: our kernels beside ONNX Runtime's dense ones, with the share of the machine's limit.
+"""N:M layers one by one: our kernels beside ONNX Runtime's dense ones.
 
     python -m benchmarks.nm_layers [--pattern 1:4] [--pattern 2:4] [--threads 1] [--runs 30] [--only TEXT]
 
@@ -100,8 +100,8 @@ def main() -> None:
     logging.disable(logging.WARNING)
     environment = read_environment()
     print(f"{environment.cpu}, {options.threads} thread(s), {environment.versions}, commit {environment.commit}")
-    print("| layer | pattern | dense, ms | sparse, ms | ratio | GFLOP/s on nonzeros | GB/s of weights |")
-    print("|---|---|---|---|---|---|---|")
+    print("| layer | pattern | dense, ms | sparse, ms | ratio | GFLOP/s on nonzeros |")
+    print("|---|---|---|---|---|---|")
     for name, model, macs in layers(options.only):
         for pattern in options.pattern or ("1:4", "2:4"):
             keep, of = map(int, pattern.split("x")[0].split(":"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,6 +35,7 @@ from graphprune.cli.recipe_options import (
 from graphprune.errors import InputError
 
 if TYPE_CHECKING:
+    from graphprune.diagnostics import Rewrite, Skip
     from graphprune.pruning_plan import PruningPlan
 
 
@@ -87,20 +89,40 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
         save(result.model, output)
         skips = prunable(model)[1]
         folded = describe_fold(model, result) if folds else None
+    outcome = _Outcome(output, chosen_plan, skips, folded, () if orders is None else orders.rewrites)
     if json:
-        planned = chosen_plan.model_dump(mode="json", include={"weights", "channels"})
-        report = {"output": str(output), **planned, "skips": [asdict(skip) for skip in skips]}
-        if orders is not None:
-            report["orders"] = {rewrite.node: rewrite.detail for rewrite in orders.rewrites}
-        print_json(report if folded is None else {**report, "folded": folded})
-        return
-    if orders is not None:
-        print_table("reordered", ("group", "what"), ((rewrite.node, rewrite.detail) for rewrite in orders.rewrites))
-    print_plan("pruned", chosen_plan, skips)
-    if folded is not None:
-        print_fold(folded, output)
+        print_json(outcome.report())
     else:
-        print_line(f"{output}: {_zeros(chosen_plan)}")
+        outcome.print()
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What was pruned, what was left alone, what folding took out, and which groups of channels got another order."""
+
+    output: Path
+    plan: PruningPlan
+    skips: Sequence[Skip]
+    folded: dict[str, Any] | None
+    orders: Sequence[Rewrite]
+
+    def report(self) -> dict[str, Any]:
+        """The outcome as JSON takes it."""
+        planned = self.plan.model_dump(mode="json", include={"weights", "channels"})
+        report = {"output": str(self.output), **planned, "skips": [asdict(skip) for skip in self.skips]}
+        if self.orders:
+            report["orders"] = {rewrite.node: rewrite.detail for rewrite in self.orders}
+        return report if self.folded is None else {**report, "folded": self.folded}
+
+    def print(self) -> None:
+        """The outcome as tables."""
+        if self.orders:
+            print_table("reordered", ("group", "what"), ((rewrite.node, rewrite.detail) for rewrite in self.orders))
+        print_plan("pruned", self.plan, self.skips)
+        if self.folded is not None:
+            print_fold(self.folded, self.output)
+        else:
+            print_line(f"{self.output}: {_zeros(self.plan)}")
 
 
 def _zeros(plan: PruningPlan) -> str:

@@ -123,3 +123,14 @@ def test_averages(body: str, keep: int) -> None:
     assert [group.size for group in groups] == [6]
     folded = check_fold(model, groups)
     assert operators(folded).count("Mul") == 2
+
+
+def test_an_average_of_nothing_passes_channels_on() -> None:
+    model = model_of(
+        """main (float[2,3,4] x, float[6,3,1] wa, float[2,6,1] wb) => (float[2,2,4] y) {
+        h = Conv (x, wa) m = ReduceMean <noop_with_empty_axes = 1> (h) y = Conv (m, wb) }"""
+    )
+    groups, _ = channel_groups(model)
+    assert [group.size for group in groups] == [6]
+    folded = check_fold(model, groups)
+    assert "Mul" not in operators(folded)

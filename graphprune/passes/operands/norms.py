@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import onnx_ir as ir
@@ -15,7 +16,10 @@ def _mean(cut: CutNode) -> None:
     """An average of what is left is one of fewer numbers."""
     x = cut.input(0)
     axes = cut.integers("axes", 1)
-    over = range(rank_of(x)) if axes is None or not axes.size else (axes % rank_of(x)).tolist()
+    if axes is None or not axes.size:
+        over = [] if cut.node.attributes.get_int("noop_with_empty_axes", 0) == 1 else list(range(rank_of(x)))
+    else:
+        over = (axes % rank_of(x)).tolist()
     share = _share_left(cut, over)
     if share < 1:
         cut.put_behind("Mul", [cut.constant("share", np.array(share, _dtype(x)))], "of_all")
@@ -59,7 +63,7 @@ def _last_axes(cut: CutNode) -> range:
     return range(cut.node.attributes.get_int("axis", -1) % rank, rank)
 
 
-def _share_left(cut: CutNode, axes: range | list[int]) -> float:
+def _share_left(cut: CutNode, axes: Iterable[int]) -> float:
     x = cut.input(0)
     return math.prod(cut.extent(x, axis) / old_extent(x, axis) for axis in axes if axis in cut.cuts(x))
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
 
 import numpy as np
 import onnx
@@ -12,134 +11,16 @@ import onnx_ir as ir
 from hypothesis import strategies as st
 
 from graphprune.passes.shape_inference import infer_shapes
-
-Shape = tuple[int, ...]
-T = TypeVar("T")
-
-
-INPUTS = [(1, 2, 4, 4), (1, 1, 3, 2), (2, 4, 3), (3, 4)]
-
-
-class Draft:
-    """A graph being written; `shapes` has its activations, newest last."""
-
-    def __init__(self, draw: st.DrawFn) -> None:
-        self.draw = draw
-        self.rng = np.random.default_rng(0)
-        self.shapes: dict[str, Shape] = {"x": draw(st.sampled_from(INPUTS))}
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def choose(self, options: Sequence[T]) -> T:
-        return self.draw(st.sampled_from(list(options)))
-
-    def activation(self, *ranks: int) -> str | None:
-        names = [name for name, shape in self.shapes.items() if len(shape) in ranks][-3:]
-        return self.choose(names) if names else None
-
-    def weight(self, *shape: int) -> str:
-        return self.constant(np.asarray(self.rng.standard_normal(shape), np.float32))
-
-    def quantized(self, *shape: int) -> str:
-        """A weight that is stored as integers, with a scale for each index of an axis."""
-        axis = self.choose(range(len(shape)))
-        scales = self.constant(np.exp2(self.rng.integers(-3, 1, shape[axis])).astype(np.float32))
-        integers = self.constant(self.rng.integers(-9, 9, shape).astype(np.int8))
-        name = self.emit("DequantizeLinear", [integers, scales], shape, axis=axis)
-        del self.shapes[name]
-        return name
-
-    def any_weight(self, *shape: int) -> str:
-        return self.choose([self.weight, self.weight, self.quantized])(*shape)
-
-    def constant(self, array: np.ndarray) -> str:
-        self.constants.append(onnx.numpy_helper.from_array(array, f"w{len(self.constants)}"))
-        return self.constants[-1].name
-
-    def emit(self, op_type: str, inputs: Sequence[str], shape: Shape, **attributes: Any) -> str:  # noqa: ANN401 - whatever an operator has
-        name = f"v{len(self.nodes)}"
-        self.nodes.append(onnx.helper.make_node(op_type, inputs, [name], name=name, **attributes))
-        self.shapes[name] = shape
-        return name
-
-
-def convolution(d: Draft) -> None:
-    x = d.activation(4)
-    if x is None:
-        return
-    n, channels, *image = d.shapes[x]
-    groups = d.choose([g for g in (1, 1, 2, 3, channels) if channels % g == 0])
-    outputs = groups * d.choose([1, 2, 3, 4] if groups > 1 else [2, 4, 6, 8])
-    inputs = [x, d.any_weight(outputs, channels // groups, 1, 1)]
-    if d.choose([0, 1]):
-        inputs.append(d.weight(outputs))
-    d.emit("Conv", inputs, (n, outputs, *image), group=groups)
-
-
-def transposed(d: Draft) -> None:
-    x = d.activation(4)
-    if x is None:
-        return
-    n, channels, *image = d.shapes[x]
-    groups = d.choose([g for g in (1, 2, channels) if channels % g == 0])
-    outputs = d.choose([1, 2, 3])
-    d.emit("ConvTranspose", [x, d.weight(channels, outputs, 1, 1)], (n, groups * outputs, *image), group=groups)
-
-
-def matmul(d: Draft) -> None:
-    x = d.activation(2, 3, 4)
-    if x is not None:
-        outputs = d.choose([2, 3, 4, 6])
-        d.emit("MatMul", [x, d.any_weight(d.shapes[x][-1], outputs)], (*d.shapes[x][:-1], outputs))
-
-
-def product(d: Draft) -> None:
-    """Of an activation and its own transpose, as in attention."""
-    x = d.activation(2, 3, 4)
-    if x is not None:
-        *batch, rows, columns = d.shapes[x]
-        order = [*range(len(batch)), len(batch) + 1, len(batch)]
-        turned = d.emit("Transpose", [x], (*batch, columns, rows), perm=order)
-        d.emit("MatMul", [x, turned], (*batch, rows, rows))
-
-
-def einsum(d: Draft) -> None:
-    """Sum an activation over some axes, with a weight that has some of these and some new ones, in any order."""
-    x = d.activation(2, 3, 4)
-    if x is None:
-        return
-    letters = "abcd"[: len(d.shapes[x])]
-    extents = dict(zip(letters, d.shapes[x], strict=True)) | {"e": 2, "f": 3}
-    chosen = {letter: d.choose(["x", "x", "both", "both", "summed"]) for letter in letters}
-    own = [letter for letter, where in chosen.items() if where != "x"] + ["e", "f"][: d.choose([1, 1, 2])]
-    weight = d.draw(st.permutations(own))
-    rest = {letter for letter, where in chosen.items() if where != "summed"} | set(own) - set(letters)
-    result = d.draw(st.permutations(sorted(rest)))
-    inputs = [x, d.weight(*(extents[letter] for letter in weight))]
-    equation = f"{letters},{''.join(weight)}->{''.join(result)}"
-    d.emit("Einsum", inputs, tuple(extents[letter] for letter in result), equation=equation)
-
-
-def attention(d: Draft) -> None:
-    """Of an activation or projections of it, with heads along the last axis or along the second one."""
-    x = d.activation(3, 4)
-    if x is None:
-        return
-    *outer, size = d.shapes[x]
-    keys, sharers, within, values = (d.choose(each) for each in ([1, 2, 3], [1, 1, 2], [1, 2], [1, 2, 3]))
-    attributes: dict[str, Any] = {"is_causal": d.choose([0, 0, 1])}
-    if len(outer) == 2:
-        queries, extents = keys * sharers, (keys * sharers * within, keys * within, keys * values)
-        attributes.update(q_num_heads=queries, kv_num_heads=keys)
-        shape = (*outer, queries * values)
-    else:
-        queries, extents, shape = outer[1], (within, within, values), (*outer, values)
-    operands = [x if n == size else d.emit("MatMul", [x, d.weight(size, n)], (*outer, n)) for n in extents]
-    if d.choose([0, 1]):
-        attributes["scale"] = 0.5
-    if d.choose([0, 1]):
-        operands.append(d.weight(queries, outer[-1], outer[-1]))
-    d.emit("Attention", operands, shape, **attributes)
+from tests.analysis.channels.draft import Draft, Shape
+from tests.analysis.channels.draft_products import (
+    attention,
+    convolution,
+    einsum,
+    gemm,
+    matmul,
+    product,
+    transposed,
+)
 
 
 def unary(d: Draft) -> None:
@@ -280,16 +161,6 @@ def slope(d: Draft) -> None:
     x = d.activation(2, 3, 4)
     if x is not None:
         d.emit("PRelu", [x, d.weight(d.shapes[x][-1])], d.shapes[x])
-
-
-def gemm(d: Draft) -> None:
-    x = d.activation(2)
-    if x is None:
-        return
-    rows, columns = d.shapes[x]
-    outputs, turned = d.choose([2, 4, 6]), d.choose([0, 1])
-    weight = d.weight(outputs, columns) if turned else d.weight(columns, outputs)
-    d.emit("Gemm", [x, weight, d.weight(outputs)], (rows, outputs), transB=turned, alpha=0.5)
 
 
 def pool(d: Draft) -> None:

@@ -15,6 +15,7 @@ from graphprune.backends.tvm.kernels.builder import (
     loop,
     store,
 )
+from graphprune.backends.tvm.kernels.transpose import Transposition, find_turn
 from graphprune.backends.tvm.view import View, coalesce
 
 Compute = Callable[[Sequence[Expr]], Expr]
@@ -25,7 +26,8 @@ def elementwise_function(name: str, machine: Machine, operands: Sequence[View], 
     """The TIR function (x0, x1, ..., y): `y = compute(x0, x1, ...)`, each operand of the result's shape."""
 
     def body(kernel: Kernel) -> None:
-        _emit(kernel, machine, [f"x{i}" for i in range(len(operands))], operands, result, compute)
+        buffers = [kernel[f"x{i}"] for i in range(len(operands))]
+        emit_elementwise(machine, buffers, operands, kernel["y"], result, compute)
 
     return build_function(name, [*_arguments(operands), Flat("y", result.size, result.dtype)], body)
 
@@ -35,7 +37,7 @@ def concat_function(machine: Machine, parts: Sequence[View], sections: Sequence[
 
     def body(kernel: Kernel) -> None:
         for i, (part, section) in enumerate(zip(parts, sections, strict=True)):
-            _emit(kernel, machine, [f"x{i}"], [part], section, lambda x: x[0])
+            emit_elementwise(machine, [kernel[f"x{i}"]], [part], kernel["y"], section, lambda x: x[0])
 
     return build_function("concat", [*_arguments(parts), Flat("y", sections[0].size, sections[0].dtype)], body)
 
@@ -44,15 +46,26 @@ def _arguments(operands: Sequence[View]) -> list[Flat]:
     return [Flat(f"x{i}", view.size, view.dtype) for i, view in enumerate(operands)]
 
 
-def _emit(
-    kernel: Kernel, machine: Machine, names: Sequence[str], operands: Sequence[View], result: View, compute: Compute
+def emit_elementwise(
+    machine: Machine,
+    buffers: Sequence[Expr],
+    operands: Sequence[View],
+    y: Expr,
+    result: View,
+    compute: Compute,
+    origin: Expr = 0,
 ) -> None:
-    """One loop nest over the result, its fastest axis innermost and in vectors."""
+    """One loop nest over the result, at `y[origin:]`, its fastest axis innermost and in vectors."""
     order = result.memory_order()
     views = [*operands, result]
     extents, steps = coalesce([result.shape[a] for a in order], [[view.strides[a] for a in order] for view in views])
+    starts = [*(view.offset for view in operands), result.offset + origin]
+    turn = find_turn(tuple(extents), steps[:-1], steps[-1], machine.lanes) if _in_words(views) else None
+    if turn is not None:
+        transposition = Transposition(machine.lanes, tuple(extents), steps, turn, parallel=machine.threads > 1)
+        transposition.emit(buffers, starts, y, compute)
+        return
     extents, steps = _split_for_threads(extents, steps, machine)
-    buffers = [kernel[name] for name in names]
 
     def nest(axis: int, starts: list[Expr]) -> None:
         if axis == len(extents) - 1:
@@ -61,14 +74,19 @@ def _emit(
             def element(i: Expr) -> None:
                 places = [start + i * step for start, step in zip(starts, inner, strict=True)]
                 loads = [b[p] for b, p in zip(buffers, places[:-1], strict=True)]
-                store(kernel["y"], places[-1], compute(loads))
+                store(y, places[-1], compute(loads))
 
             lanes(extents[axis], 1 if any(map(_resists_vectors, operands, inner)) else machine.lanes, element)
             return
         with loop(extents[axis], parallel=axis == 0 and machine.threads > 1) as i:
             nest(axis + 1, [bind(start + i * s[axis]) for start, s in zip(starts, steps, strict=True)])
 
-    nest(0, [view.offset for view in views])
+    nest(0, starts)
+
+
+def _in_words(views: Sequence[View]) -> bool:
+    """True if all elements have four bytes, as many as the lanes of a vector."""
+    return all(view.dtype in {"float32", "int32", "uint32"} for view in views)
 
 
 def _resists_vectors(view: View, stride: int) -> bool:

@@ -31,6 +31,9 @@ from graphprune.backends.tvm.kernels.builder import (
 from graphprune.backends.tvm.view import View
 
 
+Indices = npt.NDArray[np.int32]
+
+
 @dataclass(frozen=True)
 class Window:
     """A sliding window over (height, width): kernel, strides, dilations, and pads (top, left, bottom, right)."""
@@ -73,8 +76,17 @@ class PaddedPlanes:
         w = self.window
         return min(w.strides[0], _reach(w, 0)), min(w.strides[1], _reach(w, 1))
 
-    def tap_offsets(self) -> npt.NDArray[np.int32]:
+    @property
+    def halo(self) -> tuple[int, int]:
+        """Rows and columns of a phase beyond those of the output."""
+        return self.rows - self.output[0], self.pitch - self.output[1]
+
+    def tap_offsets(self) -> Indices:
         """Offset of each tap `kh * kernel_width + kw` from the output position in the plane, in elements."""
+        return self.tap_offsets_within(self.rows, self.pitch)
+
+    def tap_offsets_within(self, rows: int, pitch: int) -> Indices:
+        """As `tap_offsets`, where a phase has so many rows, `pitch` apart."""
         (kernel_h, kernel_w), (stride_h, stride_w), (dil_h, dil_w) = (
             self.window.kernel,
             self.window.strides,
@@ -83,9 +95,7 @@ class PaddedPlanes:
         row = np.arange(kernel_h)[:, None] * dil_h
         column = np.arange(kernel_w)[None, :] * dil_w
         phase = (row % stride_h) * self.phases[1] + column % stride_w
-        return (
-            (phase * self.rows * self.pitch + (row // stride_h) * self.pitch + column // stride_w).ravel().astype("i4")
-        )
+        return (phase * rows * pitch + (row // stride_h) * pitch + column // stride_w).ravel().astype("i4")
 
 
 def _reach(window: Window, axis: int) -> int:

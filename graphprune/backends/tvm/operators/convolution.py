@@ -8,10 +8,11 @@ from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.pad import Window
 from graphprune.backends.tvm.kernels.planes import PlaneProblem, Planes
 from graphprune.backends.tvm.kernels.tiling import tile_positions, tile_rows
-from graphprune.backends.tvm.lowering import Lowering, constant_array, static_shape
+from graphprune.backends.tvm.lowering import Lowering, constant_array, static_dtype, static_shape
 from graphprune.backends.tvm.operators import pooling
 from graphprune.backends.tvm.operators.planes import TILE_VECTORS, lower_planes, position_problem
 from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue
+from graphprune.backends.tvm.operators.strips import lower_strips, strip_planes
 from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.operators.weights import Weight, dense_weight, packed_weight
 from graphprune.backends.tvm.operators.windows import as_images, pad, window_of
@@ -39,23 +40,27 @@ def _depthwise(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[i
     assert weight.dense is not None
     x = lowering.view(input_value(group.anchor, 0))
     window = window_of(group.anchor, kernel, x.shape[2:])
-    pooling.depthwise(lowering, group, as_images(x), window, weight.dense, _epilogue(lowering, group, 2))
+    pooling.depthwise(lowering, group, as_images(x), window, weight.dense, _epilogue(lowering, group, _bias(lowering, group, 2)))
 
 
 def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[int, ...], *, bias_index: int) -> None:
     node, shape = group.anchor, static_shape(group.output)
     x = lowering.view(input_value(node, 0))
     window = window_of(node, kernel, x.shape[2:])
-    fused = _epilogue(lowering, group, bias_index)
+    bias = _bias(lowering, group, bias_index)
     groups = node.attributes.get_int("group", 1)
-    emit = _pointwise if window.is_pointwise else _windowed
-    buffer = emit(lowering, as_images(x), window, weight, fused, groups)
-    lowering.define(group.output, View.dense(buffer, fused.dtype, shape))
+    layout = strip_planes(lowering, as_images(x), window, weight) if weight.taps > 1 else None
+    if layout is not None:
+        buffer = lower_strips(lowering, group, as_images(x), weight, layout, bias)
+    else:
+        emit = _pointwise if window.is_pointwise else _windowed
+        buffer = emit(lowering, as_images(x), window, weight, _epilogue(lowering, group, bias), groups)
+    lowering.define(group.output, View.dense(buffer, static_dtype(group.output), shape))
 
 
-def _epilogue(lowering: Lowering, group: Group, bias_index: int) -> FusedEpilogue:
+def _epilogue(lowering: Lowering, group: Group, bias: View | None) -> FusedEpilogue:
     axes = ((0,), (1,), tuple(range(2, len(static_shape(group.output)))))
-    return plane_epilogue(lowering, group, axes, _bias(lowering, group, bias_index))
+    return plane_epilogue(lowering, group, axes, bias)
 
 
 def _bias(lowering: Lowering, group: Group, index: int) -> View | None:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, bind, constant
 from graphprune.backends.tvm.kernels.math import dtype_of
-from graphprune.backends.tvm.kernels.planes import Epilogue, Position
+from graphprune.backends.tvm.kernels.planes import Epilogue, Position, no_epilogue
 from graphprune.backends.tvm.lowering import Lowering, constant_array, is_constant, static_dtype, static_shape
 from graphprune.backends.tvm.operators.scalar import CHANNEL_OPERANDS, SCALAR
 from graphprune.backends.tvm.view import View, merged_stride
@@ -95,6 +95,10 @@ class FusedEpilogue:
     views: list[View]
     apply: Epilogue
     dtype: str
+
+
+NO_EPILOGUE = FusedEpilogue([], [], no_epilogue, "float32")
+"""The sums themselves."""
 
 
 def plane_epilogue(

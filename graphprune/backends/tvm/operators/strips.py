@@ -1,0 +1,75 @@
+"""Convolutions over planes cut in strips: cut, multiply and add, and put together with the epilogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphprune.backends.tvm.fusion import Group
+from graphprune.backends.tvm.kernels.builder import Expr
+from graphprune.backends.tvm.kernels.elementwise import elementwise_function
+from graphprune.backends.tvm.kernels.pad import Window, padded_planes
+from graphprune.backends.tvm.kernels.planes import PlaneProblem
+from graphprune.backends.tvm.kernels.strips import StripPlanes, choose_strips, strip_function
+from graphprune.backends.tvm.lowering import Lowering, static_dtype, static_shape
+from graphprune.backends.tvm.operators.planes import lower_planes
+from graphprune.backends.tvm.operators.region import NO_EPILOGUE, region_of
+from graphprune.backends.tvm.operators.weights import Weight
+from graphprune.backends.tvm.operators.windows import as_images
+from graphprune.backends.tvm.view import Handle, View
+
+COPY_COST = 6
+"""Time to move a vector into strips or out of them, over that of a multiply-add (measured)."""
+
+GAIN = 0.5
+"""Time that a multiply-add saves on aligned inputs, over its own (measured)."""
+
+
+def strip_planes(lowering: Lowering, x: View, window: Window, weight: Weight) -> StripPlanes | None:
+    """The layout for a convolution of `x` [image, channel, height, width]; None where cutting would not pay."""
+    lanes = lowering.machine.lanes
+    output = window.output(*x.shape[2:])
+    padded = padded_planes(window, x.shape[1], *x.shape[2:], output, lanes)
+    layout = StripPlanes(padded, choose_strips(output, padded.halo, lanes), lanes)
+    vectors = layout.strips.vectors
+    if weight.rows is None or 2 * output[0] * output[1] < vectors * lanes:
+        return None
+    copied = x.shape[1] * layout.vectors + weight.outputs * vectors
+    return layout if GAIN * weight.nonzeros * vectors > COPY_COST * copied else None
+
+
+def lower_strips(
+    lowering: Lowering, group: Group, x: View, weight: Weight, layout: StripPlanes, bias: View | None
+) -> Handle:
+    """Emit the convolution; returns the output buffer, row-major."""
+    images, machine = x.shape[0], lowering.machine
+    planes, outputs = layout.planes(images), layout.output(images, weight.outputs)
+    cut = View.dense(
+        lowering.call(strip_function("cut", machine, x, layout), [x], planes.size, x.dtype), x.dtype, (planes.size,)
+    )
+    positions = outputs.size // (images * weight.outputs)
+    problem = PlaneProblem(machine, images, weight.outputs, positions, planes, layout.tiling())
+    sums = lower_planes(lowering, problem, weight, cut, NO_EPILOGUE, layout.tap_offsets())
+    return _put_together(lowering, group, View(sums, *_rest(outputs)), layout, bias)
+
+
+def _rest(view: View) -> tuple[int, str, tuple[int, ...], tuple[int, ...]]:
+    return view.size, view.dtype, view.shape, view.strides
+
+
+def _put_together(lowering: Lowering, group: Group, sums: View, layout: StripPlanes, bias: View | None) -> Handle:
+    """Store the sums row by row, with the group's bias and element-wise nodes."""
+    shape, dtype = static_shape(group.output), static_dtype(group.output)
+    region = region_of(lowering, group.region, group.anchor.outputs[:1])
+    biases = [] if bias is None else [bias]
+    views = [*biases, *region.views.values()]
+
+    def compute(loads: Sequence[Expr]) -> Expr:
+        total = loads[0] + loads[1] if biases else loads[0]
+        others = dict(zip(region.views, loads[1 + len(biases) :], strict=True))
+        return region.evaluate(others, {group.anchor.outputs[0]: total}) if region.nodes else total
+
+    operands = [sums, *(layout.strips.cut(as_images(view)) for view in views)]
+    result = View.dense(None, dtype, shape)
+    target = layout.strips.cut(as_images(result))
+    function = elementwise_function("put_together", lowering.machine, operands, target, compute)
+    return lowering.call(function, operands, result.size, dtype)

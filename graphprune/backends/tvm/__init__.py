@@ -36,7 +36,7 @@ class TvmBackend:
 
     def compile(self, model: ir.Model, target: Target, threads: int) -> TvmSession:
         """Lower, compile and wrap `model`; see `graphprune.backends.base.Backend.compile`."""
-        machine = Machine(target.vector_lanes, target.vector_registers, target.l1d_bytes, threads)
+        machine = Machine(target.vector_lanes, target.vector_registers, target.l1d_bytes, target.l2_bytes, threads)
         prepared = prepare(model, lambda node: refusal(node, OPERATORS))
         weight_bytes = _weight_bytes(prepared)
         embed = weight_bytes <= EMBED_LIMIT

@@ -50,7 +50,7 @@ def compile_(model: ir.Model, target: str = "native", threads: int = 1) -> TvmSe
 
 def kernels(model: ir.Model) -> list[str]:
     """Names of the kernels that the compiled model calls, in order."""
-    machine = Machine(lanes=16, registers=32, l1_bytes=32768, threads=1)
+    machine = Machine(lanes=16, registers=32, l1_bytes=32768, l2_bytes=1 << 20, threads=1)
     prepared = prepare(model, lambda node: refusal(node, OPERATORS))
     module = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm).builder.get()
     values = [binding.value for block in module["main"].body.blocks for binding in block.bindings]

@@ -28,6 +28,7 @@ __all__ = [
     "copy_run",
     "lanes",
     "loop",
+    "prefetch",
     "registers",
     "scratch",
     "select_last",
@@ -40,11 +41,12 @@ LaneBody = Callable[[Expr], None]
 
 @dataclass(frozen=True)
 class Machine:
-    """What a kernel needs to know of the chip: float32 lanes of a vector, vector registers, L1 data bytes, threads."""
+    """What a kernel needs to know of the chip: float32 lanes of a vector, vector registers, bytes of L1 data and L2."""
 
     lanes: int
     registers: int
     l1_bytes: int
+    l2_bytes: int
     threads: int
 
 
@@ -103,6 +105,14 @@ def loop(extent: Expr, *, parallel: bool = False) -> Iterator[Expr]:
 def store(buffer: Expr, index: Expr, value: Expr) -> None:
     """buffer[index] = value."""
     T.buffer_store(buffer, value, [index])
+
+
+def prefetch(buffer: Expr, index: Expr) -> None:
+    """Ask for the cache line of buffer[index] to be brought near; it need not be one of the buffer's."""
+    reading, near, data = (tirx.const(value, "int32") for value in (0, 2, 1))
+    T.evaluate(
+        tirx.op.call_llvm_intrin("void", "llvm.prefetch", tirx.op.address_of(buffer[index]), reading, near, data)
+    )
 
 
 class LastBody(Protocol):

@@ -30,7 +30,6 @@ from graphprune.backends.tvm.kernels.builder import (
 )
 from graphprune.backends.tvm.view import View
 
-
 Indices = npt.NDArray[np.int32]
 
 

@@ -18,11 +18,16 @@ from graphprune.backends.tvm.kernels.builder import (
     build_function,
     lanes,
     loop,
+    prefetch,
     scratch,
     store,
     unrolled_lanes,
 )
 from graphprune.backends.tvm.kernels.tiling import Tile, Tiling
+
+FLOAT_BYTES = 4
+FAR_PER_L2 = 2
+"""Planes of so many times the L2 cache's size are fetched ahead (measured)."""
 
 Position = tuple[Expr, Expr, Expr]
 """(image, channel, position in the plane) of one output element."""
@@ -81,6 +86,19 @@ class TileContext:
     output_start: Expr
     problem: PlaneProblem
     epilogue: Epilogue
+    following: Expr = 0
+    """Where the next tile of the same image starts in the input."""
+
+    def prefetch_next(self, step: Expr, steps: int) -> None:
+        """Bring one of `steps` parts of the next tile's input near, if the planes are too large to lie near anyway."""
+        p = self.problem
+        if p.planes.size * FLOAT_BYTES < FAR_PER_L2 * p.machine.l2_bytes or p.planes.position_stride != 1:
+            return
+        share = -(-p.planes.channels // steps)
+        with loop(share) as i:
+            place = bind(self.following + (step * share + i) * p.planes.channel_stride)
+            for first in range(0, self.tile.span, p.machine.lanes):
+                prefetch(self.kernel["x"], place + first)
 
     def write(self, channel: Expr, sums: Expr, start: Expr | int = 0, *, in_registers: bool = False) -> None:
         """Store one channel's outputs from `sums[start + input position]`, epilogue applied."""
@@ -151,7 +169,8 @@ def _emit_tile(
     x, base = kernel["x"], bind(start)
     if p.copy_tile:
         x, base = _copied_tile(p, tile, kernel["x"], base), 0
-    inner(TileContext(kernel, tile, x, base, image, output_start, p, epilogue))
+    step = p.tiling.input_step if p.tiling.pieces == 1 else tile.span
+    inner(TileContext(kernel, tile, x, base, image, output_start, p, epilogue, bind(start + step)))
 
 
 def _copied_tile(p: PlaneProblem, tile: Tile, x: Expr, base: Expr) -> Expr:

@@ -40,7 +40,7 @@ from graphprune.layouts import csr
 BLOCK_PER_L1 = 0.75
 """The share of the L1 cache that a tile's part of one block of input channels may take (measured)."""
 
-ROW_OF_BLOCK = 24
+ROW_OF_BLOCK = 16
 """Nonzeros that a row should have in each block, on average."""
 
 
@@ -71,8 +71,10 @@ def channels_per_block(problem: PlaneProblem, nonzeros: int) -> int:
     """
     touched = problem.planes.phases * (problem.tiling.span + problem.planes.halo)
     fitting = int(BLOCK_PER_L1 * problem.machine.l1_bytes / (4 * touched))
-    a_row = nonzeros / (problem.outputs * problem.planes.channels)
-    return max(fitting, math.ceil(ROW_OF_BLOCK / a_row) if a_row else problem.planes.channels)
+    channels = problem.planes.channels
+    a_row = nonzeros / (problem.outputs * channels)
+    block = max(fitting, math.ceil(ROW_OF_BLOCK / a_row) if a_row else channels)
+    return -(-channels // max(1, round(channels / block)))
 
 
 def common_elements(rows: csr.Rows, height: int) -> int:
@@ -145,6 +147,7 @@ def _all_rows(tile: TileContext, weight: SparseRows) -> None:
     partial = scratch(weight.rows * weight.height * span) if weight.blocks > 1 else None
     for block in range(weight.blocks):
         with loop(weight.rows) as row:
+            tile.prefetch_next(block * weight.rows + row, weight.blocks * weight.rows)
             first = bind(tile.kernel["starts"][block * weight.rows + row])
             count = bind(tile.kernel["starts"][block * weight.rows + row + 1] - first)
             sums = [registers(span) for _ in range(weight.height)]

@@ -110,9 +110,7 @@ class StripPlanes:
         channels, channel = self.padded.channels, (self.vectors | 1) * self.lanes
         piece, (down, right) = self.strips.piece, self.padded.halo
         halo = ((1 + down) * (piece + right) - piece) * self.lanes
-        return Planes(
-            images * channels * channel, channels, channels * channel, channel, phases=self.phases, halo=halo
-        )
+        return Planes(images * channels * channel, channels, channels * channel, channel, phases=self.phases, halo=halo)
 
     def tap_offsets(self) -> Indices:
         """Offset of each tap from the output's vector, in elements."""

@@ -71,15 +71,18 @@ class Tiling:
 
 
 def tile_positions(positions: int, lanes: int, vectors: int) -> Tiling:
-    """Tiles of at most `vectors` vectors over `positions` consecutive positions, as even as whole vectors allow."""
+    """Tiles of at most `vectors` vectors over `positions` consecutive positions, as even as whole vectors allow.
+
+    A single vector left over joins the last tile: alone it would take as long as half a tile.
+    """
     available = -(-positions // lanes)
-    count = -(-available // vectors)
-    step = -(-available // count) * lanes
-    full, rest = divmod(positions, step)
-    tiles = [Tile(0, full, step, ((0, 0, step),))] if full else []
-    if rest:
-        tiles.append(Tile(full, 1, rest, ((0, 0, rest),)))
-    return Tiling(step, step, tuple(tiles))
+    joins = vectors > 1 and available > vectors and available % vectors == 1
+    count = -(-(available - joins) // vectors)
+    step = -(-(available - joins) // count) * lanes
+    last = positions - (count - 1) * step
+    tiles = [Tile(0, count - 1, step, ((0, 0, step),)), Tile(count - 1, 1, last, ((0, 0, last),))]
+    equal = last == step or count == 1
+    return Tiling(step, step, (Tile(0, count, last, ((0, 0, last),)),) if equal else tuple(tiles))
 
 
 def tile_rows(rows: int, width: int, pitch: int, lanes: int) -> Tiling:

@@ -46,7 +46,8 @@ def find_turn(extents: Shape, operands: Sequence[Steps], result: Steps, width: i
     turned = tuple(i for i, steps in enumerate(operands) if steps[last] not in (0, 1))
     if result[last] != 1 or not turned:
         return None
-    along, wide = (last,), extents[last]
+    along: tuple[int, ...] = (last,)
+    wide = extents[last]
     while along[0] > 0 and _extends(extents, operands, result, turned, along[0] - 1, wide, width):
         along = (along[0] - 1, *along)
         wide *= extents[along[0]]
@@ -171,9 +172,7 @@ class Transposition:
 
             def element(lane: Expr, number: int = number) -> None:
                 loads = [
-                    rows[i][number][lane]
-                    if i in rows
-                    else buffer[places[i] + distances[i][number] + lane * inner[i]]
+                    rows[i][number][lane] if i in rows else buffer[places[i] + distances[i][number] + lane * inner[i]]
                     for i, buffer in enumerate(buffers)
                 ]
                 store(y, places[-1] + distances[-1][number] + lane, compute(loads))
@@ -191,7 +190,11 @@ def _turned(buffer: Expr, origins: Sequence[Expr], length: int, width: int) -> l
     """Load `length` elements at each origin and turn them over: registers, one for each of the elements."""
     lines = [registers(width, buffer.dtype) for _ in range(width)]
     for line, origin in zip(lines, origins, strict=False):
-        unrolled_lanes(length, width, lambda i, line=line, origin=origin: store(line, i, buffer[origin + i]))
+
+        def load(i: Expr, line: Expr = line, origin: Expr = origin) -> None:
+            store(line, i, buffer[origin + i])
+
+        unrolled_lanes(length, width, load)
     return transpose(lines, width)
 
 

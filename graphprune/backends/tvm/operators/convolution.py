@@ -40,7 +40,9 @@ def _depthwise(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[i
     assert weight.dense is not None
     x = lowering.view(input_value(group.anchor, 0))
     window = window_of(group.anchor, kernel, x.shape[2:])
-    pooling.depthwise(lowering, group, as_images(x), window, weight.dense, _epilogue(lowering, group, _bias(lowering, group, 2)))
+    pooling.depthwise(
+        lowering, group, as_images(x), window, weight.dense, _epilogue(lowering, group, _bias(lowering, group, 2))
+    )
 
 
 def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[int, ...], *, bias_index: int) -> None:

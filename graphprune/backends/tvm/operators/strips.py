@@ -27,13 +27,14 @@ GAIN = 0.5
 def strip_planes(lowering: Lowering, x: View, window: Window, weight: Weight) -> StripPlanes | None:
     """The layout for a convolution of `x` [image, channel, height, width]; None where cutting would not pay."""
     lanes = lowering.machine.lanes
-    output = window.output(*x.shape[2:])
-    padded = padded_planes(window, x.shape[1], *x.shape[2:], output, lanes)
+    channels, height, width = x.shape[1:]
+    output = window.output(height, width)
+    padded = padded_planes(window, channels, height, width, output, lanes)
     layout = StripPlanes(padded, choose_strips(output, padded.halo, lanes), lanes)
     vectors = layout.strips.vectors
     if weight.rows is None or 2 * output[0] * output[1] < vectors * lanes:
         return None
-    copied = x.shape[1] * layout.vectors + weight.outputs * vectors
+    copied = channels * layout.vectors + weight.outputs * vectors
     return layout if GAIN * weight.nonzeros * vectors > COPY_COST * copied else None
 
 

@@ -18,8 +18,8 @@ from tests.backends.tvm.kernels.guarded import CANARY, Guarded
 
 Array = npt.NDArray[Any]
 
-V4 = Machine(lanes=16, registers=32, l1_bytes=32768, threads=1)
-V3 = Machine(lanes=8, registers=16, l1_bytes=32768, threads=1)
+V4 = Machine(lanes=16, registers=32, l1_bytes=32768, l2_bytes=1 << 20, threads=1)
+V3 = Machine(lanes=8, registers=16, l1_bytes=32768, l2_bytes=1 << 20, threads=1)
 NEEDS = {16: ("x86-64-v4", "avx512vl"), 8: ("x86-64-v3", "avx2")}
 MACHINES = [pytest.param(V4, id="v4"), pytest.param(V3, id="v3")]
 

@@ -33,7 +33,7 @@ def covered(tiling: Tiling) -> list[tuple[int, int]]:
 def test_positions_are_covered_once(positions: int, lanes: int, vectors: int) -> None:
     tiling = tile_positions(positions, lanes, vectors)
     assert covered(tiling) == [(i, i) for i in range(positions)]
-    assert tiling.span <= vectors * lanes
+    assert tiling.span <= (vectors if vectors == 1 else vectors + 1) * lanes
     assert tiling.count == sum(tile.count for tile in tiling.tiles)
 
 
@@ -63,6 +63,11 @@ def test_a_short_last_tile_has_its_own_span() -> None:
     tiling = tile_positions(150, 16, 4)
     assert [(t.first, t.count, t.span) for t in tiling.tiles] == [(0, 2, 64), (2, 1, 22)]
     assert [t.outputs for t in tiling.tiles] == [64, 22]
+
+
+def test_one_vector_left_joins_the_last_tile() -> None:
+    tiling = tile_positions(196, 16, 4)
+    assert [(t.first, t.count, t.span) for t in tiling.tiles] == [(0, 2, 64), (2, 1, 68)]
 
 
 def test_narrow_planes_take_several_rows_a_tile() -> None:

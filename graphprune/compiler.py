@@ -12,6 +12,7 @@ from graphprune.passes.base import run_pass
 from graphprune.passes.fix_input_shapes import FixInputShapes
 from graphprune.passes.normalize import normalize
 from graphprune.passes.pack_weights import PackWeights
+from graphprune.passes.unpack_weights import UnpackWeights
 from graphprune.session_file import check_threads, load_session
 from graphprune.stages import Stage, get_stage
 
@@ -65,7 +66,7 @@ def _lowerable(model: ir.Model) -> ir.Model:
     if stage is Stage.MASKED:
         raise UnsupportedModelError("the model is in stage masked, harden its masks before compiling", code="GP533")
     if stage is Stage.PACKED:
-        return model
+        model = run_pass(UnpackWeights(), model).model  # a normalisation is folded into the weight before it
     packed = PackWeights(layout="rows", min_sparsity=FEWEST_ZEROS)  # the backend chooses again, weight by weight
     return run_pass(packed, normalize(model).model).model
 

@@ -103,8 +103,8 @@ def _pattern(weight: LinearWeight) -> str | None:
     from graphprune.analysis.sparsity import nonzero_mask
     from graphprune.packed.summary import pattern_of
 
-    lines = weight.axes.rows(nonzero_mask(weight.tensor))
-    return pattern_of(lines.reshape(-1, lines.shape[-1]), int(weight.tensor.dtype.itemsize))
+    rows = weight.axes.rows(nonzero_mask(weight.tensor))  # [outputs, positions, inputs]
+    return pattern_of(rows.swapaxes(1, 2), int(weight.tensor.dtype.itemsize))
 
 
 def _total(amounts: list[int | None]) -> int | None:

@@ -17,7 +17,10 @@ def pack_command(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Pruned model, an .onnx file.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Packed model to write, an .onnx file.")],
     layout: Annotated[
-        str, typer.Option(help="'auto', 'rows', or an N:M form such as '2:4'; 'auto' takes the smallest.")
+        str,
+        typer.Option(
+            help="'auto', 'rows', 'bitmask', an N:M form such as '2:4', or 'block 4x1'; 'auto' takes the smallest."
+        ),
     ] = "auto",
     min_sparsity: Annotated[float, typer.Option(help="Share of zeros from which a weight is stored in rows.")] = 0.6,
     *,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from graphprune.layouts import nm
+from graphprune.packed import blocks
 from graphprune.packed.calls import is_packed_call, read_call
 from graphprune.packed.choice import smallest_form
 from graphprune.packed.forms import CALLS
@@ -23,9 +25,9 @@ class StoredWeight:
         node: The first call that reads it.
         operator: What the call stands for.
         shape: The dense shape, as the operator sees it.
-        layout: `rows`, or an N:M form such as `2:4`.
+        layout: `rows`, `bitmask`, an N:M form such as `2:4`, or blocks such as `block 4x1`.
         sparsity: The share of zeros, in [0, 1].
-        pattern: The N:M form that stores it in the fewest bytes, fewer than densely, or None.
+        pattern: What `pattern_of` finds.
         stored_bytes: Bytes of its arrays.
         dense_bytes: Bytes of the dense weight.
     """
@@ -55,9 +57,19 @@ def stored_weights(model: ir.Model) -> list[StoredWeight]:
 
 
 def pattern_of(nonzero: Array, itemsize: int) -> str | None:
-    """Return the text of what `smallest_form` finds, or None."""
-    form = smallest_form(nonzero, itemsize)
-    return None if form is None else f"{form[0]}:{form[1]}"
+    """Return the pattern that a weight satisfies, N:M or blocks, in which it takes the fewest bytes; None if none.
+
+    Args:
+        nonzero: Where the weight, as its operator sees it, is not zero.
+        itemsize: Bytes of one value.
+    """
+    costs: dict[str, int] = {}
+    lines = lines_of(nonzero)
+    if form := smallest_form(lines, itemsize):
+        costs[f"{form[0]}:{form[1]}"] = nm.packed_bytes((len(lines), lines.shape[1]), itemsize, *form)
+    if size := blocks.pattern_size(nonzero):
+        costs[f"block {size[0]}x{size[1]}"] = blocks.stored_bytes(nonzero, itemsize, size)
+    return min(costs, key=lambda pattern: costs[pattern], default=None)
 
 
 def _stored(node: ir.Node) -> StoredWeight:
@@ -70,7 +82,7 @@ def _stored(node: ir.Node) -> StoredWeight:
         shape=call.weight_shape,
         layout=call.packed.layout,
         sparsity=1 - int(np.count_nonzero(weight)) / weight.size,
-        pattern=pattern_of(lines_of(weight) != 0, weight.itemsize),
+        pattern=pattern_of(weight != 0, weight.itemsize),
         stored_bytes=call.packed.nbytes,
         dense_bytes=weight.nbytes,
     )

@@ -35,36 +35,39 @@ class PackWeights(Pass):
     """Replace Conv, MatMul and Gemm of weights with many zeros by packed calls.
 
     A packed call takes arrays of a layout in place of the weight: the nonzeros, their columns and the row offsets of
-    compressed rows (`layouts/csr.py`; a row is an output feature), or the slots of N:M groups and their places
-    (`layouts/nm.py`). It calls a function of the model that decodes them, so any runtime can run the file. A negative
-    zero that is not stored becomes a positive one; a packed Gemm may add in another order than one without `transB`.
+    compressed rows (`layouts/csr.py`; a row is an output feature), the nonzeros under a bit mask
+    (`layouts/bitmask.py`), the slots of N:M groups and their places (`layouts/nm.py`), or blocks (`layouts/blocks.py`).
+    It calls a function of the model that decodes them, so any runtime can run the file. A negative zero that is not
+    stored becomes a positive one; a packed Gemm may add in another order than one without `transB`.
 
     Run: pack-weights
 
     Before::
 
-        g (float[N,4] x) => (float[N,2] y) <float[2,4] w = {5, 7, 0, 0, 0, 0, 0, 3}> {
+        g (float[N,4] x) => (float[N,2] y) <float[2,4] w = {5, 7, 0, 0, 0, 0, 0, 0}> {
             y = Gemm <transB = 1> (x, w)
         }
 
     After::
 
-        g (float[N,4] x) => (float[N,2] y) <float[2,2] w_values = {5, 7, 0, 3}, uint8[1] w_indices = {196}> {
-            y = graphprune.PackedNmGemm <weight_shape = [2, 4], keep = 2, of = 4, alpha = 1.0, beta = 1.0>
-                (x, w_values, w_indices, "")
+        g (float[N,4] x) => (float[N,2] y) <float[2] w_values = {5, 7}, uint8[2,1] w_bits = {3, 0}> {
+            y = graphprune.PackedMaskGemm <weight_shape = [2, 4], alpha = 1.0, beta = 1.0>
+                (x, w_values, w_bits, "")
         }
 
     Refuses: GP340 too few zeros, GP341 the operator has no packed form (matrix from the left, `transA`), GP342 the
         padding is only known at run time, or negative, GP343 neither float nor double, GP347 more nonzeros in a group
-        than the layout keeps, GP348 the layout takes no fewer bytes; and what `linear_weights` refuses.
+        than the layout keeps, GP348 the layout takes no fewer bytes, GP349 blocks do not divide the weight; and what
+        `linear_weights` refuses.
 
     Raises: GP345 `min_sparsity` out of range, GP346 an unknown layout, GP344 an operator set older than 16.
 
     Attributes:
-        min_sparsity: The share of zeros from which a weight is stored in rows; below 0.5 that takes more bytes. N:M
-            groups need no such share, only fewer bytes than the dense weight.
-        layout: `rows`; an N:M form such as `2:4`, for the weights that conform to it; or `auto`, for each weight the
-            smaller of rows and the smallest N:M form with M of 2, 4, 8, 16 or 32 that it conforms to.
+        min_sparsity: The share of zeros from which a weight is stored in rows, where below 0.5 it takes more bytes, or
+            under a bit mask. N:M groups and blocks need no such share, only fewer bytes than the dense weight.
+        layout: `rows`; `bitmask`; an N:M form such as `2:4`, for the weights that conform to it; blocks of outputs by
+            input channels, such as `block 4x1`, for the weights that they divide; or `auto`, for each weight the
+            smallest of rows, bit mask, N:M form with M of 2, 4, 8, 16 or 32, and common sizes of blocks.
     """
 
     name: ClassVar[str] = "pack-weights"

@@ -34,7 +34,7 @@ def test_everything_is_told(tmp_path: Path) -> None:
             "shape": [16, 8, 3, 3],
             "sparsity": 0.25,
             "nonfinite": 0,
-            "pattern": None,
+            "pattern": "block 4x4",
             "layout": "dense",
             "bytes": 4608,
         }
@@ -61,7 +61,7 @@ def test_the_pattern_of_a_weight_is_told(tmp_path: Path) -> None:
     assert json.loads(invoke("inspect", path, "--json").out)["prunable"][0]["pattern"] == "2:4"
     matrix = "g (float[5,64] x) => (float[5,64] y) { y = MatMul (x, w) }"
     columns = np.zeros((64, 64), np.float32)
-    columns[::8] = 1  # a group counts input channels, which are the rows
+    columns[8 * np.arange(8)[:, None] + np.arange(64) % 8, np.arange(64)] = 1  # input channels are the rows
     write(path, TEXT.split("\n", maxsplit=1)[0] + matrix, w=columns)
     assert json.loads(invoke("inspect", path, "--json").out)["prunable"][0]["pattern"] == "1:8"
 

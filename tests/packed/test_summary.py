@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from graphprune.packed.summary import StoredWeight, stored_weights
+from graphprune.packed.summary import StoredWeight, pattern_of, stored_weights
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
 from tests.weighted import weighted_model
@@ -45,3 +46,14 @@ def test_the_pattern_of_rows_is_told_too() -> None:
 
 def test_a_model_without_packed_weights_has_none() -> None:
     assert stored_weights(weighted_model(TEXT)) == []
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"), [((4, 1), "block 4x1"), ((1, 8), "block 1x8"), ((8, 8), "block 8x8"), ((1, 1), None)]
+)
+def test_blocks_are_recognised(block: tuple[int, int], expected: str | None) -> None:
+    kept = np.random.default_rng(0).random((64 // block[0], 64 // block[1])) < 0.2
+    kept[0, :] = True  # so that no N:M form fits
+    nonzero = np.repeat(np.repeat(kept, block[0], axis=0), block[1], axis=1)
+    assert pattern_of(nonzero, 4) == expected
+    assert pattern_of(np.ones((64, 64), np.bool_), 4) is None

@@ -31,6 +31,7 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
     threads: int = 1,
     backend: str = "tvm",
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    tune: str = "none",
 ) -> Session:
     """Compile `model` for one processor.
 
@@ -42,6 +43,8 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
         target: a name of `graphprune.backends.targets`; `native` is this machine's processor.
         threads: how many threads a run uses.
         backend: `tvm`, or `onnxruntime`, which takes the model as it is.
+        tune: how kernels are chosen: `none`, by estimate; `quick`, by measuring those that may be the fastest; `full`,
+            by measuring all, and longer. What was measured is kept in the user's cache folder.
         input_shapes: an extent for every dimension of the inputs listed, where the model leaves some open.
 
     Raises:
@@ -56,7 +59,7 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
         model = run_pass(FixInputShapes(shapes=shapes), model).model
     if backend != "onnxruntime":
         model = _lowerable(model)
-    return chosen_backend.compile(model, chosen_target, threads)
+    return chosen_backend.compile(model, chosen_target, threads, tune)
 
 
 def _lowerable(model: ir.Model) -> ir.Model:

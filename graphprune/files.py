@@ -43,6 +43,11 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
+def cache_dir() -> Path:
+    """`$XDG_CACHE_HOME/graphprune`, or `~/.cache/graphprune`: what is kept there can be deleted at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphprune"
+
+
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file so that `target` is never half of it.
 

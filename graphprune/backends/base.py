@@ -97,8 +97,8 @@ class Backend(Protocol):
         """The name it is chosen by."""
         ...
 
-    def compile(self, model: ir.Model, target: Target, threads: int) -> Session:
-        """Lower `model` for `target`.
+    def compile(self, model: ir.Model, target: Target, threads: int, tune: str = "none") -> Session:
+        """Lower `model` for `target`, whose kernels are chosen by estimate, or measured `quick` or in `full`.
 
         Raises:
             UnsupportedModelError: the model holds what this backend cannot lower.

@@ -37,8 +37,8 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
 
-    def compile(self, model: ir.Model, target: Target, threads: int) -> OnnxRuntimeSession:  # noqa: ARG002
-        """Hand `model` to ONNX Runtime; `target` is not used, as it picks its kernels at run time.
+    def compile(self, model: ir.Model, target: Target, threads: int, tune: str = "none") -> OnnxRuntimeSession:  # noqa: ARG002
+        """Hand `model` to ONNX Runtime; `target` and `tune` are not used, as it picks its kernels at run time.
 
         Raises:
             BackendError: ONNX Runtime rejects the model.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphprune.cli.options import InputShapes, Json, Seed, Threads, parse_input_shapes
+from graphprune.cli.options import InputShapes, Json, Seed, Threads, Tune, parse_input_shapes
 from graphprune.cli.output import print_json, print_line, print_table, progress
 from graphprune.errors import InputError
 
@@ -25,7 +25,7 @@ class Rival(StrEnum):
     ONNXRUNTIME = "onnxruntime"
 
 
-def bench_command(  # noqa: PLR0913 - one argument an option
+def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
     models: Annotated[list[Path], typer.Argument(metavar="MODEL", help="Compiled files, or .onnx files to compile.")],
     against: Annotated[
         Rival | None, typer.Option(help="Also run every .onnx file on this; the last is the baseline.")
@@ -35,6 +35,7 @@ def bench_command(  # noqa: PLR0913 - one argument an option
     warmup: Annotated[int, typer.Option(help="Runs of each side before those.")] = 5,
     seed: Seed = 0,
     input_shape: InputShapes = None,
+    tune: Tune = "none",
     *,
     json: Json = False,
 ) -> None:
@@ -48,7 +49,7 @@ def bench_command(  # noqa: PLR0913 - one argument an option
     check_threads(threads)
     with pinned(threads):
         graphs = _load_graphs(models, needed=against is not None)
-        sides = _open_sides(models, graphs, threads, shapes, against)
+        sides = _open_sides(models, graphs, threads, shapes, against, tune)
         limits: dict[str, int] = {}
         for graph in graphs.values():
             limits |= index_limits(graph)
@@ -78,6 +79,7 @@ def _open_sides(
     threads: int,
     shapes: dict[str, tuple[int, ...]],
     against: Rival | None,
+    tune: str,
 ) -> dict[str, Session]:
     from graphprune.backends.onnxruntime import session_for_file
     from graphprune.compiler import compile as compile_model
@@ -87,7 +89,8 @@ def _open_sides(
     for path in paths:
         with progress(f"opening {path}"):
             if path in graphs:
-                sides[f"{path} (graphprune)"] = compile_model(graphs[path], "native", threads, input_shapes=shapes)
+                session = compile_model(graphs[path], "native", threads, input_shapes=shapes, tune=tune)
+                sides[f"{path} (graphprune)"] = session
             else:
                 sides[str(path)] = load_session(path, threads)
     if against is Rival.ONNXRUNTIME:

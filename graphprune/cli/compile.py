@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from graphprune.cli.options import InputShapes, Target, Threads, check_output_path, parse_input_shapes
+from graphprune.cli.options import InputShapes, Target, Threads, Tune, check_output_path, parse_input_shapes
 from graphprune.cli.output import print_line, print_table, progress
 
 
@@ -18,6 +18,7 @@ def compile_command(
     target: Target = "native",
     threads: Threads = 1,
     input_shape: InputShapes = None,
+    tune: Tune = "none",
     *,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print which kernel each weight is given, and why.")
@@ -33,9 +34,10 @@ def compile_command(
     check_output_path(output, COMPILED_SUFFIXES)
     start = time.perf_counter()
     with progress(f"compiling {source}"):
-        session = compile_model(load(source), target, threads, input_shapes=shapes)
+        session = compile_model(load(source), target, threads, input_shapes=shapes, tune=tune)
         session.save(output)
     seconds = time.perf_counter() - start
     if explain and isinstance(session, TvmSession):
-        print_table("kernels", ("node", "kernel", "why"), session.kernels)
+        rows = ((note.node, ", ".join(note.eligible), note.kernel, note.why) for note in session.kernels)
+        print_table("kernels", ("node", "eligible", "picked", "why"), rows)
     print_line(f"{output}: {output.stat().st_size / 1e6:.1f} MB for {target}, compiled in {seconds:.1f} s")

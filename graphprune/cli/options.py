@@ -14,6 +14,9 @@ from graphprune.errors import InputError, ModelFileError
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Threads = Annotated[int, typer.Option(help="Threads of one run.")]
 Target = Annotated[str, typer.Option(help="Processor to compile for, see `graphprune targets`.")]
+Tune = Annotated[
+    str, typer.Option(help="How kernels are chosen: none (by estimate), quick (measure the likely ones) or full.")
+]
 InputShapes = Annotated[
     list[str] | None,
     typer.Option("--input-shape", metavar="NAME:1x3x224x224", help="Extents of an input that leaves some open."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from os import PathLike
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,9 @@ from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.support import refusal
 from graphprune.backends.tvm.prepare import prepare
-from graphprune.backends.tvm.session import Description, TvmSession, load
+from graphprune.backends.tvm.session import Description, TvmSession, load, missing_features, use_threads
+from graphprune.backends.tvm.tuning import EFFORTS, Tune, Tuner
+from graphprune.errors import BackendError, InputError
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -29,18 +32,26 @@ EMBED_LIMIT = 1_900_000_000
 """Weights of more bytes than this go beside the library: code addresses data of its own within 2 GiB."""
 
 
+_LOWERING = Lock()
+"""Relax's builder of blocks is one for the process, so models are lowered one after another."""
+
+
 class TvmBackend:
     """Compiles a model for a CPU."""
 
     name = "tvm"
 
-    def compile(self, model: ir.Model, target: Target, threads: int) -> TvmSession:
+    def compile(self, model: ir.Model, target: Target, threads: int, tune: str = "none") -> TvmSession:
         """Lower, compile and wrap `model`; see `graphprune.backends.base.Backend.compile`."""
+        tuner = make_tuner(tune, target, threads)
         machine = Machine(target.vector_lanes, target.vector_registers, target.l1d_bytes, target.l2_bytes, threads)
         prepared = prepare(model, lambda node: refusal(node, OPERATORS))
         weight_bytes = _weight_bytes(prepared)
         embed = weight_bytes <= EMBED_LIMIT
-        lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, embed=embed)
+        with _LOWERING:
+            lowered = lower_graph(
+                prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, tuner, embed=embed
+            )
         description = Description(
             tuple(tensor_infos(model.graph.inputs)),
             tuple(tensor_infos(prepared.graph.outputs)),
@@ -51,8 +62,27 @@ class TvmBackend:
             tuple((str(array.dtype), array.size) for array in lowered.weights),
             tuple(lowered.kernels),
         )
-        _describe(lowered.builder, description)
+        with _LOWERING:
+            _describe(lowered.builder, description)
         return TvmSession(build(lowered.builder, target), description, threads, lowered.weights)
+
+
+def make_tuner(tune: str, target: Target, threads: int) -> Tuner | None:
+    """What measures kernels for `target`; None if nothing is to be.
+
+    Raises:
+        InputError: `tune` is none of its values.
+        BackendError: this processor cannot run the target's code.
+    """
+    if tune not in set(Tune):
+        raise InputError(f"tune is {tune!r}, expected one of {', '.join(Tune)}", code="GP420")
+    if tune == Tune.NONE:
+        return None
+    if missing := missing_features(target.mcpu):
+        message = f"kernels for {target.mcpu} cannot be measured here, this processor lacks {', '.join(missing)}"
+        raise BackendError(message, code="GP421")
+    use_threads(threads)
+    return Tuner(target, threads, EFFORTS[Tune(tune)])
 
 
 def _weight_bytes(model: ir.Model) -> int:

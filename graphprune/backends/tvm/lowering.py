@@ -15,6 +15,7 @@ from graphprune.backends.tvm.fusion import Group, fuse
 from graphprune.backends.tvm.kernels.builder import NAME, Machine
 from graphprune.backends.tvm.kernels.elementwise import copy_function
 from graphprune.backends.tvm.layout import Order, plan_layouts
+from graphprune.backends.tvm.tuning import Tuner
 from graphprune.backends.tvm.view import Handle, View
 from graphprune.errors import BackendError
 
@@ -26,11 +27,12 @@ Array = npt.NDArray[Any]
 
 
 class KernelNote(NamedTuple):
-    """Which kernel a node with a weight was given, and why."""
+    """Which kernel a node with a weight was given, why, and which ones could have been."""
 
     node: str
     kernel: str
     why: str
+    eligible: tuple[str, ...]
 
 
 class Lowering:
@@ -42,9 +44,11 @@ class Lowering:
         machine: Machine,
         layouts: dict[ir.Value, Order],
         nm_weights: Mapping[ir.Node, Handle],
+        tuner: Tuner | None = None,
         *,
         embed: bool,
     ) -> None:
+        self.tuner = tuner
         self.builder = builder
         self.machine = machine
         self.nm_weights = nm_weights
@@ -55,9 +59,9 @@ class Lowering:
         self._layouts = layouts
         self._views: dict[ir.Value, View] = {}
 
-    def note(self, kernel: str, why: str) -> None:
-        """Record which kernel the current node is given, and why."""
-        self.kernels.append(KernelNote(self.anchor, kernel, why))
+    def note(self, kernel: str, why: str, eligible: tuple[str, ...]) -> None:
+        """Record which kernel the current node is given, why, and which ones it could be given."""
+        self.kernels.append(KernelNote(self.anchor, kernel, why, eligible))
 
     def define(self, value: ir.Value, view: View) -> None:
         """Record where a value lies."""
@@ -169,13 +173,15 @@ def lower_graph(
     elementwise: Sequence[str],
     anchors: Sequence[str],
     choose_nm: ChooseNm,
+    tuner: Tuner | None = None,
     *,
     embed: bool = True,
 ) -> Lowered:
     """Build `main`, which takes the graph's inputs, and returns its outputs, as flat row-major buffers.
 
     `graph` is topologically sorted, its shapes are static and every operator in it has an entry in `operators` or
-    `elementwise`. Constants are embedded in the module, or else become parameters after the inputs.
+    `elementwise`. Constants are embedded in the module, or else become parameters after the inputs. Kernels are chosen
+    by estimate, or by measurement where there is a `tuner`.
     """
     groups = fuse(graph, elementwise, anchors)
     builder = relax.BlockBuilder()
@@ -185,7 +191,7 @@ def lower_graph(
     ]
     nm_weights = {node: weight for node in graph if (weight := choose_nm(node, machine)) is not None}
     layouts = plan_layouts(groups, elementwise.__contains__, nm_weights)
-    lowering = Lowering(builder, machine, layouts, nm_weights, embed=embed)
+    lowering = Lowering(builder, machine, layouts, nm_weights, tuner, embed=embed)
     with builder.function("main"):
         with builder.dataflow():
             for value, parameter in zip(graph.inputs, parameters, strict=True):

@@ -24,7 +24,7 @@ from graphprune.cpuinfo import read_cpu
 from graphprune.errors import BackendError
 from graphprune.files import copy_file
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Description:
         inputs, outputs = (tuple(_from_dict(d) for d in data[key]) for key in ("inputs", "outputs"))
         weights = tuple((dtype, count) for dtype, count in data["weights"])
         features, threads, embedded = tuple(data["features"]), data["threads"], data["embedded_bytes"]
-        kernels = tuple(KernelNote(*each) for each in data["kernels"])
+        kernels = tuple(KernelNote(node, kernel, why, tuple(names)) for node, kernel, why, names in data["kernels"])
         return cls(inputs, outputs, data["target"], features, threads, embedded, weights, kernels)
 
 
@@ -136,7 +136,7 @@ class TvmSession:
 
     @property
     def kernels(self) -> tuple[KernelNote, ...]:
-        """For each node with a weight, which kernel it was given and why."""
+        """For each node with a weight, which kernels it could be given, which one it was given and why."""
         return self._description.kernels
 
     def save(self, path: str | PathLike[str]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import onnx_ir as ir
 
 from graphprune.errors import GraphPruneError
+from graphprune.files import cache_dir
 from graphprune.frontends.onnx_file import load, save
 
 _PACKAGE = Path(__file__).parents[2]
@@ -41,11 +41,6 @@ def cached(name: str, build: Callable[[], ir.Model], packages: Sequence[str]) ->
     except (GraphPruneError, OSError):
         pass
     return model
-
-
-def cache_dir() -> Path:
-    """`$XDG_CACHE_HOME/graphprune`, or `~/.cache/graphprune`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "graphprune"
 
 
 def _key(packages: Sequence[str]) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 
@@ -14,7 +15,7 @@ from graphprune.backends.tvm.session import Description, TvmSession
 from graphprune.cpuinfo import CpuInfo
 from graphprune.errors import BackendError, InputError, ModelFileError
 from graphprune.feeds import random_feed
-from tests.backends.tvm.graphs import compile_, parse
+from tests.backends.tvm.graphs import assert_equal, compile_, parse, pruned
 
 LINEAR = "g (float[1,10,32] x) => (float[1,10,48] y, float[1,10,48] z) { y = MatMul(x,w)\n z = Relu(y) }"
 
@@ -182,3 +183,12 @@ def test_sessions_in_several_threads(session: TvmSession) -> None:
     for i, arrays in results.items():
         for array in arrays:
             np.testing.assert_array_equal(array, expected[i])
+
+
+def test_models_compiled_in_several_threads() -> None:
+    text = "g (float[1,32,12,12] x) => (float[1,24,12,12] y) { c = Conv (x, w) y = Relu (c) }"
+    models = [parse(text, {"w": pruned(24, 32, 1, 1, zeros=share)}) for share in (0.1, 0.5, 0.7, 0.9)]
+    with ThreadPoolExecutor(len(models)) as pool:
+        sessions = list(pool.map(compile_, models))
+    for session, model in zip(sessions, models, strict=True):
+        assert_equal(session, model)

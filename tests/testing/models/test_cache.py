@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx_ir as ir
 import pytest
 
+from graphprune.files import cache_dir
 from graphprune.testing.models import cache
 from tests.weighted import weighted_model
 
@@ -68,4 +69,4 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, monkeypa
 
 def test_the_folder_without_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert cache.cache_dir() == Path.home() / ".cache" / "graphprune"
+    assert cache_dir() == Path.home() / ".cache" / "graphprune"

@@ -8,6 +8,7 @@ vector's lanes, so a function is emitted twice: first to count the buffers, then
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,18 +45,25 @@ class _Emission:
     vector: tuple[Expr, int] | None = None
 
 
-_emissions: list[_Emission] = []
+class _ThreadEmissions(threading.local):
+    """The emissions that one thread is in the middle of: models may be compiled in several threads at once."""
+
+    def __init__(self) -> None:
+        self.stack: list[_Emission] = []
+
+
+_emissions = _ThreadEmissions()
 
 
 def emit_twice(emit: Callable[[], Expr]) -> Expr:
     """The second result of `emit`, which builds a whole function."""
     counts: list[Counter[_Key]] | None = None
     for _ in range(2):
-        _emissions.append(_Emission(counts))
+        _emissions.stack.append(_Emission(counts))
         try:
             function = emit()
         finally:
-            emission = _emissions.pop()
+            emission = _emissions.stack.pop()
         counts = [scope.needed for scope in emission.opened]
     return function
 
@@ -63,7 +71,7 @@ def emit_twice(emit: Callable[[], Expr]) -> Expr:
 @contextmanager
 def binding_scope() -> Iterator[None]:
     """The body of a function or of a parallel loop."""
-    emission = _emissions[-1]
+    emission = _emissions.stack[-1]
     known = emission.counts[len(emission.opened)] if emission.counts is not None else Counter()
     buffers = {key: [T.alloc_buffer((key[1],), key[0]) for _ in range(count)] for key, count in known.items()}
     scope = _Scope(buffers)
@@ -78,7 +86,7 @@ def binding_scope() -> Iterator[None]:
 @contextmanager
 def vector(width: int) -> Iterator[Expr]:
     """The lanes of one vector; its variables end with it."""
-    emission = _emissions[-1]
+    emission = _emissions.stack[-1]
     used = emission.scopes[-1].used
     for key in [key for key in used if key[1] == width]:
         del used[key]
@@ -95,7 +103,7 @@ def bind(value: Expr) -> Expr:
     dtype = str(value.ty.dtype) if isinstance(value, tirx.Expr) else ""
     if not dtype.startswith(("float", "bfloat")) or isinstance(value, TensorLoad):
         return T.bind(value)
-    emission = _emissions[-1]
+    emission = _emissions.stack[-1]
     lane, width = emission.vector or (tirx.IntImm("int32", 0), 1)
     scope, key = emission.scopes[-1], (dtype, width)
     number = scope.used[key]

@@ -79,16 +79,19 @@ def channels_per_block(problem: PlaneProblem, nonzeros: int) -> int:
 
 def common_elements(rows: csr.Rows, height: int) -> int:
     """Return how many elements there are where any of `height` neighbouring rows has a nonzero."""
-    return len(rows.values) if height == 1 else height * len(_common(rows, height)[0])
+    return len(rows.values) if height == 1 else height * int(np.count_nonzero(_any_of(rows, height)))
 
 
-def _common(
-    weight: csr.Rows, height: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return row of rows and column of each common element, as one number; which one a nonzero is; its output row."""
-    row = np.repeat(np.arange(weight.shape[0]), np.diff(weight.row_offsets))
-    elements, which = np.unique(row // height * weight.shape[1] + weight.columns, return_inverse=True)
-    return elements, which, row
+def _any_of(weight: csr.Rows, height: int) -> npt.NDArray[np.bool_]:
+    """Return where any of `height` neighbouring rows has a nonzero, [rows of rows, columns]."""
+    found = np.zeros((weight.shape[0] // height, weight.shape[1]), np.bool_)
+    found[_row_of(weight) // height, weight.columns] = True
+    return found
+
+
+def _row_of(weight: csr.Rows) -> npt.NDArray[np.int64]:
+    """Return the row of each nonzero."""
+    return np.repeat(np.arange(weight.shape[0]), np.diff(weight.row_offsets))
 
 
 def sparse_rows(
@@ -104,10 +107,11 @@ def sparse_rows(
     output rows are summed together.
     """
     rows, taps = weight.shape[0] // height, len(tap_offsets)
-    elements, which, output = _common(weight, height)
-    tall = np.zeros((len(elements), height), np.float32)
-    tall[which, output % height] = weight.values
-    row, column = np.divmod(elements, weight.shape[1])
+    found, output = _any_of(weight, height), _row_of(weight)
+    number = (np.cumsum(found) - 1).reshape(found.shape)
+    row, column = np.nonzero(found)
+    tall = np.zeros((len(row), height), np.float32)
+    tall[number[output // height, weight.columns], output % height] = weight.values
     channel, tap = np.divmod(column, taps)
     channel_block = channel // block
     blocks = int(channel_block.max(initial=0)) + 1

@@ -75,8 +75,8 @@ def lower_nm(lowering: Lowering, group: Group, x: View, weight: nm.NMRows, bias:
     function = nm_function("nm", problem, blocks, fused.arguments, fused.apply, fused.dtype)
     shifts = (2 * np.arange(machine.lanes)).astype(np.int32)
     constants = [lowering.constant(array) for array in (blocks.values, blocks.places, shifts)]
-    lowering.note(
-        f"{weight.keep}:{weight.of}", f"{rows} rows of inputs, and at most {weight.keep} of {weight.of} are kept"
-    )
+    name = f"{weight.keep}:{weight.of}"
+    why = f"{rows} rows of inputs, and at most {weight.keep} of {weight.of} are kept"
+    lowering.note(name, why, (name, "rows", "dense"))
     buffer = lowering.call(function, [x, *constants, *fused.views], rows * outputs, fused.dtype)
     lowering.define(group.output, View.dense(buffer, fused.dtype, shape))

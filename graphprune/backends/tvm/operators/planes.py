@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import numpy.typing as npt
 
@@ -15,9 +18,10 @@ from graphprune.backends.tvm.kernels.vector import (
     output_blocks,
     sparse_vector_function,
 )
-from graphprune.backends.tvm.lowering import Array, Lowering
+from graphprune.backends.tvm.lowering import Lowering
 from graphprune.backends.tvm.operators.region import FusedEpilogue
-from graphprune.backends.tvm.operators.weights import Weight, choose
+from graphprune.backends.tvm.operators.weights import Candidate, Weight, candidates, explain
+from graphprune.backends.tvm.tuning import Emitted
 from graphprune.backends.tvm.view import Handle, View
 
 TILE_VECTORS = 4
@@ -45,21 +49,9 @@ def lower_positions(
     """Emit the product of a weight of one tap with `positions` of each image: a plane kernel, or one for a few."""
     if images == 1 and 2 * positions < lowering.machine.lanes:
         problem = VectorProblem(lowering.machine, planes, weight.outputs, positions)
-        return _lower_vectors(lowering, problem, _chosen(lowering, weight, few=True), x, fused)
+        emit, size = partial(_emit_vectors, problem, fused), problem.outputs * problem.positions
+        return _lower_fastest(lowering, weight, emit, str(problem), x, fused, size, few=True)
     return lower_planes(lowering, position_problem(lowering, planes, images, weight, positions), weight, x, fused)
-
-
-def _lower_vectors(lowering: Lowering, problem: VectorProblem, weight: Weight, x: View, fused: FusedEpilogue) -> Handle:
-    if weight.dense is not None:
-        function = dense_vector_function("dense_vector", problem, fused.arguments, fused.apply, fused.dtype)
-        constants: list[Array] = [output_blocks(weight.dense[:, :, 0], problem.block)]
-    else:
-        assert weight.rows is not None
-        rows = sparse_rows(weight.rows, ONE_TAP, problem.planes.channel_stride, weight.inputs)
-        function = sparse_vector_function("sparse_vector", problem, rows, fused.arguments, fused.apply, fused.dtype)
-        constants = [rows.values, rows.offsets, rows.starts]
-    inputs = [x, *(lowering.constant(array) for array in constants), *fused.views]
-    return lowering.call(function, inputs, problem.outputs * problem.positions, fused.dtype)
 
 
 def lower_planes(
@@ -72,37 +64,66 @@ def lower_planes(
     groups: int = 1,
 ) -> Handle:
     """Emit the kernel for this weight; returns the output buffer [image][output channel][position]."""
-    weight = _chosen(lowering, weight, few=False)
-    emit = _dense if weight.dense is not None else _sparse
-    function, constants = emit(problem, weight, fused, taps, groups)
+    size = problem.images * problem.outputs * problem.positions
+    emit = partial(_emit_planes, problem, fused, taps, groups)
+    return _lower_fastest(lowering, weight, emit, f"{problem}, {groups} groups", x, fused, size, few=False)
+
+
+def _lower_fastest(
+    lowering: Lowering,
+    weight: Weight,
+    emit: Callable[[Weight], Emitted],
+    problem: str,
+    x: View,
+    fused: FusedEpilogue,
+    size: int,
+    *,
+    few: bool,
+) -> Handle:
+    """Call the fastest of the kernels that the weight may be given, and note which one it is and why."""
+    eligible = candidates(weight, few=few)
+    seconds = _measured(
+        lowering, eligible, lambda c: emit(c.form(weight)), f"{problem}, {weight.taps} taps, {fused.dtype}"
+    )
+    picked = min(seconds, key=lambda candidate: seconds[candidate], default=eligible[0])
+    names = tuple(candidate.kernel for candidate in eligible)
+    lowering.note(picked.kernel, explain(weight, picked, eligible, seconds), names)
+    function, constants = emit(picked.form(weight))
     inputs = [x, *(lowering.constant(array) for array in constants), *fused.views]
-    return lowering.call(function, inputs, problem.images * problem.outputs * problem.positions, fused.dtype)
+    return lowering.call(function, inputs, size, fused.dtype)
 
 
-def _dense(
-    problem: PlaneProblem, weight: Weight, fused: FusedEpilogue, taps: Indices, groups: int
-) -> tuple[Handle, list[Array]]:
-    assert weight.dense is not None
-    rows, vectors = register_tile(problem.machine, problem.tiling.span, weight.outputs // groups)
-    blocks = dense_blocks(weight.dense, groups, rows, vectors)
-    distance = channel_distance(problem)
-    function = dense_function("dense", problem, blocks, distance, fused.arguments, fused.apply, fused.dtype)
-    return function, [blocks.values, tap_table(weight.inputs, taps, distance)]
+def _measured(
+    lowering: Lowering, eligible: list[Candidate], emit: Callable[[Candidate], Emitted], problem: str
+) -> dict[Candidate, float]:
+    """The seconds of each kernel that may be the fastest; none where the estimate leaves one, or decides."""
+    tuner = lowering.tuner
+    near = [] if tuner is None else [c for c in eligible if c.share <= tuner.effort.within * eligible[0].share]
+    if tuner is None or len(near) == 1:
+        return {}
+    return {c: tuner.seconds(f"{c.kernel}, {c.share:.2f} of dense: {problem}", partial(emit, c)) for c in near}
 
 
-def _sparse(
-    problem: PlaneProblem, weight: Weight, fused: FusedEpilogue, taps: Indices, groups: int
-) -> tuple[Handle, list[Array]]:
-    assert groups == 1, "only ungrouped convolutions are packed"
+def _emit_vectors(problem: VectorProblem, fused: FusedEpilogue, weight: Weight) -> Emitted:
+    if weight.dense is not None:
+        function = dense_vector_function("dense_vector", problem, fused.arguments, fused.apply, fused.dtype)
+        return function, [output_blocks(weight.dense[:, :, 0], problem.block)]
     assert weight.rows is not None
-    block = channels_per_block(problem, weight.nonzeros)
-    rows = sparse_rows(weight.rows, taps, channel_distance(problem), block, weight.height)
-    function = sparse_function("sparse", problem, rows, fused.arguments, fused.apply, fused.dtype)
+    rows = sparse_rows(weight.rows, ONE_TAP, problem.planes.channel_stride, weight.inputs)
+    function = sparse_vector_function("sparse_vector", problem, rows, fused.arguments, fused.apply, fused.dtype)
     return function, [rows.values, rows.offsets, rows.starts]
 
 
-def _chosen(lowering: Lowering, weight: Weight, *, few: bool) -> Weight:
-    """The weight in the form of the fastest kernel, which is noted."""
-    choice = choose(weight, few=few)
-    lowering.note(choice.kernel, choice.why)
-    return choice.weight
+def _emit_planes(problem: PlaneProblem, fused: FusedEpilogue, taps: Indices, groups: int, weight: Weight) -> Emitted:
+    distance = channel_distance(problem)
+    if weight.dense is not None:
+        rows, vectors = register_tile(problem.machine, problem.tiling.span, weight.outputs // groups)
+        blocks = dense_blocks(weight.dense, groups, rows, vectors)
+        function = dense_function("dense", problem, blocks, distance, fused.arguments, fused.apply, fused.dtype)
+        return function, [blocks.values, tap_table(weight.inputs, taps, distance)]
+    assert groups == 1, "only ungrouped convolutions are packed"
+    assert weight.rows is not None
+    block = channels_per_block(problem, weight.nonzeros)
+    packed = sparse_rows(weight.rows, taps, distance, block, weight.height)
+    function = sparse_function("sparse", problem, packed, fused.arguments, fused.apply, fused.dtype)
+    return function, [packed.values, packed.offsets, packed.starts]

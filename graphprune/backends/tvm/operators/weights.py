@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,33 +76,59 @@ def packed_weight(node: ir.Node) -> Weight:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """The kernel of a weight.
+class Candidate:
+    """A kernel that a weight may be given.
 
     Attributes:
-        weight: In the form that it takes.
         kernel: Its name.
-        why: What decided.
+        share: Its estimated time over that of the dense kernel.
+        height: Output rows that are summed together; 0 for the dense kernel.
     """
 
-    weight: Weight
     kernel: str
-    why: str
+    share: float
+    height: int
+
+    def form(self, weight: Weight) -> Weight:
+        """The weight as this kernel takes it."""
+        if self.height:
+            return replace(weight, height=self.height)
+        if weight.rows is None:
+            return weight
+        return dense_weight(csr.unpack(weight.rows).reshape(weight.outputs, weight.inputs, weight.taps))
 
 
-def choose(weight: Weight, *, few: bool) -> Choice:
-    """Return the kernel of a weight that should take the least time, and why; for a `few` positions or for many."""
+DENSE = Candidate("dense", 1.0, 0)
+
+
+def candidates(weight: Weight, *, few: bool) -> list[Candidate]:
+    """Return the kernels that the weight may be given, the fastest by estimate first; for a `few` positions or many."""
+    if weight.rows is None:
+        return [DENSE]
+    cost = COST_OF_FEW if few else COST
+    sparse = [
+        Candidate(
+            "rows" if height == 1 else f"rows of {height}",
+            each * common_elements(weight.rows, height) / weight.size,
+            height,
+        )
+        for height, each in cost.items()
+        if weight.outputs % height == 0
+    ]
+    return sorted([DENSE, *sparse], key=lambda candidate: candidate.share)
+
+
+def explain(
+    weight: Weight, picked: Candidate, eligible: Sequence[Candidate], seconds: Mapping[Candidate, float]
+) -> str:
+    """Say why the kernel was picked: by measured `seconds` of each, or by estimate where there are none."""
     zeros = f"{1 - weight.nonzeros / weight.size:.1%} of the elements are zero"
     if weight.rows is None:
-        return Choice(weight, "dense", zeros)
-    rows, cost = weight.rows, COST_OF_FEW if few else COST
-    costs = {height: cost[height] * common_elements(rows, height) for height in cost if weight.outputs % height == 0}
-    height = min(costs, key=lambda each: costs[each])
-    estimate = f"estimated at {costs[height] / weight.size:.0%} of the dense kernel's time"
-    if costs[height] >= weight.size:
-        array = csr.unpack(rows).reshape(weight.outputs, weight.inputs, weight.taps)
-        return Choice(dense_weight(array), "dense", f"{zeros}; as sparse rows {estimate}")
-    if height == 1:
-        return Choice(weight, "rows", f"{zeros}; {estimate}")
-    shared = f"{height} outputs share columns; {estimate}"
-    return Choice(replace(weight, height=height), f"rows of {height}", f"{zeros}, {shared}")
+        return zeros
+    if seconds:
+        times = (f"{c.kernel} {1e3 * s:.3g} ms" for c, s in sorted(seconds.items(), key=lambda each: each[1]))
+        return f"{zeros}; measured: {', '.join(times)}"
+    shared = f", {picked.height} outputs share columns" if picked.height > 1 else ""
+    sparse = next(candidate for candidate in eligible if candidate.height)
+    name = "" if picked.height else f"{sparse.kernel} "
+    return f"{zeros}{shared}; {name}estimated at {sparse.share:.0%} of the dense kernel's time"

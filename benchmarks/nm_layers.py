@@ -1,8 +1,11 @@
 """N:M layers one by one: our kernels beside ONNX Runtime's dense ones.
 
-    python -m benchmarks.nm_layers [--pattern 1:4] [--pattern 2:4] [--threads 1] [--runs 30] [--only TEXT]
+    python -m benchmarks.nm_layers [--pattern 1:4] [--pattern "2:4 bf16"] [--threads 1] [--runs 30] [--only TEXT]
 
 Each row is a model of one layer, all of whose weights follow the pattern; both sides run in turn in one process.
+`bf16` rounds the weights to bfloat16, which our kernels then store. The limit of a layer is the time of its
+multiply-adds at the machine's peak, or of its weights' bytes at the speed of memory, whichever is longer; both are
+measured first.
 """
 
 from __future__ import annotations
@@ -10,14 +13,19 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 import graphprune as gp
+from graphprune.analysis.sparsity import weight_counts
+from graphprune.backends.targets import resolve_target
+from graphprune.backends.tvm.roofline import Roofline, measure_roofline
+from graphprune.backends.tvm.session import TvmSession
 from graphprune.environment import pinned, read_environment
 from graphprune.feeds import random_feed
-from graphprune.passes import PackWeights, PruneWeights
+from graphprune.passes import PruneWeights
 from graphprune.passes.base import run_pass
 from graphprune.passes.shape_inference import infer_shapes
 
@@ -75,18 +83,58 @@ def _model(text: str) -> ir.Model:
     return model
 
 
-def measure(model: ir.Model, pattern: str, threads: int, runs: int) -> tuple[float, float]:
-    """Medians of ONNX Runtime's dense and of our sparse layer, in milliseconds."""
-    pruned = run_pass(PruneWeights(gp.plan(model, gp.Recipe(pattern=pattern))), model).model
-    packed = run_pass(PackWeights(min_sparsity=0.1), pruned).model
+@dataclass(frozen=True)
+class Row:
+    """Medians of ONNX Runtime's dense and of our sparse layer, our kernel, and what the layer needs."""
+
+    dense_ms: float
+    sparse_ms: float
+    kernel: str
+    operations: float
+    weight_bytes: float
+
+    def text(self, name: str, pattern: str, peak: Roofline) -> str:
+        """A line of the table."""
+        limit = 1e3 * peak.least_seconds(self.operations, self.weight_bytes)
+        return (
+            f"| {name} | {pattern} | {self.dense_ms:.3f} | {self.sparse_ms:.3f} "
+            f"| {self.dense_ms / self.sparse_ms:.2f}x | {self.kernel} | {limit / self.sparse_ms:.0%} |"
+        )
+
+
+def measure(model: ir.Model, pattern: str, macs: float, threads: int, runs: int) -> Row:
+    """One layer in one pattern."""
+    form, _, values = pattern.partition(" ")
+    if values == "bf16":
+        model = _rounded(model)
+    pruned = run_pass(PruneWeights(gp.plan(model, gp.Recipe(pattern=form))), model).model
     with pinned(threads):
-        sides = {
-            "dense": gp.compile(model, backend="onnxruntime", threads=threads),
-            "sparse": gp.compile(packed, threads=threads),
-        }
+        dense = gp.compile(model, backend="onnxruntime", threads=threads)
+        sparse = gp.compile(pruned, threads=threads)
+    assert isinstance(sparse, TvmSession)
+    sides = {"dense": dense, "sparse": sparse}
     timings = gp.bench(sides, random_feed(model), threads=threads, runs=runs, baseline="dense").timings
     ms = {timing.label: timing.median_ms for timing in timings}
-    return ms["dense"], ms["sparse"]
+    weight = weight_counts(pruned)["w"]
+    nonzeros = weight.elements - weight.zeros
+    # Two bits or so an index are left out: the limit is that of the values alone.
+    return Row(
+        ms["dense"],
+        ms["sparse"],
+        sparse.kernels[0].kernel,
+        2 * macs * nonzeros / weight.elements,
+        nonzeros * (2 if values else 4),
+    )
+
+
+def _rounded(model: ir.Model) -> ir.Model:
+    """The model with its weight in bfloat16 numbers, still float32."""
+    model = model.clone()
+    value = model.graph.initializers["w"]
+    assert value.const_value is not None
+    bits = value.const_value.numpy().view(np.uint32) & np.uint32(0xFFFF0000)
+    value.const_value = ir.Tensor(bits.view(np.float32), name="w")
+    return model
 
 
 def main() -> None:
@@ -100,16 +148,13 @@ def main() -> None:
     logging.disable(logging.WARNING)
     environment = read_environment()
     print(f"{environment.cpu}, {options.threads} thread(s), {environment.versions}, commit {environment.commit}")
-    print("| layer | pattern | dense, ms | sparse, ms | ratio | GFLOP/s on nonzeros |")
-    print("|---|---|---|---|---|---|")
+    peak = measure_roofline(resolve_target("native"), options.threads)
+    print(f"peak: {peak.gflops:.0f} GFLOP/s, {peak.gbytes:.0f} GB/s from memory")
+    print("| layer | pattern | dense, ms | sparse, ms | ratio | kernel | share of the limit |")
+    print("|---|---|---|---|---|---|---|")
     for name, model, macs in layers(options.only):
         for pattern in options.pattern or ("1:4", "2:4"):
-            keep, of = map(int, pattern.split("x")[0].split(":"))
-            dense, sparse = measure(model, pattern, options.threads, options.runs)
-            speed = 2 * macs * keep / of / sparse / 1e6
-            print(
-                f"| {name} | {pattern} | {dense:.3f} | {sparse:.3f} | {dense / sparse:.2f}x | {speed:.0f} |", flush=True
-            )
+            print(measure(model, pattern, macs, options.threads, options.runs).text(name, pattern, peak), flush=True)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -167,14 +169,23 @@ def _wrong_processor(what: str, target: str, missing: Sequence[str]) -> BackendE
 
 
 def use_threads(threads: int) -> None:
-    """Set the size of TVM's thread pool, which all sessions of the process share."""
-    global _pool_size  # noqa: PLW0603 - the pool itself is global
-    if threads != _pool_size:
-        tvm.get_global_func("runtime.config_threadpool")(-1, threads)
-        _pool_size = threads
+    """Set the size of TVM's thread pool, of which each thread that runs models has its own."""
+    if threads != _pool.size:
+        tvm.get_global_func("runtime.config_threadpool")(_FASTEST_CORES, threads)
+        _pool.size = threads
 
 
-_pool_size = 0
+class _Pool(threading.local):
+    """The size of this thread's pool; 0 while it is not known."""
+
+    size = 0
+
+
+_pool = _Pool()
+_FASTEST_CORES = 1
+
+# Asked when a pool is made: TVM takes half of the processors otherwise, whatever the pool's size is set to.
+os.environ.setdefault("TVM_NUM_THREADS", str(os.cpu_count() or 1))
 
 
 def load(path: str | PathLike[str], threads: int) -> TvmSession:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,10 +9,11 @@ from threading import Thread
 
 import numpy as np
 import pytest
+import tvm
 
 import graphprune.backends.tvm as backend
 from graphprune.backends.tvm import library, load_session
-from graphprune.backends.tvm.session import Description, TvmSession
+from graphprune.backends.tvm.session import Description, TvmSession, use_threads
 from graphprune.cpuinfo import CpuInfo
 from graphprune.errors import BackendError, InputError, ModelFileError
 from graphprune.feeds import random_feed
@@ -134,8 +136,8 @@ def test_refuses_other_files(content: bytes, tmp_path: Path) -> None:
 
 
 def test_refuses_another_format() -> None:
-    text = Description((), (), "x86-64-v3", (), 1, 0).to_json().replace('"format": 2', '"format": 99')
-    with pytest.raises(BackendError, match=r"format 99, expected 2 \[GP408\]"):
+    text = Description((), (), "x86-64-v3", (), 1, 0).to_json().replace('"format": 3', '"format": 99')
+    with pytest.raises(BackendError, match=r"format 99, expected 3 \[GP408\]"):
         Description.from_json(text)
 
 
@@ -192,3 +194,18 @@ def test_models_compiled_in_several_threads() -> None:
         sessions = list(pool.map(compile_, models))
     for session, model in zip(sessions, models, strict=True):
         assert_equal(session, model)
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two processors")
+def test_every_thread_has_the_pool_that_it_asks_for() -> None:
+    sizes = []
+
+    def work() -> None:
+        for threads in (2, 1, 2):
+            use_threads(threads)
+            sizes.append(tvm.get_global_func("runtime.NumThreads")())
+
+    for worker in (Thread(target=work), Thread(target=work)):
+        worker.start()
+        worker.join()
+    assert sizes == [2, 1, 2, 2, 1, 2]

@@ -26,7 +26,14 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
-from graphprune.backends.tvm.kernels.planes import Epilogue, PlaneProblem, TileContext, no_epilogue, plane_function
+from graphprune.backends.tvm.kernels.planes import (
+    Epilogue,
+    PlaneProblem,
+    TileContext,
+    no_epilogue,
+    plane_function,
+    span_of,
+)
 from graphprune.backends.tvm.kernels.tiling import chunks
 
 
@@ -99,7 +106,10 @@ def dense_function(
 
     def inner(tile: TileContext) -> None:
         line = scratch(weight.rows * _padded(tile))
-        with loop(weight.groups * weight.blocks) as block:
+        blocks, parts = weight.groups * weight.blocks, problem.parts
+        begin, count = span_of(tile.part, [part * blocks // parts for part in range(parts + 1)])
+        with loop(count) as number:
+            block = bind(begin + number)
             group = block // weight.blocks if weight.groups > 1 else 0
             base = bind(tile.base + group * (weight.inputs * channel_distance))
             for start, vectors in chunks(tile.tile.span, problem.machine.lanes, weight.vectors):

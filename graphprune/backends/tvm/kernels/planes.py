@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tvm import tirx
+
 from graphprune.backends.tvm.kernels.builder import (
     Expr,
     Flat,
@@ -24,6 +26,9 @@ from graphprune.backends.tvm.kernels.builder import (
     unrolled_lanes,
 )
 from graphprune.backends.tvm.kernels.tiling import Tile, Tiling
+
+MANY = 8
+"""Jobs a thread of which one more or less no longer matters."""
 
 FLOAT_BYTES = 4
 FAR_PER_L2 = 2
@@ -73,6 +78,14 @@ class PlaneProblem:
     copy_tile: bool = False
     """Copy each input tile into aligned scratch memory first."""
 
+    @property
+    def parts(self) -> int:
+        """In how many parts the output channels are shared among threads: more than one where tiles alone are few."""
+        threads = self.machine.threads
+        jobs = [self.images * tile.count for tile in self.tiling.tiles]
+        even = (n for n in range(1, threads) if all(j * n % threads == 0 or j * n >= MANY * threads for j in jobs))
+        return next(even, threads)
+
 
 @dataclass
 class TileContext:
@@ -86,6 +99,8 @@ class TileContext:
     output_start: Expr
     problem: PlaneProblem
     epilogue: Epilogue
+    part: Expr = 0
+    """Which of the problem's parts of the output channels is to be computed."""
     following: Expr = 0
     """Where the next tile of the same image starts in the input."""
 
@@ -117,6 +132,22 @@ class TileContext:
             each(length, p.machine.lanes, element)
 
 
+def span_of(part: Expr, bounds: Sequence[int]) -> tuple[Expr, Expr]:
+    """The first number of a part and how many it has, where part `i` goes from `bounds[i]` to `bounds[i + 1]`."""
+    if len(bounds) == 2:
+        return bounds[0], bounds[1] - bounds[0]
+    first, end = (bind(_entry(part, values)) for values in (bounds[:-1], bounds[1:]))
+    return first, bind(end - first)
+
+
+def _entry(index: Expr, values: Sequence[int]) -> Expr:
+    """values[index], by comparisons."""
+    entry: Expr = tirx.IntImm("int32", values[0])
+    for number, value in enumerate(values[1:], 1):
+        entry = tirx.Select(index >= number, tirx.IntImm("int32", value), entry)
+    return entry
+
+
 def tile_stride(problem: PlaneProblem) -> int:
     """Distance between channels in the copied input tile, in elements: whole vectors."""
     width = problem.machine.lanes
@@ -146,10 +177,11 @@ def plane_function(
 
     def body(kernel: Kernel) -> None:
         for tile in p.tiling.tiles:
-            with loop(p.images * tile.count, parallel=p.machine.threads > 1) as step:
+            with loop(p.images * tile.count * p.parts, parallel=p.machine.threads > 1) as job:
+                step, part = (job // p.parts, bind(job % p.parts)) if p.parts > 1 else (job, 0)
                 image = step // tile.count if p.images > 1 else 0
                 number = tile.first + (step % tile.count if p.images > 1 else step)
-                _emit_tile(kernel, p, tile, image, bind(number), inner, epilogue)
+                _emit_tile(kernel, p, tile, (image, bind(number), part), inner, epilogue)
 
     return build_function(name, arguments, body)
 
@@ -158,11 +190,11 @@ def _emit_tile(
     kernel: Kernel,
     p: PlaneProblem,
     tile: Tile,
-    image: Expr,
-    number: Expr,
+    place: tuple[Expr, Expr, Expr],
     inner: Callable[[TileContext], None],
     epilogue: Epilogue,
 ) -> None:
+    image, number, part = place
     input_start, output_start = p.tiling.starts(number)
     start = p.planes.offset + image * p.planes.image_stride + input_start * p.planes.position_stride
     output_start = bind(output_start)
@@ -170,7 +202,7 @@ def _emit_tile(
     if p.copy_tile:
         x, base = _copied_tile(p, tile, kernel["x"], base), 0
     step = p.tiling.input_step if p.tiling.pieces == 1 else tile.span
-    inner(TileContext(kernel, tile, x, base, image, output_start, p, epilogue, bind(start + step)))
+    inner(TileContext(kernel, tile, x, base, image, output_start, p, epilogue, part, bind(start + step)))
 
 
 def _copied_tile(p: PlaneProblem, tile: Tile, x: Expr, base: Expr) -> Expr:

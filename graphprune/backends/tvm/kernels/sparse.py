@@ -33,6 +33,7 @@ from graphprune.backends.tvm.kernels.planes import (
     TileContext,
     no_epilogue,
     plane_function,
+    span_of,
 )
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks
 from graphprune.layouts import csr
@@ -62,6 +63,13 @@ class SparseRows:
     rows: int
     blocks: int
     height: int = 1
+
+    def bounds(self, parts: int) -> list[int]:
+        """Where to cut the rows in parts of as many nonzeros: first rows, and the end."""
+        costs = np.diff(self.starts).reshape(self.blocks, self.rows).sum(axis=0) + 1  # an empty row takes time too
+        middles = np.cumsum(costs) - costs / 2
+        cuts = np.searchsorted(middles, costs.sum() * np.arange(1, parts) / parts)
+        return [0, *(int(cut) for cut in cuts), self.rows]
 
 
 def channels_per_block(problem: PlaneProblem, nonzeros: int) -> int:
@@ -149,8 +157,10 @@ def _all_rows(tile: TileContext, weight: SparseRows) -> None:
     width = tile.problem.machine.lanes
     span = -(-tile.tile.span // width) * width
     partial = scratch(weight.rows * weight.height * span) if weight.blocks > 1 else None
+    begin, count_of_rows = span_of(tile.part, weight.bounds(tile.problem.parts))
     for block in range(weight.blocks):
-        with loop(weight.rows) as row:
+        with loop(count_of_rows) as number_of_row:
+            row = bind(begin + number_of_row)
             tile.prefetch_next(block * weight.rows + row, weight.blocks * weight.rows)
             first = bind(tile.kernel["starts"][block * weight.rows + row])
             count = bind(tile.kernel["starts"][block * weight.rows + row + 1] - first)

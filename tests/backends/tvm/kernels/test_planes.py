@@ -201,3 +201,38 @@ def views(draw: st.DrawFn) -> View:
 @settings(max_examples=20, deadline=None)
 def test_any_view(view: View, multiply: Multiply) -> None:
     check(multiply, V3, view)
+
+
+@pytest.mark.parametrize("multiply", KERNELS)
+@pytest.mark.parametrize(("threads", "positions", "outputs"), [(2, 49, 40), (3, 200, 7), (4, 20, 2), (7, 9, 1)])
+@pytest.mark.parametrize("copy", [False, True])
+def test_outputs_are_shared_where_tiles_are_few(
+    multiply: Multiply, threads: int, positions: int, outputs: int, *, copy: bool
+) -> None:
+    machine, inputs = replace(V3, threads=threads), 9
+    x = random(inputs * positions + MOST_VECTORS * machine.lanes, 1)
+    weight = random(outputs * inputs, 2).reshape(outputs, inputs, 1)
+    weight[np.random.default_rng(3).random(weight.shape) < 0.6] = 0
+    planes, tiling = Planes(x.size, inputs, 0, positions), tile_positions(positions, machine.lanes, 4)
+    p = PlaneProblem(machine, 1, outputs, positions, planes, tiling, copy_tile=copy)
+    assert p.parts > 1
+    expected = weight[:, :, 0] @ x[: inputs * positions].reshape(inputs, positions)
+    np.testing.assert_allclose(multiply(p, weight, x)[0], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("threads", "positions", "parts"), [(1, 16, 1), (2, 16, 2), (2, 128, 1), (2, 80, 2), (3, 128, 3), (2, 64 * 99, 1)]
+)
+def test_parts_make_the_jobs_even(threads: int, positions: int, parts: int) -> None:
+    machine = replace(V4, threads=threads)
+    tiling = tile_positions(positions, machine.lanes, 4)
+    assert PlaneProblem(machine, 1, 64, positions, Planes(0, 1, 0, positions), tiling).parts == parts
+
+
+def test_rows_are_shared_by_their_nonzeros() -> None:
+    weight = np.zeros((10, 40), np.float32)
+    weight[:2] = 1
+    weight[2:, :5] = 1
+    rows = sparse_rows(pack(weight), ONE_TAP, 1, 16)
+    assert (rows.blocks, rows.bounds(1), rows.bounds(2)) == (3, [0, 10], [0, 2, 10])
+    assert rows.bounds(30)[-1] == 10

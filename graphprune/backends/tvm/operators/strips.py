@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.builder import Expr
@@ -13,7 +14,7 @@ from graphprune.backends.tvm.kernels.strips import StripPlanes, choose_strips, s
 from graphprune.backends.tvm.lowering import Lowering, static_dtype, static_shape
 from graphprune.backends.tvm.operators.planes import lower_planes
 from graphprune.backends.tvm.operators.region import NO_EPILOGUE, region_of
-from graphprune.backends.tvm.operators.weights import Weight
+from graphprune.backends.tvm.operators.weights import Weight, candidates
 from graphprune.backends.tvm.operators.windows import as_images
 from graphprune.backends.tvm.view import Handle, View
 
@@ -32,7 +33,8 @@ def strip_planes(lowering: Lowering, x: View, window: Window, weight: Weight) ->
     padded = padded_planes(window, channels, height, width, output, lanes)
     layout = StripPlanes(padded, choose_strips(output, padded.halo, lanes), lanes)
     vectors = layout.strips.vectors
-    if weight.rows is None or 2 * output[0] * output[1] < vectors * lanes:
+    is_dense = candidates(weight, few=False)[0].height == 0
+    if is_dense or 2 * output[0] * output[1] < vectors * lanes:
         return None
     copied = channels * layout.vectors + weight.outputs * vectors
     return layout if GAIN * weight.nonzeros * vectors > COPY_COST * copied else None
@@ -44,17 +46,12 @@ def lower_strips(
     """Emit the convolution; returns the output buffer, row-major."""
     images, machine = x.shape[0], lowering.machine
     planes, outputs = layout.planes(images), layout.output(images, weight.outputs)
-    cut = View.dense(
-        lowering.call(strip_function("cut", machine, x, layout), [x], planes.size, x.dtype), x.dtype, (planes.size,)
-    )
+    strips = lowering.call(strip_function("cut", machine, x, layout), [x], planes.size, x.dtype)
     positions = outputs.size // (images * weight.outputs)
     problem = PlaneProblem(machine, images, weight.outputs, positions, planes, layout.tiling())
+    cut = View.dense(strips, x.dtype, (planes.size,))
     sums = lower_planes(lowering, problem, weight, cut, NO_EPILOGUE, layout.tap_offsets())
-    return _put_together(lowering, group, View(sums, *_rest(outputs)), layout, bias)
-
-
-def _rest(view: View) -> tuple[int, str, tuple[int, ...], tuple[int, ...]]:
-    return view.size, view.dtype, view.shape, view.strides
+    return _put_together(lowering, group, replace(outputs, buffer=sums), layout, bias)
 
 
 def _put_together(lowering: Lowering, group: Group, sums: View, layout: StripPlanes, bias: View | None) -> Handle:

@@ -54,11 +54,16 @@ def test_where_it_does_not_pay(text: str, weight: tuple[int, ...]) -> None:
     assert kernels(packed(parse(text, {"w": pruned(*weight)})))[-1] == "sparse"
 
 
+def test_a_weight_for_the_dense_kernel_is_not_cut() -> None:
+    text = "g (float[1,32,14,14] x) => (float[1,32,14,14] y) { y = Conv<pads=[1,1,1,1]>(x,w) }"
+    assert kernels(packed(parse(text, {"w": pruned(32, 32, 3, 3, zeros=0.35)}))) == ["pad", "dense"]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_bad_element_reaches_only_the_windows_that_hold_it(bad: float) -> None:
     model = parse(
         "g (float[1,32,14,14] x) => (float[1,32,14,14] y) { y = Conv<pads=[1,1,1,1]>(x,w) }",
-        {"w": pruned(32, 32, 3, 3, zeros=0.4)},
+        {"w": pruned(32, 32, 3, 3, zeros=0.5)},
     )
     x = np.random.default_rng(0).standard_normal((1, 32, 14, 14)).astype(np.float32)
     x[0, 2, 0, 13] = bad

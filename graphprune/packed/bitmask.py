@@ -6,7 +6,6 @@ that number where the bit is set. What is infinite or NaN stays where it is: ele
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
@@ -14,7 +13,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from graphprune.layouts import bitmask
-from graphprune.packed.weight import Array, PackedWeight, Shape
+from graphprune.packed.weight import Array, PackedWeight, Shape, matrix_shape
 
 LAYOUT = "bitmask"
 
@@ -33,7 +32,7 @@ class BitmaskWeight(PackedWeight):
     @classmethod
     def pack(cls, weight: Array) -> Self:
         """Pack a dense weight, as its operator sees it."""
-        return cls(bitmask.pack(weight.reshape(_matrix_shape(weight.shape))), weight.shape)
+        return cls(bitmask.pack(weight.reshape(matrix_shape(weight.shape))), weight.shape)
 
     @classmethod
     def read(cls, arrays: Sequence[Array], numbers: Sequence[int], shape: Shape) -> Self:  # noqa: ARG003 - it has none
@@ -41,7 +40,7 @@ class BitmaskWeight(PackedWeight):
         values, bits = arrays
         counts = np.bitwise_count(bits).sum(axis=-1) if bits.ndim > 1 and bits.dtype == np.uint8 else np.zeros(1)
         row_offsets = np.cumsum([0, *counts.ravel()]).astype(np.int32)
-        return cls(bitmask.MaskedRows(values, bits, row_offsets, _matrix_shape(shape)), shape)
+        return cls(bitmask.MaskedRows(values, bits, row_offsets, matrix_shape(shape)), shape)
 
     @property
     def layout(self) -> str:
@@ -52,11 +51,6 @@ class BitmaskWeight(PackedWeight):
     def arrays(self) -> tuple[Array, ...]:
         """Values and bits."""
         return self.rows.values, self.rows.bits
-
-    @property
-    def attributes(self) -> dict[str, int]:
-        """None."""
-        return {}
 
     def find_defect(self) -> str | None:
         """Return what is wrong with the values and bits, or None."""
@@ -100,7 +94,3 @@ class BitmaskWeight(PackedWeight):
   elements = Gather <axis = 1> (from_zero, chosen)
   weight = Reshape (elements, shape)
 """
-
-
-def _matrix_shape(shape: Shape) -> tuple[int, int]:
-    return shape[0], math.prod(shape[1:])

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphprune.layouts import blocks
 from graphprune.masks.axes import WeightAxes
+from graphprune.packed.rows import ROW_IDS
 from graphprune.packed.weight import Array, PackedWeight, Shape
 
 SIZES = ((1, 4), (1, 8), (1, 16), (4, 1), (8, 1), (16, 1), (4, 4), (8, 8), (16, 16), (32, 32))
@@ -57,11 +58,6 @@ class BlockWeight(PackedWeight):
         """Blocks, block columns and offsets of block rows."""
         return self.rows.values, self.rows.columns, self.rows.row_offsets
 
-    @property
-    def attributes(self) -> dict[str, int]:
-        """None."""
-        return {}
-
     def find_defect(self) -> str | None:
         """Return what is wrong with the blocks, or None."""
         return blocks.find_defect(self.rows)
@@ -71,7 +67,7 @@ class BlockWeight(PackedWeight):
         rows = blocks.unpack(self.rows).reshape(_AXES.rows_shape(self.shape))
         return np.ascontiguousarray(_AXES.restore(rows, self.shape))
 
-    decode: ClassVar[str] = """
+    decode: ClassVar[str] = f"""
   shape = Constant <value_ints: ints = @weight_shape> ()
   zero = Constant <value_ints = [0]> ()
   one = Constant <value_ints = [1]> ()
@@ -84,30 +80,18 @@ class BlockWeight(PackedWeight):
   outputs = Slice (shape, zero, one)
   inputs = Slice (shape, one, two)
   values_shape = Shape (values)
-  block_count = Slice (values_shape, zero, one)
+  stored = Slice (values_shape, zero, one)
   height = Slice (values_shape, one, two)
   width = Slice (values_shape, two, three)
   block_rows = Div (outputs, height)
   row_size = Div (size, outputs)
   block_columns = Div (row_size, width)
-  offset_line = Reshape (row_offsets, line)
-  wide_offsets = Cast <to = 7> (offset_line)
-  starts = Slice (wide_offsets, one, minus_one, one)
-  start_shape = Shape (starts)
-  ones = ConstantOfShape <value = int64[1] {1}> (start_shape)
-  slot_count = Add (block_count, one)
-  slot_shape = Concat <axis = 0> (one, slot_count)
-  slots = ConstantOfShape <value = int64[1] {0}> (slot_shape)
-  steps = ScatterElements <axis = 1, reduction = "add"> (slots, starts, ones)
-  axis = Constant <value_int = 1> ()
-  row_ids = CumSum (steps, axis)
-  used_rows = Slice (row_ids, zero, block_count, one)
-  row_column = Reshape (used_rows, column)
+{ROW_IDS}  row_column = Reshape (stored_rows, column)
   narrow_columns = Reshape (columns, column)
   wide_columns = Cast <to = 7> (narrow_columns)
   places = Concat <axis = 1> (row_column, wide_columns)
   grid_shape = Concat <axis = 0> (block_rows, block_columns, height, width)
-  untyped = ConstantOfShape <value = float[1] {0}> (grid_shape)
+  untyped = ConstantOfShape <value = float[1] {{0}}> (grid_shape)
   blank = CastLike (untyped, values)
   grid = ScatterND (blank, places, values)
   by_output = Transpose <perm = [0, 2, 1, 3]> (grid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
@@ -48,9 +49,9 @@ class PackedWeight(abc.ABC):
         """The arrays in the order of `tensors`."""
 
     @property
-    @abc.abstractmethod
     def attributes(self) -> dict[str, int]:
         """The numbers by name."""
+        return {}
 
     @abc.abstractmethod
     def find_defect(self) -> str | None:
@@ -68,3 +69,8 @@ class PackedWeight(abc.ABC):
     def nbytes(self) -> int:
         """Bytes of the arrays."""
         return sum(array.nbytes for array in self.arrays)
+
+
+def matrix_shape(shape: Shape) -> tuple[int, int]:
+    """Return [outputs, everything else]."""
+    return shape[0], math.prod(shape[1:])

@@ -76,7 +76,7 @@ def _coordinates(axis: Axis, mode: str) -> Array:
     place = (output + 0.5) / axis.scale - 0.5
     if mode == "half_pixel_symmetric":
         return place + axis.size / 2 * (1 - axis.length / exact)
-    return np.array([-0.5]) if mode == "pytorch_half_pixel" and axis.length == 1 else place
+    return np.zeros(1) if mode == "pytorch_half_pixel" and axis.length == 1 else place
 
 
 def _cropped(axis: Axis, output: Array) -> Array:

@@ -41,6 +41,14 @@ def test_sizes_give_what_onnx_runtime_gives(mode: str, coordinates: str, nearest
     assert_same(model, {"x": np.random.default_rng(0).standard_normal((1, 2, 5, 6)).astype(np.float32)})
 
 
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+def test_a_single_element_is_the_first_one_of_half_pixels(mode: str) -> None:
+    attributes = f'mode = "{mode}", coordinate_transformation_mode = "pytorch_half_pixel"'
+    for sizes in ("1, 1", "1, 6", "7, 1"):
+        model = resizing(attributes, f"int64[4] sizes = {{1, 2, {sizes}}}")
+        assert_same(model, {"x": np.random.default_rng(0).standard_normal((1, 2, 5, 6)).astype(np.float32)})
+
+
 SCALED = {
     "nearest": 'mode = "nearest"',
     "linear": 'mode = "linear"',

@@ -41,7 +41,7 @@ LaneBody = Callable[[Expr], None]
 
 @dataclass(frozen=True)
 class Machine:
-    """What a kernel needs to know of the chip: float32 lanes of a vector, vector registers, bytes of L1 data and L2."""
+    """What a kernel is emitted for: float32 lanes of a vector, vector registers, bytes of L1 data and L2, threads."""
 
     lanes: int
     registers: int

@@ -95,7 +95,7 @@ class Row:
 
     def text(self, name: str, pattern: str, peak: Roofline) -> str:
         """A line of the table."""
-        limit = 1e3 * peak.least_seconds(self.operations, self.weight_bytes)
+        limit = 1e3 * peak.least_seconds(self.operations, self.weight_bytes, peak.memory)
         return (
             f"| {name} | {pattern} | {self.dense_ms:.3f} | {self.sparse_ms:.3f} "
             f"| {self.dense_ms / self.sparse_ms:.2f}x | {self.kernel} | {limit / self.sparse_ms:.0%} |"
@@ -149,7 +149,7 @@ def main() -> None:
     environment = read_environment()
     print(f"{environment.cpu}, {options.threads} thread(s), {environment.versions}, commit {environment.commit}")
     peak = measure_roofline(resolve_target("native"), options.threads)
-    print(f"peak: {peak.gflops:.0f} GFLOP/s, {peak.gbytes:.0f} GB/s from memory")
+    print(f"peak: {peak.gflops:.0f} GFLOP/s, {peak.memory.gbytes:.0f} GB/s from memory")
     print("| layer | pattern | dense, ms | sparse, ms | ratio | kernel | share of the limit |")
     print("|---|---|---|---|---|---|---|")
     for name, model, macs in layers(options.only):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from graphprune.passes.normalize import normalize
     from graphprune.passes.pipeline import Pipeline
     from graphprune.planner import plan
+    from graphprune.profiler import Profile, profile
     from graphprune.pruning_plan import PruningPlan
     from graphprune.recipe import Recipe
     from graphprune.session_file import load_session
@@ -39,6 +40,7 @@ __all__ = [
     "BenchReport",
     "GraphPruneError",
     "Pipeline",
+    "Profile",
     "PruningPlan",
     "Recipe",
     "VerifyReport",
@@ -50,6 +52,7 @@ __all__ = [
     "normalize",
     "passes",
     "plan",
+    "profile",
     "save",
     "to_torch",
     "verify",
@@ -59,6 +62,7 @@ _HOMES = {
     "BenchReport": "graphprune.benchmark",
     "GraphPruneError": "graphprune.errors",
     "Pipeline": "graphprune.passes.pipeline",
+    "Profile": "graphprune.profiler",
     "PruningPlan": "graphprune.pruning_plan",
     "Recipe": "graphprune.recipe",
     "VerifyReport": "graphprune.verification.report",
@@ -69,6 +73,7 @@ _HOMES = {
     "load_session": "graphprune.session_file",
     "normalize": "graphprune.passes.normalize",
     "plan": "graphprune.planner",
+    "profile": "graphprune.profiler",
     "save": "graphprune.frontends.onnx_file",
     "to_torch": "graphprune.frontends.torch_graph",
     "verify": "graphprune.verifier",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphprune.cli.options import InputShapes, Json, Seed, Threads, Tune, parse_input_shapes
+from graphprune.cli.options import InputShapes, Json, Seed, Threads, Tune, check_output_path, parse_input_shapes
 from graphprune.cli.output import print_json, print_line, print_table, progress
+from graphprune.cli.profile import draw, print_profile, profile_sides
 from graphprune.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
     seed: Seed = 0,
     input_shape: InputShapes = None,
     tune: Tune = "none",
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE.svg", help="Draw where the time of the one model goes; as --profile.")
+    ] = None,
     *,
+    profile: Annotated[bool, typer.Option("--profile", help="Also time each kernel of compiled code.")] = False,
     json: Json = False,
 ) -> None:
     """Time models in turns on the same random input; the last side is the baseline of the speed-ups."""
@@ -47,6 +52,7 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
 
     shapes = parse_input_shapes(input_shape)
     check_threads(threads)
+    _check_picture(picture, models)
     with pinned(threads):
         graphs = _load_graphs(models, needed=against is not None)
         sides = _open_sides(models, graphs, threads, shapes, against, tune)
@@ -57,10 +63,24 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
         feed = random_feed(first.get_inputs(), seed, shapes, limits)
         with progress("timing", runs + warmup) as advance:
             report = bench(sides, feed, threads, runs, warmup, on_round=advance)
+        profiles = profile_sides(sides, feed, threads, runs) if profile or picture else {}
+    if picture:
+        draw(picture, profiles)
     if json:
-        print_json(report.to_dict())
-    else:
-        print_report(report)
+        each = {label: found.to_dict() for label, found in profiles.items()}
+        print_json(report.to_dict() | ({"profiles": each} if each else {}))
+        return
+    print_report(report)
+    for label, found in profiles.items():
+        print_profile(label, found)
+
+
+def _check_picture(picture: Path | None, models: list[Path]) -> None:
+    if picture is None:
+        return
+    check_output_path(picture, (".svg",))
+    if len(models) > 1:
+        raise InputError(f"{picture} shows one model, {len(models)} are given", code="GP611")
 
 
 def _load_graphs(paths: list[Path], *, needed: bool) -> dict[Path, ir.Model]:

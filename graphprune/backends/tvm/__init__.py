@@ -10,15 +10,17 @@ import numpy as np
 from tvm import relax
 
 from graphprune.backends.base import tensor_infos
+from graphprune.backends.tvm.description import Description
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.library import DESCRIPTION, build
 from graphprune.backends.tvm.lowering import lower_graph
+from graphprune.backends.tvm.measurements import Measurements
 from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
 from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.support import refusal
 from graphprune.backends.tvm.prepare import prepare
-from graphprune.backends.tvm.session import Description, TvmSession, load, missing_features, use_threads
+from graphprune.backends.tvm.session import TvmSession, load, missing_features, use_threads
 from graphprune.backends.tvm.tuning import EFFORTS, Tune, Tuner
 from graphprune.errors import BackendError, InputError
 
@@ -61,6 +63,7 @@ class TvmBackend:
             weight_bytes if embed else 0,
             tuple((str(array.dtype), array.size) for array in lowered.weights),
             tuple(lowered.kernels),
+            tuple(lowered.calls),
         )
         with _LOWERING:
             _describe(lowered.builder, description)
@@ -82,7 +85,7 @@ def make_tuner(tune: str, target: Target, threads: int) -> Tuner | None:
         message = f"kernels for {target.mcpu} cannot be measured here, this processor lacks {', '.join(missing)}"
         raise BackendError(message, code="GP421")
     use_threads(threads)
-    return Tuner(target, threads, EFFORTS[Tune(tune)])
+    return Tuner(EFFORTS[Tune(tune)], Measurements(target, threads))
 
 
 def _weight_bytes(model: ir.Model) -> int:

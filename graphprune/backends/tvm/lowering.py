@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
+import tvm
 from tvm import relax
 
+from graphprune.backends.tvm.description import KernelCall, KernelNote
 from graphprune.backends.tvm.fusion import Group, fuse
 from graphprune.backends.tvm.kernels.builder import NAME, Machine
 from graphprune.backends.tvm.kernels.elementwise import copy_function
@@ -24,15 +26,6 @@ ChooseNm = Callable[[ir.Node, Machine], Handle | None]
 """The weight of a product for the N:M kernel, where that is the fastest."""
 
 Array = npt.NDArray[Any]
-
-
-class KernelNote(NamedTuple):
-    """Which kernel a node with a weight was given, why, and which ones could have been."""
-
-    node: str
-    kernel: str
-    why: str
-    eligible: tuple[str, ...]
 
 
 class Lowering:
@@ -54,14 +47,20 @@ class Lowering:
         self.nm_weights = nm_weights
         self.weights: list[tuple[Handle, Array]] = []
         self.kernels: list[KernelNote] = []
-        self.anchor = ""
+        self.calls: list[KernelCall] = []
+        self._node = self._operators = ""
         self._embed = embed
         self._layouts = layouts
         self._views: dict[ir.Value, View] = {}
 
+    def begin(self, group: Group) -> None:
+        """Say which nodes the kernels that follow are for."""
+        self._node = group.anchor.name or ""
+        self._operators = "+".join(node.op_type for node in group.nodes)
+
     def note(self, kernel: str, why: str, eligible: tuple[str, ...]) -> None:
         """Record which kernel the current node is given, why, and which ones it could be given."""
-        self.kernels.append(KernelNote(self.anchor, kernel, why, eligible))
+        self.kernels.append(KernelNote(self._node, kernel, why, eligible))
 
     def define(self, value: ir.Value, view: View) -> None:
         """Record where a value lies."""
@@ -91,18 +90,38 @@ class Lowering:
             return otherwise.memory_order()
         return tuple(range(len(static_shape(value))))
 
-    def call(self, function: Handle, inputs: Sequence[View], size: int, dtype: str) -> Handle:
-        """Emit a call of a TIR function that reads these buffers and writes a new one of `size` elements."""
-        name = self.builder.add_func(function, str(function.attrs[NAME]))
+    def call(
+        self,
+        function: Handle,
+        inputs: Sequence[View],
+        size: int,
+        dtype: str,
+        operations: int = 0,
+        read: Sequence[View] | None = None,
+    ) -> Handle:
+        """Emit a call of a TIR function that reads these buffers and writes a new one of `size` elements.
+
+        `operations` are those of products (see `KernelCall`); `read` is what it reads, where not all of `inputs`.
+        """
+        nbytes = _bytes_of(inputs if read is None else read) + size * _itemsize(dtype)
+        self._record(function, operations, nbytes)
         arguments = relax.Tuple([view.buffer for view in inputs])
-        return self.builder.emit(relax.call_tir(name, arguments, relax.TensorType((size,), dtype)))
+        return self.builder.emit(relax.call_tir(self._add(function), arguments, relax.TensorType((size,), dtype)))
 
     def call_all(self, function: Handle, inputs: Sequence[View], results: Sequence[View]) -> list[Handle]:
         """As `call`, for a function that writes several buffers: one for each of `results`."""
-        name = self.builder.add_func(function, str(function.attrs[NAME]))
+        self._record(function, 0, _bytes_of([*inputs, *results]))
+        arguments = relax.Tuple([view.buffer for view in inputs])
         types = [relax.TensorType((view.size,), view.dtype) for view in results]
-        outputs = self.builder.emit(relax.call_tir(name, relax.Tuple([view.buffer for view in inputs]), types))
+        outputs = self.builder.emit(relax.call_tir(self._add(function), arguments, types))
         return [self.builder.emit(relax.TupleGetItem(outputs, i)) for i in range(len(results))]
+
+    def _add(self, function: Handle) -> Handle:
+        return self.builder.add_func(function, str(function.attrs[NAME]))
+
+    def _record(self, function: Handle, operations: int, nbytes: int) -> None:
+        kernel = str(function.attrs[NAME])
+        self.calls.append(KernelCall(self._node, self._operators, kernel, operations, nbytes))
 
     def reshaped(self, view: View, shape: Sequence[int]) -> View:
         """The view in another shape, copied first where no strides express it."""
@@ -120,6 +139,15 @@ class Lowering:
         wanted = View.dense(None, view.dtype, view.shape, order)
         buffer = self.call(copy_function(self.machine, view, wanted), [view], view.elements, view.dtype)
         return View.dense(buffer, view.dtype, view.shape, order)
+
+
+def _bytes_of(views: Sequence[View]) -> int:
+    """Bytes of the elements that the views reach, each counted once."""
+    return sum(min(view.size, view.elements) * _itemsize(view.dtype) for view in views)
+
+
+def _itemsize(dtype: str) -> int:
+    return int(tvm.DataType(dtype).itemsize)
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
@@ -159,11 +187,12 @@ def static_dtype(value: ir.Value) -> str:
 
 @dataclass(frozen=True)
 class Lowered:
-    """The Relax function `main`, the weights that it takes as parameters after the inputs, and the kernels chosen."""
+    """The Relax function `main`, the weights that it takes after the inputs, and the kernels chosen and called."""
 
     builder: relax.BlockBuilder
     weights: list[Array]
     kernels: list[KernelNote]
+    calls: list[KernelCall]
 
 
 def lower_graph(
@@ -197,11 +226,11 @@ def lower_graph(
             for value, parameter in zip(graph.inputs, parameters, strict=True):
                 lowering.define(value, View.dense(parameter, static_dtype(value), static_shape(value)))
             for group in groups:
-                lowering.anchor = group.anchor.name or ""
+                lowering.begin(group)
                 operators[group.anchor.op_type](lowering, group)
             result = builder.emit_output(relax.Tuple(_outputs(lowering, graph.outputs)))
         builder.emit_func_output(result, params=[*parameters, *(parameter for parameter, _ in lowering.weights)])
-    return Lowered(builder, [array for _, array in lowering.weights], lowering.kernels)
+    return Lowered(builder, [array for _, array in lowering.weights], lowering.kernels, lowering.calls)
 
 
 def _outputs(lowering: Lowering, values: Sequence[ir.Value]) -> list[Handle]:

@@ -1,11 +1,13 @@
-"""What the machine can do at most: multiply-adds in registers, and bytes read from memory.
+"""What the machine can do at most: multiply-adds in registers, and bytes read from each cache and from memory.
 
-The roofline of Williams, Waterman and Patterson, "Roofline: An Insightful Visual Performance Model" (CACM 2009): a
-kernel takes at least the time of its operations and at least that of its bytes.
+The roofline of Williams, Waterman and Patterson, "Roofline: An Insightful Visual Performance Model" (CACM 2009), with
+a roof for each cache, as Ilic, Pratas and Sousa, "Cache-aware Roofline model" (2014): a kernel takes at least the time
+of its operations, and at least that of its bytes from where they all fit.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +27,9 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
+from graphprune.backends.tvm.measurements import Measurements
 from graphprune.backends.tvm.session import use_threads
+from graphprune.backends.tvm.tuning import compile_kernel
 from graphprune.backends.tvm.view import Handle
 
 SUMS = 12
@@ -34,10 +38,25 @@ SUMS = 12
 STEPS = 1 << 18
 """Multiply-adds of each sum."""
 
-BYTES_A_CACHE = 8
-"""How many times the size of the last cache is read: far more than stays in it."""
+TIMES_CACHE = 8
+"""How many times the size of the last cache is read to read from memory: far more than stays in it."""
 
-RUNS = 7
+SHARE_OF_CACHE = 0.5
+"""How much of a cache is read to read from it: it holds other things too."""
+
+LEAST_READ = 1 << 26
+"""Bytes to read in a run at least; small buffers are read repeatedly."""
+
+SECONDS = 0.3
+"""How long to go on running: other work on the machine must not be taken for its peak."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A cache, or memory: it holds `capacity` bytes, of which `gbytes` 10^9 can be read a second."""
+
+    capacity: float
+    gbytes: float
 
 
 @dataclass(frozen=True)
@@ -46,34 +65,63 @@ class Roofline:
 
     Attributes:
         gflops: Floating-point operations, two a multiply-add, 10^9 a second.
-        gbytes: Bytes read from memory, 10^9 a second.
+        levels: Second cache, last cache and memory, whose capacity is infinite.
     """
 
     gflops: float
-    gbytes: float
+    levels: tuple[Level, ...]
 
-    def least_seconds(self, operations: float, nbytes: float) -> float:
-        """The time below which nothing of so many operations and bytes from memory can be."""
-        return max(operations / self.gflops, nbytes / self.gbytes) / 1e9
+    @property
+    def memory(self) -> Level:
+        """The level that holds everything."""
+        return self.levels[-1]
+
+    def level(self, nbytes: float) -> Level:
+        """The nearest level that holds so many bytes."""
+        return next(level for level in self.levels if nbytes <= level.capacity)
+
+    def least_seconds(self, operations: float, nbytes: float, level: Level) -> float:
+        """The time below which nothing of so many operations, and bytes from this level, can be."""
+        return max(operations / self.gflops, nbytes / level.gbytes) / 1e9
 
 
 def measure_roofline(target: Target, threads: int) -> Roofline:
-    """Measure the peaks of this machine, which must be able to run the target's code: the best of several runs."""
+    """The peaks of this machine, which must be able to run the target's code: the best of several runs.
+
+    What was measured once is remembered in the user's cache folder.
+    """
     use_threads(threads)
+    measurements = Measurements(target, threads)
     width = target.vector_lanes
-    floats = BYTES_A_CACHE * target.l3_bytes // 4 // (threads * SUMS * width) * threads * SUMS * width
     operations = 2.0 * threads * STEPS * SUMS * width
-    fastest = _seconds(target, _compute(width, threads), threads * SUMS * width)
-    reading = _seconds(target, _read(width, threads, floats), floats)
-    return Roofline(operations / fastest / 1e9, 4 * floats / reading / 1e9)
+    sums = threads * SUMS * width
+    fastest = measurements.seconds(
+        f"roofline: {STEPS} multiply-adds", lambda: _run(target, _compute(width, threads), sums)
+    )
+    caches = (threads * target.l2_bytes, target.l3_bytes)
+    levels = [_measure_level(measurements, capacity, SHARE_OF_CACHE * capacity) for capacity in caches]
+    memory = _measure_level(measurements, math.inf, TIMES_CACHE * target.l3_bytes)
+    return Roofline(operations / fastest / 1e9, (*levels, memory))
 
 
-def _seconds(target: Target, function: Handle, size: int) -> float:
-    module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
-    main = tvm.compile(module, target=tvm.target.Target({"kind": "llvm", "mcpu": target.mcpu}))["main"]
+def _measure_level(measurements: Measurements, capacity: float, nbytes: float) -> Level:
+    """Read a buffer of so many bytes."""
+    threads, width = measurements.threads, measurements.target.vector_lanes
+    step = threads * SUMS * width
+    floats = max(1, int(nbytes) // 4 // step) * step
+    repeats = max(1, LEAST_READ // (4 * floats))
+    seconds = measurements.seconds(
+        f"roofline: {repeats} times {floats} floats",
+        lambda: _run(measurements.target, _read(width, threads, floats, repeats), floats),
+    )
+    return Level(capacity, 4 * floats * repeats / seconds / 1e9)
+
+
+def _run(target: Target, function: Handle, size: int) -> float:
+    main = compile_kernel(function, target)
     tensors = [tvm.runtime.tensor(np.full(n, 0.5, np.float32)) for n in (size, int(function.params[1].shape[0]))]
-    times = []
-    for _ in range(RUNS):
+    times: list[float] = []
+    while sum(times) < SECONDS:
         start = time.perf_counter()
         main(*tensors)
         times.append(time.perf_counter() - start)
@@ -98,8 +146,8 @@ def _compute(width: int, threads: int) -> Handle:
     return build_function("compute", [Flat("x", size, "float32"), Flat("y", size, "float32")], body)
 
 
-def _read(width: int, threads: int, floats: int) -> Handle:
-    """The TIR function (x, y): the sums of a large buffer, which each thread reads a part of."""
+def _read(width: int, threads: int, floats: int, repeats: int) -> Handle:
+    """The TIR function (x, y): the sums of a buffer, which each thread reads a part of, several times."""
     part, step = floats // threads, SUMS * width
 
     def add(x: Expr, at: Expr, total: Expr, i: Expr) -> None:
@@ -108,7 +156,7 @@ def _read(width: int, threads: int, floats: int) -> Handle:
     def body(kernel: Kernel) -> None:
         with loop(threads, parallel=threads > 1) as thread:
             sums = _sums(kernel, width, thread)
-            with loop(part // step) as number:
+            with loop(repeats), loop(part // step) as number:
                 at = bind(thread * part + number * step)
                 for j, total in enumerate(sums):
                     unrolled_lanes(width, width, partial(add, kernel["x"], at + j * width, total))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import tvm
@@ -19,69 +17,12 @@ from tvm import relax
 from graphprune.backends.base import TensorInfo, check_feed, check_output_names
 from graphprune.backends.targets import TARGETS
 from graphprune.backends.tvm import weights_file
+from graphprune.backends.tvm.description import Description, KernelCall, KernelNote
 from graphprune.backends.tvm.library import DESCRIPTION, export, quiet_stderr
-from graphprune.backends.tvm.lowering import KernelNote
 from graphprune.backends.tvm.view import Handle
 from graphprune.cpuinfo import read_cpu
 from graphprune.errors import BackendError
 from graphprune.files import copy_file
-
-FORMAT = 3
-
-
-@dataclass(frozen=True)
-class Description:
-    """What a session knows of its model besides the code."""
-
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    target: str
-    features: tuple[str, ...]
-    threads: int
-    embedded_bytes: int
-    weights: tuple[tuple[str, int], ...] = ()
-    """Element type and count of each weight that is not part of the library; the others take `embedded_bytes`."""
-    kernels: tuple[KernelNote, ...] = ()
-
-    def to_json(self) -> str:
-        """The description as JSON."""
-        return json.dumps(
-            {
-                "format": FORMAT,
-                "inputs": [_to_dict(info) for info in self.inputs],
-                "outputs": [_to_dict(info) for info in self.outputs],
-                "target": self.target,
-                "features": self.features,
-                "threads": self.threads,
-                "embedded_bytes": self.embedded_bytes,
-                "weights": self.weights,
-                "kernels": self.kernels,
-            }
-        )
-
-    @classmethod
-    def from_json(cls, text: str) -> Description:
-        """Read what `to_json` wrote.
-
-        Raises:
-            BackendError: it is of another version.
-        """
-        data = json.loads(text)
-        if data.get("format") != FORMAT:
-            raise BackendError(f"compiled model has format {data.get('format')}, expected {FORMAT}", code="GP408")
-        inputs, outputs = (tuple(_from_dict(d) for d in data[key]) for key in ("inputs", "outputs"))
-        weights = tuple((dtype, count) for dtype, count in data["weights"])
-        features, threads, embedded = tuple(data["features"]), data["threads"], data["embedded_bytes"]
-        kernels = tuple(KernelNote(node, kernel, why, tuple(names)) for node, kernel, why, names in data["kernels"])
-        return cls(inputs, outputs, data["target"], features, threads, embedded, weights, kernels)
-
-
-def _to_dict(info: TensorInfo) -> dict[str, Any]:
-    return {"name": info.name, "shape": info.shape, "dtype": info.dtype.name}
-
-
-def _from_dict(data: dict[str, Any]) -> TensorInfo:
-    return TensorInfo(data["name"], tuple(data["shape"]), np.dtype(data["dtype"]))
 
 
 class TvmSession:
@@ -109,6 +50,12 @@ class TvmSession:
     def run(self, output_names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Run once; see `graphprune.backends.base.Session.run`."""
         names = check_output_names(self._description.outputs, output_names)
+        results = self._call(self._main, feed)
+        positions = {info.name: i for i, info in enumerate(self._description.outputs)}
+        return [self._output(results[positions[name]], positions[name]) for name in names]
+
+    def _call(self, main: Handle, feed: Mapping[str, np.ndarray]) -> Handle:
+        """All outputs of `main`, on this session's threads."""
         check_feed(self._description.inputs, feed)
         if self._missing:
             raise _wrong_processor("the model", self._description.target, self._missing)
@@ -116,11 +63,30 @@ class TvmSession:
         with self._running:
             use_threads(self._threads)
             try:
-                results = self._main(*arrays, *self._weights)
+                return main(*arrays, *self._weights)
             except RuntimeError as error:
                 raise BackendError(str(error).strip().splitlines()[0], code="GP413") from error
-        positions = {info.name: i for i, info in enumerate(self._description.outputs)}
-        return [self._output(results[positions[name]], positions[name]) for name in names]
+
+    def time_kernels(
+        self, feed: Mapping[str, np.ndarray], runs: int, on_run: Callable[[int], None] | None = None
+    ) -> list[list[float]]:
+        """Seconds of each call of a kernel, in the order of `Description.calls`, for each of so many runs."""
+        machine = relax.VirtualMachine(self._executable, self._device)
+        starts: list[int] = []
+        ends: list[int] = []
+
+        def note(_function: object, symbol: str, before: bool, *_others: object) -> None:  # noqa: FBT001
+            if not symbol.startswith("vm."):
+                (starts if before else ends).append(time.perf_counter_ns())
+
+        machine.set_instrument(note)
+        for number in range(runs):
+            self._call(machine["main"], feed)
+            if on_run:
+                on_run(number + 1)
+        seconds = [(end - start) / 1e9 for start, end in zip(starts, ends, strict=True)]
+        count = len(self._description.calls)
+        return [seconds[first : first + count] for first in range(0, len(seconds), count)]
 
     def _output(self, tensor: Handle, index: int) -> np.ndarray:
         info = self._description.outputs[index]
@@ -140,6 +106,11 @@ class TvmSession:
     def kernels(self) -> tuple[KernelNote, ...]:
         """For each node with a weight, which kernels it could be given, which one it was given and why."""
         return self._description.kernels
+
+    @property
+    def calls(self) -> tuple[KernelCall, ...]:
+        """The calls of kernels that a run is made of, in order."""
+        return self._description.calls
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write code and weights to one shared library, which `graphprune.load_session` reads.

@@ -13,7 +13,8 @@ import tvm
 
 import graphprune.backends.tvm as backend
 from graphprune.backends.tvm import library, load_session
-from graphprune.backends.tvm.session import Description, TvmSession, use_threads
+from graphprune.backends.tvm.description import FORMAT, Description
+from graphprune.backends.tvm.session import TvmSession, use_threads
 from graphprune.cpuinfo import CpuInfo
 from graphprune.errors import BackendError, InputError, ModelFileError
 from graphprune.feeds import random_feed
@@ -136,8 +137,8 @@ def test_refuses_other_files(content: bytes, tmp_path: Path) -> None:
 
 
 def test_refuses_another_format() -> None:
-    text = Description((), (), "x86-64-v3", (), 1, 0).to_json().replace('"format": 3', '"format": 99')
-    with pytest.raises(BackendError, match=r"format 99, expected 3 \[GP408\]"):
+    text = Description((), (), "x86-64-v3", (), 1, 0).to_json().replace(f'"format": {FORMAT}', '"format": 99')
+    with pytest.raises(BackendError, match=rf"format 99, expected {FORMAT} \[GP408\]"):
         Description.from_json(text)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from graphprune.backends.targets import resolve_target
 from graphprune.backends.tvm import make_tuner
+from graphprune.backends.tvm.measurements import Measurements
 from graphprune.backends.tvm.session import TvmSession
 from graphprune.backends.tvm.tuning import EFFORTS, Emitted, Tune, Tuner
 from graphprune.compiler import compile as compile_model
@@ -82,7 +83,7 @@ def test_a_folder_that_takes_no_files_costs_only_time(model: ir.Model, folder: P
 
 
 def test_several_may_share_the_folder(model: ir.Model, folder: Path) -> None:
-    tuners = [Tuner(resolve_target("native"), 1, EFFORTS[Tune.QUICK]) for _ in range(4)]
+    tuners = [Tuner(EFFORTS[Tune.QUICK], Measurements(resolve_target("native"), 1)) for _ in range(4)]
     found: list[tuple[str, Callable[[], Emitted]]] = []
 
     def seconds(_self: Tuner, kernel: str, emit: Callable[[], Emitted]) -> float:
@@ -95,9 +96,9 @@ def test_several_may_share_the_folder(model: ir.Model, folder: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda tuner: [tuner.seconds(*each) for each in found], tuners))
     assert len(list(folder.iterdir())) == len(found)
-    again = Tuner(resolve_target("native"), 1, EFFORTS[Tune.QUICK])
+    again = Tuner(EFFORTS[Tune.QUICK], Measurements(resolve_target("native"), 1))
     assert all(again.seconds(*each) > 0 for each in found)
-    assert again.measured == 0
+    assert again.measurements.taken == 0
 
 
 def test_other_code_and_other_threads_are_measured_apart(model: ir.Model, folder: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.elementwise import concat_function
 from graphprune.backends.tvm.kernels.gather import gather_function, gather_nd_function
 from graphprune.backends.tvm.lowering import Lowering, constant_array, is_constant, static_dtype, static_shape
 from graphprune.backends.tvm.operators.views import input_value
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.view import Handle, View
 
 
 def concat(lowering: Lowering, group: Group) -> None:
@@ -42,20 +43,25 @@ def gather(lowering: Lowering, group: Group) -> None:
     line = lowering.reshaped(indices, (indices.elements,))
     flat = lowering.reshaped(x, (math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])))
     function = gather_function(lowering.machine, flat, line, node.name or "")
-    buffer = lowering.call(function, [flat, line], math.prod(shape), x.dtype)
-    lowering.define(group.output, View.dense(buffer, x.dtype, shape))
+    _pick(lowering, group, function, flat, line)
 
 
 def gather_nd(lowering: Lowering, group: Group) -> None:
     """GatherND without batch axes."""
-    node, shape = group.anchor, static_shape(group.output)
+    node = group.anchor
     x, indices = (lowering.view(input_value(node, i)) for i in (0, 1))
     depth = indices.shape[-1]
     table = lowering.reshaped(x, (*x.shape[:depth], math.prod(x.shape[depth:])))
     lines = lowering.reshaped(indices, (math.prod(indices.shape[:-1]), depth))
     function = gather_nd_function(lowering.machine, table, lines, node.name or "")
-    buffer = lowering.call(function, [table, lines], math.prod(shape), x.dtype)
-    lowering.define(group.output, View.dense(buffer, x.dtype, shape))
+    _pick(lowering, group, function, table, lines)
+
+
+def _pick(lowering: Lowering, group: Group, function: Handle, table: View, indices: View) -> None:
+    """Emit the call of a function that reads as many elements of `table` as it writes."""
+    result = View.dense(None, table.dtype, static_shape(group.output))
+    buffer = lowering.call(function, [table, indices], result.size, result.dtype, read=[result, indices])
+    lowering.define(group.output, replace(result, buffer=buffer))
 
 
 def _constant_range(group: Group, rows: int) -> range | None:

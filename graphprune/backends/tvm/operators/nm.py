@@ -78,5 +78,6 @@ def lower_nm(lowering: Lowering, group: Group, x: View, weight: nm.NMRows, bias:
     name = f"{weight.keep}:{weight.of}"
     why = f"{rows} rows of inputs, and at most {weight.keep} of {weight.of} are kept"
     lowering.note(name, why, (name, "rows", "dense"))
-    buffer = lowering.call(function, [x, *constants, *fused.views], rows * outputs, fused.dtype)
+    operations = 2 * rows * int(np.count_nonzero(weight.values))
+    buffer = lowering.call(function, [x, *constants, *fused.views], rows * outputs, fused.dtype, operations)
     lowering.define(group.output, View.dense(buffer, fused.dtype, shape))

@@ -89,8 +89,9 @@ def _lower_fastest(
     names = tuple(candidate.kernel for candidate in eligible)
     lowering.note(picked.kernel, explain(weight, picked, eligible, seconds), names)
     function, constants = emit(picked.form(weight))
+    elements = weight.nonzeros if picked.height else weight.size
     inputs = [x, *(lowering.constant(array) for array in constants), *fused.views]
-    return lowering.call(function, inputs, size, fused.dtype)
+    return lowering.call(function, inputs, size, fused.dtype, 2 * elements * (size // weight.outputs))
 
 
 def _measured(

@@ -54,5 +54,5 @@ def multiply(lowering: Lowering, group: Group, a: View, b: View, keeps: tuple[bo
         output_dtype=fused.dtype,
     )
     size = int(np.prod(shape, dtype=np.int64))
-    buffer = lowering.call(function, [a, b, *fused.views], size, fused.dtype)
+    buffer = lowering.call(function, [a, b, *fused.views], size, fused.dtype, 2 * size * a.shape[-1])
     lowering.define(group.output, View.dense(buffer, fused.dtype, shape, order))

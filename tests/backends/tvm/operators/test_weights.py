@@ -19,6 +19,7 @@ from graphprune.backends.tvm.operators.weights import (
     dense_weight,
     explain,
 )
+from graphprune.backends.tvm.session import TvmSession
 from graphprune.compiler import compile as compile_model
 from graphprune.layouts import csr
 from graphprune.passes.base import run_pass
@@ -95,10 +96,12 @@ def test_what_was_chosen_is_told_and_saved(tmp_path: Path) -> None:
          "w": pruned(4, 32, 1, 1, zeros=0.8).repeat(4, axis=0)},
     )  # fmt: skip
     session = compile_model(model)
-    assert_equal(session, model)  # type: ignore[arg-type]
+    assert isinstance(session, TvmSession)
+    assert_equal(session, model)
     session.save(tmp_path / "m.so")
     for each in (session, load_session(tmp_path / "m.so", 1)):
-        assert [(note.node, note.kernel, set(note.eligible)) for note in each.kernels] == [  # type: ignore[attr-defined]
+        assert isinstance(each, TvmSession)
+        assert [(note.node, note.kernel, set(note.eligible)) for note in each.kernels] == [
             ("first", "rows", {"rows", "rows of 2", "rows of 4", "dense"}),
             ("second", "dense", {"dense"}),
             ("third", "rows of 4", {"rows", "rows of 2", "rows of 4", "dense"}),

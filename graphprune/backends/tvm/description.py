@@ -1,0 +1,100 @@
+"""What a compiled model says of itself: inputs, outputs, target, and which kernels it is made of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from graphprune.backends.base import TensorInfo
+from graphprune.errors import BackendError
+
+FORMAT = 4
+
+
+class KernelNote(NamedTuple):
+    """Which kernel a node with a weight was given, why, and which ones could have been."""
+
+    node: str
+    kernel: str
+    why: str
+    eligible: tuple[str, ...]
+
+
+class KernelCall(NamedTuple):
+    """One call of a kernel, in the order in which they run.
+
+    Attributes:
+        node: The node that the kernel was made for; others are fused behind it.
+        operators: All of these, as `Conv+Add+Relu`.
+        kernel: What the kernel does.
+        operations: Floating-point operations of products, two a multiply-add, zeros of sparse kernels left out; 0 for
+            a kernel that is none.
+        nbytes: Bytes of the buffers that it reads and writes.
+    """
+
+    node: str
+    operators: str
+    kernel: str
+    operations: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a session knows of its model besides the code."""
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    target: str
+    features: tuple[str, ...]
+    threads: int
+    embedded_bytes: int
+    weights: tuple[tuple[str, int], ...] = ()
+    """Element type and count of each weight that is not part of the library; the others take `embedded_bytes`."""
+    kernels: tuple[KernelNote, ...] = ()
+    calls: tuple[KernelCall, ...] = ()
+
+    def to_json(self) -> str:
+        """The description as JSON."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "inputs": [_to_dict(info) for info in self.inputs],
+                "outputs": [_to_dict(info) for info in self.outputs],
+                "target": self.target,
+                "features": self.features,
+                "threads": self.threads,
+                "embedded_bytes": self.embedded_bytes,
+                "weights": self.weights,
+                "kernels": self.kernels,
+                "calls": self.calls,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Description:
+        """Read what `to_json` wrote.
+
+        Raises:
+            BackendError: it is of another version.
+        """
+        data = json.loads(text)
+        if data.get("format") != FORMAT:
+            raise BackendError(f"compiled model has format {data.get('format')}, expected {FORMAT}", code="GP408")
+        inputs, outputs = (tuple(_from_dict(d) for d in data[key]) for key in ("inputs", "outputs"))
+        weights = tuple((dtype, count) for dtype, count in data["weights"])
+        features, threads, embedded = tuple(data["features"]), data["threads"], data["embedded_bytes"]
+        kernels = tuple(KernelNote(node, kernel, why, tuple(names)) for node, kernel, why, names in data["kernels"])
+        calls = tuple(KernelCall(*call) for call in data["calls"])
+        return cls(inputs, outputs, data["target"], features, threads, embedded, weights, kernels, calls)
+
+
+def _to_dict(info: TensorInfo) -> dict[str, Any]:
+    return {"name": info.name, "shape": info.shape, "dtype": info.dtype.name}
+
+
+def _from_dict(data: dict[str, Any]) -> TensorInfo:
+    return TensorInfo(data["name"], tuple(data["shape"]), np.dtype(data["dtype"]))

@@ -107,11 +107,11 @@ def store(buffer: Expr, index: Expr, value: Expr) -> None:
     T.buffer_store(buffer, value, [index])
 
 
-def prefetch(buffer: Expr, index: Expr) -> None:
+def prefetch(buffer: Expr, index: Expr, *, to_write: bool = False) -> None:
     """Ask for the cache line of buffer[index] to be brought near; it need not be one of the buffer's."""
-    reading, near, data = (tirx.const(value, "int32") for value in (0, 2, 1))
+    writing, near, data = (tirx.const(value, "int32") for value in (int(to_write), 2, 1))
     T.evaluate(
-        tirx.op.call_llvm_intrin("void", "llvm.prefetch", tirx.op.address_of(buffer[index]), reading, near, data)
+        tirx.op.call_llvm_intrin("void", "llvm.prefetch", tirx.op.address_of(buffer[index]), writing, near, data)
     )
 
 

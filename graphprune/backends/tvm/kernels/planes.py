@@ -102,6 +102,8 @@ class TileContext:
     part: Expr = 0
     """Which of the problem's parts of the output channels is to be computed."""
     following: Expr = 0
+    alike: Sequence[str] = ()
+    """Operands as large as the output, which are taken to lie in its order."""
     """Where the next tile of the same image starts in the input."""
 
     def prefetch_next(self, step: Expr, steps: int) -> None:
@@ -114,6 +116,18 @@ class TileContext:
             place = bind(self.following + (step * share + i) * p.planes.channel_stride)
             for first in range(0, self.tile.span, p.machine.lanes):
                 prefetch(self.kernel["x"], place + first)
+
+    def prefetch_outputs(self, channel: Expr) -> None:
+        """Bring the places near that `write` of this channel stores to and reads operands from."""
+        p = self.problem
+        if p.outputs * p.positions * FLOAT_BYTES < FAR_PER_L2 * p.machine.l2_bytes:
+            return
+        row = (self.image * p.outputs + channel) * p.positions + self.output_start
+        _, start, length = self.tile.segments[0]
+        for first in range(0, length, p.machine.lanes):
+            prefetch(self.kernel["y"], row + start + first, to_write=True)
+            for name in self.alike:
+                prefetch(self.kernel[name], row + start + first)
 
     def write(self, channel: Expr, sums: Expr, start: Expr | int = 0, *, in_registers: bool = False) -> None:
         """Store one channel's outputs from `sums[start + input position]`, epilogue applied."""
@@ -175,13 +189,15 @@ def plane_function(
         Flat("y", p.images * p.outputs * p.positions, output_dtype),
     ]
 
+    alike = [a.name for a in operands if a.size == p.images * p.outputs * p.positions]
+
     def body(kernel: Kernel) -> None:
         for tile in p.tiling.tiles:
             with loop(p.images * tile.count * p.parts, parallel=p.machine.threads > 1) as job:
                 step, part = (job // p.parts, bind(job % p.parts)) if p.parts > 1 else (job, 0)
                 image = step // tile.count if p.images > 1 else 0
                 number = tile.first + (step % tile.count if p.images > 1 else step)
-                _emit_tile(kernel, p, tile, (image, bind(number), part), inner, epilogue)
+                _emit_tile(kernel, p, tile, (image, bind(number), part), inner, epilogue, alike)
 
     return build_function(name, arguments, body)
 
@@ -193,6 +209,7 @@ def _emit_tile(
     place: tuple[Expr, Expr, Expr],
     inner: Callable[[TileContext], None],
     epilogue: Epilogue,
+    alike: Sequence[str],
 ) -> None:
     image, number, part = place
     input_start, output_start = p.tiling.starts(number)
@@ -202,7 +219,7 @@ def _emit_tile(
     if p.copy_tile:
         x, base = _copied_tile(p, tile, kernel["x"], base), 0
     step = p.tiling.input_step if p.tiling.pieces == 1 else tile.span
-    inner(TileContext(kernel, tile, x, base, image, output_start, p, epilogue, part, bind(start + step)))
+    inner(TileContext(kernel, tile, x, base, image, output_start, p, epilogue, part, bind(start + step), alike))
 
 
 def _copied_tile(p: PlaneProblem, tile: Tile, x: Expr, base: Expr) -> Expr:

@@ -45,6 +45,9 @@ ROW_OF_BLOCK = 16
 """Nonzeros that a row should have in each block, on average."""
 
 
+ROWS_AHEAD = 4
+"""How many rows before they are stored outputs are brought near (measured)."""
+
 HEIGHTS = (1, 2, 4)
 """Neighbouring rows that may be summed together: as many sums as registers hold."""
 
@@ -162,6 +165,8 @@ def _all_rows(tile: TileContext, weight: SparseRows) -> None:
         with loop(count_of_rows) as number_of_row:
             row = bind(begin + number_of_row)
             tile.prefetch_next(block * weight.rows + row, weight.blocks * weight.rows)
+            if block == weight.blocks - 1 and weight.height == 1:
+                tile.prefetch_outputs(row + ROWS_AHEAD)
             first = bind(tile.kernel["starts"][block * weight.rows + row])
             count = bind(tile.kernel["starts"][block * weight.rows + row + 1] - first)
             sums = [registers(span) for _ in range(weight.height)]

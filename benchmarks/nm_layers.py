@@ -22,12 +22,12 @@ import graphprune as gp
 from graphprune.analysis.sparsity import weight_counts
 from graphprune.backends.targets import resolve_target
 from graphprune.backends.tvm.roofline import Roofline, measure_roofline
-from graphprune.backends.tvm.session import TvmSession
 from graphprune.environment import pinned, read_environment
 from graphprune.feeds import random_feed
 from graphprune.passes import PruneWeights
 from graphprune.passes.base import run_pass
 from graphprune.passes.shape_inference import infer_shapes
+from graphprune.runtime.session import CompiledSession
 
 PRODUCTS = {
     "BERT-base attention": (128, 768, 768),
@@ -111,7 +111,7 @@ def measure(model: ir.Model, pattern: str, macs: float, threads: int, runs: int)
     with pinned(threads):
         dense = gp.compile(model, backend="onnxruntime", threads=threads)
         sparse = gp.compile(pruned, threads=threads)
-    assert isinstance(sparse, TvmSession)
+    assert isinstance(sparse, CompiledSession)
     sides = {"dense": dense, "sparse": sparse}
     timings = gp.bench(sides, random_feed(model), threads=threads, runs=runs, baseline="dense").timings
     ms = {timing.label: timing.median_ms for timing in timings}

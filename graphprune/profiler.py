@@ -16,7 +16,7 @@ from graphprune.errors import InputError
 if TYPE_CHECKING:
     from graphprune.backends.base import Session
     from graphprune.backends.tvm.roofline import Roofline
-    from graphprune.backends.tvm.session import TvmSession
+    from graphprune.runtime.session import CompiledSession
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ def profile(
     """
     from graphprune.backends.targets import resolve_target
     from graphprune.backends.tvm.roofline import measure_roofline
-    from graphprune.backends.tvm.session import TvmSession
+    from graphprune.runtime.session import CompiledSession
 
-    if not isinstance(session, TvmSession):
+    if not isinstance(session, CompiledSession):
         raise InputError(f"a {type(session).__name__} cannot be profiled, expected compiled code", code="GP574")
     if runs < 1:
         raise InputError(f"runs is {runs}, expected at least 1", code="GP572")
@@ -135,7 +135,7 @@ def _seconds(session: Session, feed: Mapping[str, np.ndarray]) -> float:
     return time.perf_counter() - start
 
 
-def _kernels(session: TvmSession, seconds: Sequence[float], roofline: Roofline) -> tuple[KernelTime, ...]:
+def _kernels(session: CompiledSession, seconds: Sequence[float], roofline: Roofline) -> tuple[KernelTime, ...]:
     return tuple(
         KernelTime(
             call.node,

@@ -31,8 +31,7 @@ def load_session(path: str | PathLike[str], threads: int = 1) -> Session:
     check_threads(threads)
     if not Path(path).is_file():
         raise ModelFileError(f"{os.fspath(path)}: no such file", code="GP531")
-    # TVM takes a second to import, so only who loads compiled code pays for it.
-    from graphprune.backends.tvm import load_session as load
+    from graphprune.runtime.session import load
 
     return load(path, threads)
 

@@ -25,9 +25,9 @@ def compile_command(
     ] = False,
 ) -> None:
     """Compile a model for one processor; each weight is given the kernel that is fastest for its zeros."""
-    from graphprune.backends.tvm.session import TvmSession
     from graphprune.compiler import compile as compile_model
     from graphprune.frontends.onnx_file import load
+    from graphprune.runtime.session import CompiledSession
     from graphprune.session_file import COMPILED_SUFFIXES
 
     shapes = parse_input_shapes(input_shape)
@@ -37,7 +37,7 @@ def compile_command(
         session = compile_model(load(source), target, threads, input_shapes=shapes, tune=tune)
         session.save(output)
     seconds = time.perf_counter() - start
-    if explain and isinstance(session, TvmSession):
+    if explain and isinstance(session, CompiledSession):
         rows = ((note.node, ", ".join(note.eligible), note.kernel, note.why) for note in session.kernels)
         print_table("kernels", ("node", "eligible", "picked", "why"), rows)
     print_line(f"{output}: {output.stat().st_size / 1e6:.1f} MB for {target}, compiled in {seconds:.1f} s")

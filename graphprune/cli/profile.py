@@ -18,12 +18,12 @@ def profile_sides(
     sides: dict[str, Session], feed: dict[str, np.ndarray], threads: int, runs: int
 ) -> dict[str, Profile]:
     """The profiles of the sides that are compiled code."""
-    from graphprune.backends.tvm.session import TvmSession
     from graphprune.profiler import profile
+    from graphprune.runtime.session import CompiledSession
 
     profiles = {}
     for label, session in sides.items():
-        if isinstance(session, TvmSession):
+        if isinstance(session, CompiledSession):
             with progress(f"profiling {label}"):
                 profiles[label] = profile(session, feed, threads, runs)
     return profiles

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os import PathLike
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,8 @@ import numpy as np
 from tvm import relax
 
 from graphprune.backends.base import tensor_infos
-from graphprune.backends.tvm.description import Description
 from graphprune.backends.tvm.kernels.builder import Machine
-from graphprune.backends.tvm.library import DESCRIPTION, build
+from graphprune.backends.tvm.library import build, export
 from graphprune.backends.tvm.lowering import lower_graph
 from graphprune.backends.tvm.measurements import Measurements
 from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
@@ -20,18 +19,17 @@ from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.support import refusal
 from graphprune.backends.tvm.prepare import prepare
-from graphprune.backends.tvm.session import TvmSession, load, missing_features, use_threads
 from graphprune.backends.tvm.tuning import EFFORTS, Tune, Tuner
 from graphprune.errors import BackendError, InputError
+from graphprune.runtime.description import DESCRIPTION, Description
+from graphprune.runtime.machine import use_threads
+from graphprune.runtime.session import CompiledSession, missing_features
+from graphprune.runtime.weights import aligned
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphprune.backends.targets import Target
-
-
-EMBED_LIMIT = 1_900_000_000
-"""Weights of more bytes than this go beside the library: code addresses data of its own within 2 GiB."""
 
 
 _LOWERING = Lock()
@@ -43,31 +41,29 @@ class TvmBackend:
 
     name = "tvm"
 
-    def compile(self, model: ir.Model, target: Target, threads: int, tune: str = "none") -> TvmSession:
+    def compile(self, model: ir.Model, target: Target, threads: int, tune: str = "none") -> CompiledSession:
         """Lower, compile and wrap `model`; see `graphprune.backends.base.Backend.compile`."""
         tuner = make_tuner(tune, target, threads)
         machine = Machine(target.vector_lanes, target.vector_registers, target.l1d_bytes, target.l2_bytes, threads)
         prepared = prepare(model, lambda node: refusal(node, OPERATORS))
-        weight_bytes = _weight_bytes(prepared)
-        embed = weight_bytes <= EMBED_LIMIT
         with _LOWERING:
-            lowered = lower_graph(
-                prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, tuner, embed=embed
-            )
+            lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, tuner)
         description = Description(
             tuple(tensor_infos(model.graph.inputs)),
             tuple(tensor_infos(prepared.graph.outputs)),
             target.mcpu,
             target.features,
             threads,
-            weight_bytes if embed else 0,
             tuple((str(array.dtype), array.size) for array in lowered.weights),
             tuple(lowered.kernels),
             tuple(lowered.calls),
         )
         with _LOWERING:
             _describe(lowered.builder, description)
-        return TvmSession(build(lowered.builder, target), description, threads, lowered.weights)
+        executable = build(lowered.builder, target)
+        weights = [aligned(array) for array in lowered.weights]
+        write = partial(export, executable, weights)
+        return CompiledSession(executable.jit(), description, threads, weights, write)
 
 
 def make_tuner(tune: str, target: Target, threads: int) -> Tuner | None:
@@ -88,11 +84,6 @@ def make_tuner(tune: str, target: Target, threads: int) -> Tuner | None:
     return Tuner(EFFORTS[Tune(tune)], Measurements(target, threads))
 
 
-def _weight_bytes(model: ir.Model) -> int:
-    values = model.graph.initializers.values()
-    return sum(value.const_value.nbytes for value in values if value.const_value is not None)
-
-
 def _describe(builder: relax.BlockBuilder, description: Description) -> None:
     """Add the function that returns the description, so that a saved library explains itself."""
     text = np.frombuffer(description.to_json().encode(), np.uint8)
@@ -100,9 +91,4 @@ def _describe(builder: relax.BlockBuilder, description: Description) -> None:
         builder.emit_func_output(builder.emit(relax.const(text)))
 
 
-def load_session(path: str | PathLike[str], threads: int) -> TvmSession:
-    """Load a compiled model; see `graphprune.load_session`."""
-    return load(path, threads)
-
-
-__all__ = ["TvmBackend", "load_session"]
+__all__ = ["TvmBackend"]

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import tvm
 from tvm import relax
 
 from graphprune.backends.targets import Target
 from graphprune.backends.tvm.view import Handle
 from graphprune.errors import BackendError
-from graphprune.files import copy_file
-
-DESCRIPTION = "graphprune_description"
-"""Name of the function in a compiled library that returns the session's description, as bytes of JSON."""
+from graphprune.files import atomic_write
+from graphprune.runtime.machine import quiet_stderr
+from graphprune.runtime.weights import append
 
 
 def build(builder: relax.BlockBuilder, target: Target) -> Handle:
@@ -47,6 +46,7 @@ def _pipeline() -> Handle:
     t = relax.transform
     return tvm.transform.Sequential(
         [
+            t.BundleModelParams(),
             t.ToNonDataflow(),
             t.RemovePurityChecking(),
             t.CallTIRRewrite(),
@@ -62,11 +62,11 @@ def _pipeline() -> Handle:
 
 
 CODE_BYTES = 64 << 20
-"""More than the code of any model takes; what saving needs beside room for the weights."""
+"""More than the code of any model takes; what linking needs room for."""
 
 
-def export(executable: Handle, path: Path, weight_bytes: int) -> None:
-    """Link the executable into a shared library at `path`, which appears only when it is complete.
+def export(executable: Handle, weights: Sequence[np.ndarray], path: Path) -> None:
+    """Link the executable into a shared library at `path`, with the weights; it appears only when it is complete.
 
     Raises:
         BackendError: no linker is installed, or it failed.
@@ -77,12 +77,14 @@ def export(executable: Handle, path: Path, weight_bytes: int) -> None:
     with tempfile.TemporaryDirectory(prefix="graphprune-") as folder:
         made = Path(folder) / "library.so"
         try:
-            _check_room(made, 2 * weight_bytes + CODE_BYTES)
+            _check_room(made, CODE_BYTES)
             with quiet_stderr():
                 executable.export_library(str(made), fcompile=link, workspace_dir=folder)
         except Exception as error:
             raise BackendError(f"cannot link '{path}': {_one_line(error)}", code="GP411") from error
-        copy_file(made, path)
+        with atomic_write(path) as file:
+            file.write(made.read_bytes())
+            append(file, weights)
 
 
 def _check_room(path: Path, size: int) -> None:
@@ -118,20 +120,6 @@ def _link(command: list[str], output: str, objects: list[str], **_options: objec
     if result.returncode:
         lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
         raise OSError(f"{command[0]}: {lines[-1] if lines else f'exit code {result.returncode}'}")
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Drop what TVM's C++ side prints on standard error inside the block: notices that mean nothing to users."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    try:
-        with Path(os.devnull).open("wb") as null:
-            os.dup2(null.fileno(), 2)
-            yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 def _one_line(error: Exception) -> str:

@@ -12,7 +12,6 @@ import onnx_ir as ir
 import tvm
 from tvm import relax
 
-from graphprune.backends.tvm.description import KernelCall, KernelNote
 from graphprune.backends.tvm.fusion import Group, fuse
 from graphprune.backends.tvm.kernels.builder import NAME, Machine
 from graphprune.backends.tvm.kernels.elementwise import copy_function
@@ -20,6 +19,7 @@ from graphprune.backends.tvm.layout import Order, plan_layouts
 from graphprune.backends.tvm.tuning import Tuner
 from graphprune.backends.tvm.view import Handle, View
 from graphprune.errors import BackendError
+from graphprune.runtime.description import KernelCall, KernelNote
 
 Lower = Callable[["Lowering", Group], None]
 ChooseNm = Callable[[ir.Node, Machine], Handle | None]
@@ -38,8 +38,6 @@ class Lowering:
         layouts: dict[ir.Value, Order],
         nm_weights: Mapping[ir.Node, Handle],
         tuner: Tuner | None = None,
-        *,
-        embed: bool,
     ) -> None:
         self.tuner = tuner
         self.builder = builder
@@ -49,7 +47,6 @@ class Lowering:
         self.kernels: list[KernelNote] = []
         self.calls: list[KernelCall] = []
         self._node = self._operators = ""
-        self._embed = embed
         self._layouts = layouts
         self._views: dict[ir.Value, View] = {}
 
@@ -73,12 +70,9 @@ class Lowering:
         return self._views[value]
 
     def constant(self, array: Array) -> View:
-        """An array as a row-major view: of a constant of the module, or of a further parameter where not embedded."""
+        """An array as a row-major view: a parameter that `main` takes after its inputs."""
         flat = np.ascontiguousarray(array).reshape(-1)
-        if self._embed:
-            return View.dense(relax.const(flat, dtype_name(array.dtype)), dtype_name(array.dtype), array.shape)
-        name = f"weight_{len(self.weights)}"
-        parameter = relax.Var(name, relax.TensorType(flat.shape, dtype_name(flat.dtype)))
+        parameter = relax.Var(f"weight_{len(self.weights)}", relax.TensorType(flat.shape, dtype_name(flat.dtype)))
         self.weights.append((parameter, flat))
         return View.dense(parameter, dtype_name(array.dtype), array.shape)
 
@@ -203,14 +197,11 @@ def lower_graph(
     anchors: Sequence[str],
     choose_nm: ChooseNm,
     tuner: Tuner | None = None,
-    *,
-    embed: bool = True,
 ) -> Lowered:
-    """Build `main`, which takes the graph's inputs, and returns its outputs, as flat row-major buffers.
+    """Build `main`, which takes the graph's inputs and a tuple of weights, and returns the graph's outputs, all flat.
 
     `graph` is topologically sorted, its shapes are static and every operator in it has an entry in `operators` or
-    `elementwise`. Constants are embedded in the module, or else become parameters after the inputs. Kernels are chosen
-    by estimate, or by measurement where there is a `tuner`.
+    `elementwise`. Kernels are chosen by estimate, or by measurement where there is a `tuner`.
     """
     groups = fuse(graph, elementwise, anchors)
     builder = relax.BlockBuilder()
@@ -220,8 +211,8 @@ def lower_graph(
     ]
     nm_weights = {node: weight for node in graph if (weight := choose_nm(node, machine)) is not None}
     layouts = plan_layouts(groups, elementwise.__contains__, nm_weights)
-    lowering = Lowering(builder, machine, layouts, nm_weights, tuner, embed=embed)
-    with builder.function("main"):
+    lowering = Lowering(builder, machine, layouts, nm_weights, tuner)
+    with builder.function("main", attrs={"num_input": len(parameters)}):  # the others are bundled into one tuple
         with builder.dataflow():
             for value, parameter in zip(graph.inputs, parameters, strict=True):
                 lowering.define(value, View.dense(parameter, static_dtype(value), static_shape(value)))

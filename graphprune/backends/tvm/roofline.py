@@ -28,9 +28,9 @@ from graphprune.backends.tvm.kernels.builder import (
     unrolled_lanes,
 )
 from graphprune.backends.tvm.measurements import Measurements
-from graphprune.backends.tvm.session import use_threads
 from graphprune.backends.tvm.tuning import compile_kernel
 from graphprune.backends.tvm.view import Handle
+from graphprune.runtime.machine import use_threads
 
 SUMS = 12
 """Vector sums under way: enough to hide the latency of a multiply-add."""

@@ -19,8 +19,8 @@ from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.support import refusal
 from graphprune.backends.tvm.prepare import prepare
-from graphprune.backends.tvm.session import TvmSession
 from graphprune.feeds import random_feed
+from graphprune.runtime.session import CompiledSession
 
 Initializer = tuple[int, ...] | np.ndarray
 
@@ -43,7 +43,7 @@ def pruned(*shape: int, zeros: float = 0.7) -> np.ndarray:
     return values
 
 
-def compile_(model: ir.Model, target: str = "native", threads: int = 1) -> TvmSession:
+def compile_(model: ir.Model, target: str = "native", threads: int = 1) -> CompiledSession:
     """The model through the backend alone."""
     return TvmBackend().compile(model, resolve_target(target), threads)
 
@@ -66,7 +66,7 @@ def assert_equal_on(feed: Mapping[str, np.ndarray], model: ir.Model, rtol: float
         np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=atol, err_msg=info.name or "")
 
 
-def assert_equal(session: TvmSession, model: ir.Model, seed: int = 0) -> None:
+def assert_equal(session: CompiledSession, model: ir.Model, seed: int = 0) -> None:
     """The session gives what ONNX Runtime gives with optimisations off."""
     feed = random_feed(session.get_inputs(), seed)
     for ours, theirs in zip(session.run(None, feed), session_for(model, optimize=False).run(None, feed), strict=True):

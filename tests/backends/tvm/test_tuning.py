@@ -13,10 +13,10 @@ import pytest
 from graphprune.backends.targets import resolve_target
 from graphprune.backends.tvm import make_tuner
 from graphprune.backends.tvm.measurements import Measurements
-from graphprune.backends.tvm.session import TvmSession
 from graphprune.backends.tvm.tuning import EFFORTS, Emitted, Tune, Tuner
 from graphprune.compiler import compile as compile_model
 from graphprune.errors import BackendError, InputError
+from graphprune.runtime.session import CompiledSession
 from tests.backends.tvm.graphs import assert_equal, parse, pruned
 
 
@@ -32,9 +32,9 @@ def model() -> ir.Model:
     return parse(text, {"w": pruned(24, 32, 1, 1, zeros=0.5), "b": (24,)})
 
 
-def tuned(model: ir.Model, tune: str = "quick", threads: int = 1) -> TvmSession:
+def tuned(model: ir.Model, tune: str = "quick", threads: int = 1) -> CompiledSession:
     session = compile_model(model, tune=tune, threads=threads)
-    assert isinstance(session, TvmSession)
+    assert isinstance(session, CompiledSession)
     return session
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphprune.backends.tvm import load_session
 from graphprune.backends.tvm.operators.weights import (
     COST,
     COST_OF_FEW,
@@ -19,11 +18,12 @@ from graphprune.backends.tvm.operators.weights import (
     dense_weight,
     explain,
 )
-from graphprune.backends.tvm.session import TvmSession
 from graphprune.compiler import compile as compile_model
 from graphprune.layouts import csr
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
+from graphprune.runtime.session import CompiledSession
+from graphprune.session_file import load_session
 from tests.backends.tvm.graphs import assert_equal, compile_, parse, pruned
 
 
@@ -96,11 +96,11 @@ def test_what_was_chosen_is_told_and_saved(tmp_path: Path) -> None:
          "w": pruned(4, 32, 1, 1, zeros=0.8).repeat(4, axis=0)},
     )  # fmt: skip
     session = compile_model(model)
-    assert isinstance(session, TvmSession)
+    assert isinstance(session, CompiledSession)
     assert_equal(session, model)
     session.save(tmp_path / "m.so")
     for each in (session, load_session(tmp_path / "m.so", 1)):
-        assert isinstance(each, TvmSession)
+        assert isinstance(each, CompiledSession)
         assert [(note.node, note.kernel, set(note.eligible)) for note in each.kernels] == [
             ("first", "rows", {"rows", "rows of 2", "rows of 4", "dense"}),
             ("second", "dense", {"dense"}),

@@ -1,51 +1,57 @@
-"""A compiled model: feeding, running, saving and loading."""
+"""A compiled model: feeding, running, timing its kernels, saving and loading."""
 
 from __future__ import annotations
 
-import os
-import threading
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
-import tvm
-from tvm import relax
+import tvm_ffi
 
 from graphprune.backends.base import TensorInfo, check_feed, check_output_names
 from graphprune.backends.targets import TARGETS
-from graphprune.backends.tvm import weights_file
-from graphprune.backends.tvm.description import Description, KernelCall, KernelNote
-from graphprune.backends.tvm.library import DESCRIPTION, export, quiet_stderr
-from graphprune.backends.tvm.view import Handle
 from graphprune.cpuinfo import read_cpu
 from graphprune.errors import BackendError
 from graphprune.files import copy_file
+from graphprune.runtime.description import DESCRIPTION, Description, KernelCall, KernelNote
+from graphprune.runtime.machine import (
+    Handle,
+    allocate,
+    array_of,
+    load_library,
+    quiet_stderr,
+    use_threads,
+    virtual_machine,
+)
+from graphprune.runtime.weights import aligned
+from graphprune.runtime.weights import read as read_weights
 
 
-class TvmSession:
+class CompiledSession:
     """A compiled model, with the call signature of `onnxruntime.InferenceSession`."""
 
     def __init__(
         self,
-        executable: Handle,
+        module: Handle,
         description: Description,
         threads: int,
-        weights: Sequence[np.ndarray] = (),
-        library: Path | None = None,
+        weights: Sequence[np.ndarray],
+        write: Callable[[Path], None],
     ) -> None:
-        self._executable = executable
-        self._library = library
+        self._module = module
+        self._write = write
         self._running = Lock()
         self._missing = missing_features(description.target)
         self._description = description
         self._threads = threads
-        self._device = tvm.cpu()
-        self._arrays = weights
-        self._weights = [tvm.runtime.from_dlpack(array) for array in map(weights_file.aligned, weights)]
-        self._main = relax.VirtualMachine(executable, self._device)["main"]
+        self._inputs = [allocate(_elements(info), info.dtype) for info in description.inputs]
+        self._weights = tvm_ffi.Array([_tensor(array) for array in weights])
+        self._main = virtual_machine(module)["main"]
 
     def run(self, output_names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Run once; see `graphprune.backends.base.Session.run`."""
@@ -59,11 +65,12 @@ class TvmSession:
         check_feed(self._description.inputs, feed)
         if self._missing:
             raise _wrong_processor("the model", self._description.target, self._missing)
-        arrays = [tvm.runtime.tensor(np.ascontiguousarray(feed[i.name]).reshape(-1)) for i in self._description.inputs]
         with self._running:
             use_threads(self._threads)
+            for info, (_, memory) in zip(self._description.inputs, self._inputs, strict=True):
+                np.copyto(memory, feed[info.name].reshape(-1))
             try:
-                return main(*arrays, *self._weights)
+                return main(*(tensor for tensor, _ in self._inputs), self._weights)
             except RuntimeError as error:
                 raise BackendError(str(error).strip().splitlines()[0], code="GP413") from error
 
@@ -71,7 +78,7 @@ class TvmSession:
         self, feed: Mapping[str, np.ndarray], runs: int, on_run: Callable[[int], None] | None = None
     ) -> list[list[float]]:
         """Seconds of each call of a kernel, in the order of `Description.calls`, for each of so many runs."""
-        machine = relax.VirtualMachine(self._executable, self._device)
+        machine = virtual_machine(self._module)
         starts: list[int] = []
         ends: list[int] = []
 
@@ -79,7 +86,7 @@ class TvmSession:
             if not symbol.startswith("vm."):
                 (starts if before else ends).append(time.perf_counter_ns())
 
-        machine.set_instrument(note)
+        machine["set_instrument"](note)
         for number in range(runs):
             self._call(machine["main"], feed)
             if on_run:
@@ -90,9 +97,7 @@ class TvmSession:
 
     def _output(self, tensor: Handle, index: int) -> np.ndarray:
         info = self._description.outputs[index]
-        # Extension types such as bfloat16 cannot be shared, only copied.
-        array: np.ndarray = np.from_dlpack(tensor) if info.dtype.isbuiltin == 1 else tensor.numpy()
-        return array.reshape([int(d) for d in info.shape if d is not None])
+        return array_of(tensor, info.dtype, [int(d) for d in info.shape if d is not None])
 
     def get_inputs(self) -> list[TensorInfo]:
         """The inputs in the model's order."""
@@ -115,18 +120,24 @@ class TvmSession:
     def save(self, path: str | PathLike[str]) -> None:
         """Write code and weights to one shared library, which `graphprune.load_session` reads.
 
-        Weights above 2 GB go to a second file beside it, named as the library with `.weights` added.
-
         Raises:
             BackendError: there is no linker, or it failed.
             ModelFileError: the file cannot be written.
         """
-        if self._arrays:
-            weights_file.write(Path(f"{path}.weights"), self._arrays)
-        if self._library is None:
-            export(self._executable, Path(path), self._description.embedded_bytes)
-        else:
-            copy_file(self._library, Path(path))
+        self._write(Path(path))
+
+
+def _elements(info: TensorInfo) -> int:
+    return math.prod(int(extent) for extent in info.shape if extent is not None)
+
+
+def _tensor(array: np.ndarray) -> Handle:
+    """The array as a tensor of the runtime; the same memory wherever NumPy can share its element type."""
+    if array.dtype.isbuiltin == 1 and array.size:
+        return tvm_ffi.from_dlpack(aligned(array))
+    tensor, memory = allocate(array.size, array.dtype)
+    memory[:] = array
+    return tensor
 
 
 def missing_features(target: str) -> list[str]:
@@ -139,28 +150,8 @@ def _wrong_processor(what: str, target: str, missing: Sequence[str]) -> BackendE
     return BackendError(message, code="GP419")
 
 
-def use_threads(threads: int) -> None:
-    """Set the size of TVM's thread pool, of which each thread that runs models has its own."""
-    if threads != _pool.size:
-        tvm.get_global_func("runtime.config_threadpool")(_FASTEST_CORES, threads)
-        _pool.size = threads
-
-
-class _Pool(threading.local):
-    """The size of this thread's pool; 0 while it is not known."""
-
-    size = 0
-
-
-_pool = _Pool()
-_FASTEST_CORES = 1
-
-# Asked when a pool is made: TVM takes half of the processors otherwise, whatever the pool's size is set to.
-os.environ.setdefault("TVM_NUM_THREADS", str(os.cpu_count() or 1))
-
-
-def load(path: str | PathLike[str], threads: int) -> TvmSession:
-    """Load a library that `TvmSession.save` wrote.
+def load(path: str | PathLike[str], threads: int) -> CompiledSession:
+    """Load a library that `CompiledSession.save` wrote.
 
     Code compiled for several threads runs on any number of them.
 
@@ -169,8 +160,9 @@ def load(path: str | PathLike[str], threads: int) -> TvmSession:
     """
     try:
         with quiet_stderr():
-            module = tvm.runtime.load_module(str(path))
-            description = relax.VirtualMachine(module, tvm.cpu())[DESCRIPTION]().numpy().tobytes().decode()
+            module = load_library(Path(path))
+            found = virtual_machine(module)[DESCRIPTION]()
+        description = array_of(found, np.dtype(np.uint8), found.shape).tobytes().decode()
     except Exception as error:
         raise BackendError(f"'{path}' is not a compiled model", code="GP409") from error
     described = Description.from_json(description)
@@ -181,5 +173,5 @@ def load(path: str | PathLike[str], threads: int) -> TvmSession:
             f"'{path}' was compiled for 1 thread, cannot run on {threads}; compile it with --threads {threads}",
             code="GP412",
         )
-    weights = weights_file.read(Path(f"{path}.weights"), described.weights) if described.weights else []
-    return TvmSession(module, described, threads, weights, Path(path))
+    weights = read_weights(Path(path), described.weights)
+    return CompiledSession(module, described, threads, weights, partial(copy_file, Path(path)))

@@ -6,12 +6,16 @@ import json
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import ml_dtypes  # noqa: F401 - NumPy knows bfloat16 by name from then on
 import numpy as np
 
 from graphprune.backends.base import TensorInfo
 from graphprune.errors import BackendError
 
-FORMAT = 4
+FORMAT = 5
+
+DESCRIPTION = "graphprune_description"
+"""Name of the function in a compiled library that returns the session's description, as bytes of JSON."""
 
 
 class KernelNote(NamedTuple):
@@ -51,9 +55,8 @@ class Description:
     target: str
     features: tuple[str, ...]
     threads: int
-    embedded_bytes: int
     weights: tuple[tuple[str, int], ...] = ()
-    """Element type and count of each weight that is not part of the library; the others take `embedded_bytes`."""
+    """Element type and count of each weight."""
     kernels: tuple[KernelNote, ...] = ()
     calls: tuple[KernelCall, ...] = ()
 
@@ -67,7 +70,6 @@ class Description:
                 "target": self.target,
                 "features": self.features,
                 "threads": self.threads,
-                "embedded_bytes": self.embedded_bytes,
                 "weights": self.weights,
                 "kernels": self.kernels,
                 "calls": self.calls,
@@ -86,10 +88,10 @@ class Description:
             raise BackendError(f"compiled model has format {data.get('format')}, expected {FORMAT}", code="GP408")
         inputs, outputs = (tuple(_from_dict(d) for d in data[key]) for key in ("inputs", "outputs"))
         weights = tuple((dtype, count) for dtype, count in data["weights"])
-        features, threads, embedded = tuple(data["features"]), data["threads"], data["embedded_bytes"]
+        features, threads = tuple(data["features"]), data["threads"]
         kernels = tuple(KernelNote(node, kernel, why, tuple(names)) for node, kernel, why, names in data["kernels"])
         calls = tuple(KernelCall(*call) for call in data["calls"])
-        return cls(inputs, outputs, data["target"], features, threads, embedded, weights, kernels, calls)
+        return cls(inputs, outputs, data["target"], features, threads, weights, kernels, calls)
 
 
 def _to_dict(info: TensorInfo) -> dict[str, Any]:

@@ -3,37 +3,41 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 
+import ml_dtypes
 import numpy as np
 import pytest
 import tvm
 
-import graphprune.backends.tvm as backend
-from graphprune.backends.tvm import library, load_session
-from graphprune.backends.tvm.description import FORMAT, Description
-from graphprune.backends.tvm.session import TvmSession, use_threads
+from graphprune.backends.tvm import library
 from graphprune.cpuinfo import CpuInfo
 from graphprune.errors import BackendError, InputError, ModelFileError
 from graphprune.feeds import random_feed
+from graphprune.runtime.description import FORMAT, Description
+from graphprune.runtime.machine import use_threads
+from graphprune.runtime.session import CompiledSession
+from graphprune.session_file import load_session
 from tests.backends.tvm.graphs import assert_equal, compile_, parse, pruned
 
 LINEAR = "g (float[1,10,32] x) => (float[1,10,48] y, float[1,10,48] z) { y = MatMul(x,w)\n z = Relu(y) }"
 
 
 @pytest.fixture(scope="module")
-def session() -> TvmSession:
+def session() -> CompiledSession:
     return compile_(parse(LINEAR, {"w": (32, 48)}))
 
 
-def test_describes_itself(session: TvmSession) -> None:
+def test_describes_itself(session: CompiledSession) -> None:
     assert [str(info) for info in session.get_inputs()] == ["x: float32[1, 10, 32]"]
     assert [info.name for info in session.get_outputs()] == ["y", "z"]
 
 
-def test_outputs_by_name(session: TvmSession) -> None:
+def test_outputs_by_name(session: CompiledSession) -> None:
     feed = random_feed(session.get_inputs(), 0)
     (z,) = session.run(["z"], feed)
     y, other = session.run(["y", "z"], feed)
@@ -41,7 +45,7 @@ def test_outputs_by_name(session: TvmSession) -> None:
     np.testing.assert_array_equal(z, np.maximum(y, 0))
 
 
-def test_later_runs_leave_earlier_results(session: TvmSession) -> None:
+def test_later_runs_leave_earlier_results(session: CompiledSession) -> None:
     first = session.run(None, random_feed(session.get_inputs(), 0))
     kept = [array.copy() for array in first]
     session.run(None, random_feed(session.get_inputs(), 1))
@@ -64,19 +68,19 @@ def test_outputs_may_be_written_into() -> None:
     assert (x == 1).all()
 
 
-def test_strided_feed(session: TvmSession) -> None:
+def test_strided_feed(session: CompiledSession) -> None:
     x = np.random.default_rng(0).standard_normal((1, 32, 10)).astype(np.float32).transpose(0, 2, 1)
     np.testing.assert_array_equal(session.run(["y"], {"x": x})[0], session.run(["y"], {"x": x.copy()})[0])
 
 
-def test_refuses_wrong_feeds(session: TvmSession) -> None:
+def test_refuses_wrong_feeds(session: CompiledSession) -> None:
     with pytest.raises(InputError, match="GP515"):
         session.run(None, {"x": np.zeros((1, 10, 31), np.float32)})
     with pytest.raises(InputError, match="GP514"):
         session.run(None, {"x": np.zeros((1, 10, 32), np.float64)})
 
 
-def test_save_and_load(session: TvmSession, tmp_path: Path) -> None:
+def test_save_and_load(session: CompiledSession, tmp_path: Path) -> None:
     session.save(tmp_path / "m.so")
     assert [file.name for file in tmp_path.iterdir()] == ["m.so"]
     feed = random_feed(session.get_inputs(), 0)
@@ -86,7 +90,13 @@ def test_save_and_load(session: TvmSession, tmp_path: Path) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_threads_of_a_loaded_session(session: TvmSession, tmp_path: Path) -> None:
+def test_a_bare_name_is_a_file_here(session: CompiledSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    session.save(tmp_path / "m.so")
+    monkeypatch.chdir(tmp_path)
+    assert load_session("m.so").get_inputs() == session.get_inputs()
+
+
+def test_threads_of_a_loaded_session(session: CompiledSession, tmp_path: Path) -> None:
     compile_(parse(LINEAR, {"w": (32, 48)}), threads=2).save(tmp_path / "two.so")
     feed = random_feed(session.get_inputs(), 0)
     for threads in (1, 2):
@@ -97,7 +107,7 @@ def test_threads_of_a_loaded_session(session: TvmSession, tmp_path: Path) -> Non
         load_session(tmp_path / "one.so", 2)
 
 
-def test_a_loaded_session_saves_again(session: TvmSession, tmp_path: Path) -> None:
+def test_a_loaded_session_saves_again(session: CompiledSession, tmp_path: Path) -> None:
     session.save(tmp_path / "m.so")
     load_session(tmp_path / "m.so", 1).save(tmp_path / "copy.so")
     feed = random_feed(session.get_inputs(), 0)
@@ -105,9 +115,9 @@ def test_a_loaded_session_saves_again(session: TvmSession, tmp_path: Path) -> No
     np.testing.assert_array_equal(again[0], session.run(None, feed)[0])
 
 
-def test_another_processor(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_another_processor(session: CompiledSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     session.save(tmp_path / "m.so")
-    monkeypatch.setattr("graphprune.backends.tvm.session.read_cpu", lambda: CpuInfo("some", "x86_64", frozenset()))
+    monkeypatch.setattr("graphprune.runtime.session.read_cpu", lambda: CpuInfo("some", "x86_64", frozenset()))
     with pytest.raises(BackendError, match=r"m.so' was compiled for x86-64-v\d, but .* lacks .*avx2.* \[GP419\]"):
         load_session(tmp_path / "m.so", 1)
     model = compile_(parse(LINEAR, {"w": (32, 48)}), "x86-64-v3")
@@ -115,17 +125,48 @@ def test_another_processor(session: TvmSession, monkeypatch: pytest.MonkeyPatch,
         model.run(None, random_feed(model.get_inputs(), 0))
 
 
-def test_weights_beside_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(backend, "EMBED_LIMIT", 100)
-    model = parse(LINEAR, {"w": (32, 48)})
-    beside = compile_(model)
-    beside.save(tmp_path / "m.so")
-    assert (tmp_path / "m.so.weights").stat().st_size >= 32 * 48 * 4
-    feed = random_feed(beside.get_inputs(), 0)
-    np.testing.assert_array_equal(load_session(tmp_path / "m.so", 1).run(None, feed)[0], beside.run(None, feed)[0])
-    (tmp_path / "m.so.weights").write_bytes(b"short")
-    with pytest.raises(BackendError, match=r"holds 5 bytes of weights, expected \d+ \[GP410\]"):
+def test_weights_are_mapped_from_the_library(tmp_path: Path) -> None:
+    saved = compile_(parse(LINEAR, {"w": (32, 48)}))
+    saved.save(tmp_path / "m.so")
+    feed = random_feed(saved.get_inputs(), 0)
+    sessions = [load_session(tmp_path / "m.so", 1) for _ in range(2)]
+    for session in sessions:
+        np.testing.assert_array_equal(session.run(None, feed)[0], saved.run(None, feed)[0])
+    mapped = [line for line in Path("/proc/self/maps").read_text().splitlines() if str(tmp_path / "m.so") in line]
+    assert len([line for line in mapped if "w-p" in line.replace("rw-p", "w-p")]) >= len(sessions)
+
+
+@pytest.mark.parametrize("cut", [1, 64, 1000, 32 * 48 * 4 + 64])
+def test_a_cut_library_is_refused(session: CompiledSession, tmp_path: Path, cut: int) -> None:
+    session.save(tmp_path / "m.so")
+    content = (tmp_path / "m.so").read_bytes()
+    (tmp_path / "m.so").write_bytes(content[:-cut])
+    with pytest.raises(BackendError, match=r"m.so' does not end with its \d+ bytes of weights \[GP410\]"):
         load_session(tmp_path / "m.so", 1)
+
+
+def test_loading_needs_no_compiler(session: CompiledSession, tmp_path: Path) -> None:
+    session.save(tmp_path / "m.so")
+    code = f"""
+import sys, numpy, graphprune
+session = graphprune.load_session({str(tmp_path / "m.so")!r})
+session.run(None, {{"x": numpy.zeros((1, 10, 32), numpy.float32)}})
+heavy = {{"tvm", "onnx", "onnx_ir", "pydantic"}}
+maps = open("/proc/self/maps").read()
+print(sorted(heavy & sys.modules.keys()), "tvm_compiler" in maps, "tvm_runtime" in maps)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split("\n")[0] == "[] False True"
+
+
+def test_half_precision_goes_in_and_out(tmp_path: Path) -> None:
+    session = compile_(parse("g (bfloat16[2,3] x) => (bfloat16[2,3] y) { y = Neg (x) }"))
+    x = np.arange(6).reshape(2, 3).astype(ml_dtypes.bfloat16)
+    session.save(tmp_path / "m.so")
+    for each in (session, load_session(tmp_path / "m.so")):
+        (y,) = each.run(None, {"x": x})
+        assert y.dtype == x.dtype
+        np.testing.assert_array_equal(y.astype(np.float32), -x.astype(np.float32))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a library", b"\x7fELF" + bytes(100)])
@@ -137,18 +178,18 @@ def test_refuses_other_files(content: bytes, tmp_path: Path) -> None:
 
 
 def test_refuses_another_format() -> None:
-    text = Description((), (), "x86-64-v3", (), 1, 0).to_json().replace(f'"format": {FORMAT}', '"format": 99')
+    text = Description((), (), "x86-64-v3", (), 1).to_json().replace(f'"format": {FORMAT}', '"format": 99')
     with pytest.raises(BackendError, match=rf"format 99, expected {FORMAT} \[GP408\]"):
         Description.from_json(text)
 
 
-def test_unwritable_output(session: TvmSession, tmp_path: Path) -> None:
+def test_unwritable_output(session: CompiledSession, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelFileError, match="GP106"):
         session.save(tmp_path / "file" / "m.so")
 
 
-def test_no_linker(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_linker(session: CompiledSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(BackendError, match="GP407"):
@@ -156,21 +197,23 @@ def test_no_linker(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_room_for_object_files(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_room_for_object_files(session: CompiledSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(library, "CODE_BYTES", 1 << 60)
     with pytest.raises(BackendError, match=r"cannot link '.*m.so': .*(too large|No space left).* \[GP411\]"):
         session.save(tmp_path / "m.so")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failing_linker_leaves_nothing(session: TvmSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_failing_linker_leaves_nothing(
+    session: CompiledSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("CC", "false")
     with pytest.raises(BackendError, match="GP411"):
         session.save(tmp_path / "m.so")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sessions_in_several_threads(session: TvmSession) -> None:
+def test_sessions_in_several_threads(session: CompiledSession) -> None:
     feeds = [random_feed(session.get_inputs(), seed) for seed in range(4)]
     expected = [session.run(None, feed)[0] for feed in feeds]
     results: dict[int, list[np.ndarray]] = {}

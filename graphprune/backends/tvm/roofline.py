@@ -86,16 +86,16 @@ class Roofline:
 
 
 def measure_roofline(target: Target, threads: int) -> Roofline:
-    """The peaks of this machine, which must be able to run the target's code: the best of several runs.
+    """The peaks of this machine, which must be able to run the target's code.
 
-    What was measured once is remembered in the user's cache folder.
+    The best that was ever measured is remembered in the user's cache folder.
     """
     use_threads(threads)
     measurements = Measurements(target, threads)
     width = target.vector_lanes
     operations = 2.0 * threads * STEPS * SUMS * width
     sums = threads * SUMS * width
-    fastest = measurements.seconds(
+    fastest = measurements.least_seconds(
         f"roofline: {STEPS} multiply-adds", lambda: _run(target, _compute(width, threads), sums)
     )
     caches = (threads * target.l2_bytes, target.l3_bytes)
@@ -110,7 +110,7 @@ def _measure_level(measurements: Measurements, capacity: float, nbytes: float) -
     step = threads * SUMS * width
     floats = max(1, int(nbytes) // 4 // step) * step
     repeats = max(1, LEAST_READ // (4 * floats))
-    seconds = measurements.seconds(
+    seconds = measurements.least_seconds(
         f"roofline: {repeats} times {floats} floats",
         lambda: _run(measurements.target, _read(width, threads, floats, repeats), floats),
     )

@@ -25,15 +25,19 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("threads", [1, 2])
 def test_peaks_are_those_of_a_machine(target: str, threads: int) -> None:
     peak = measure_roofline(resolve_target(target), threads)
-    assert 1 < peak.gflops < 2000 * threads
+    assert 0 < peak.gflops < 2000 * threads
     assert [level.capacity for level in peak.levels] == sorted(level.capacity for level in peak.levels)
     assert peak.memory.capacity == math.inf
-    assert all(0.1 < level.gbytes < 5000 for level in peak.levels)
+    assert all(0 < level.gbytes < 5000 for level in peak.levels)
 
 
-def test_peaks_are_measured_once() -> None:
+def test_the_best_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     target = resolve_target("native")
-    assert measure_roofline(target, 1) == measure_roofline(target, 1)
+    best = measure_roofline(target, 1)
+    monkeypatch.setattr(roofline, "_run", lambda *_: 1e9)
+    assert measure_roofline(target, 1) == best
+    monkeypatch.setattr(roofline, "_run", lambda *_: 1e-9)
+    assert measure_roofline(target, 1).gflops > best.gflops
 
 
 def test_operations_or_bytes_decide() -> None:

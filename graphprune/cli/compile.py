@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from graphprune.cli.options import InputShapes, Target, Threads, Tune, check_output_path, parse_input_shapes
 from graphprune.cli.output import print_line, print_table, progress
+
+if TYPE_CHECKING:
+    from graphprune.runtime.session import CompiledSession
 
 
 def compile_command(
@@ -21,7 +24,7 @@ def compile_command(
     tune: Tune = "none",
     *,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Print which kernel each weight is given, and why.")
+        bool, typer.Option("--explain", help="Print which kernel each weight is given and why, and how values lie.")
     ] = False,
 ) -> None:
     """Compile a model for one processor; each weight is given the kernel that is fastest for its zeros."""
@@ -38,6 +41,21 @@ def compile_command(
         session.save(output)
     seconds = time.perf_counter() - start
     if explain and isinstance(session, CompiledSession):
-        rows = ((note.node, ", ".join(note.eligible), note.kernel, note.why) for note in session.kernels)
-        print_table("kernels", ("node", "eligible", "picked", "why"), rows)
+        print_choices(session)
     print_line(f"{output}: {output.stat().st_size / 1e6:.1f} MB for {target}, compiled in {seconds:.1f} s")
+
+
+CONVERSIONS = ("copy", "pad", "cut", "put_together")
+"""Kernels that compute nothing and only lay values out for the next one."""
+
+
+def print_choices(session: CompiledSession) -> None:
+    """Print which kernel each weight was given, how values lie, and what is converted between kernels."""
+    kernels = ((note.node, ", ".join(note.eligible), note.kernel, note.why) for note in session.kernels)
+    print_table("kernels", ("node", "eligible", "picked", "why"), kernels)
+    if session.layouts:
+        layouts = ((note.value, list(note.shape), list(note.order)) for note in session.layouts)
+        print_table("values that do not lie row-major", ("value", "shape", "axes, slowest first"), layouts)
+    moved = [(name, [call for call in session.calls if call.kernel == name]) for name in CONVERSIONS]
+    converted = ((name, len(calls), f"{sum(call.nbytes for call in calls) / 1e6:.2f}") for name, calls in moved)
+    print_table("conversions", ("kernel", ">calls", ">MB"), converted)

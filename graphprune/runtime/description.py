@@ -12,7 +12,7 @@ import numpy as np
 from graphprune.backends.base import TensorInfo
 from graphprune.errors import BackendError
 
-FORMAT = 5
+FORMAT = 6
 
 DESCRIPTION = "graphprune_description"
 """Name of the function in a compiled library that returns the session's description, as bytes of JSON."""
@@ -25,6 +25,14 @@ class KernelNote(NamedTuple):
     kernel: str
     why: str
     eligible: tuple[str, ...]
+
+
+class LayoutNote(NamedTuple):
+    """A value that does not lie row-major: its shape, and its axes from slowest to fastest in memory."""
+
+    value: str
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
 
 
 class KernelCall(NamedTuple):
@@ -59,6 +67,7 @@ class Description:
     """Element type and count of each weight."""
     kernels: tuple[KernelNote, ...] = ()
     calls: tuple[KernelCall, ...] = ()
+    layouts: tuple[LayoutNote, ...] = ()
 
     def to_json(self) -> str:
         """The description as JSON."""
@@ -73,6 +82,7 @@ class Description:
                 "weights": self.weights,
                 "kernels": self.kernels,
                 "calls": self.calls,
+                "layouts": self.layouts,
             }
         )
 
@@ -91,7 +101,8 @@ class Description:
         features, threads = tuple(data["features"]), data["threads"]
         kernels = tuple(KernelNote(node, kernel, why, tuple(names)) for node, kernel, why, names in data["kernels"])
         calls = tuple(KernelCall(*call) for call in data["calls"])
-        return cls(inputs, outputs, data["target"], features, threads, weights, kernels, calls)
+        layouts = tuple(LayoutNote(value, tuple(shape), tuple(order)) for value, shape, order in data["layouts"])
+        return cls(inputs, outputs, data["target"], features, threads, weights, kernels, calls, layouts)
 
 
 def _to_dict(info: TensorInfo) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from graphprune.backends.targets import TARGETS
 from graphprune.cpuinfo import read_cpu
 from graphprune.errors import BackendError
 from graphprune.files import copy_file
-from graphprune.runtime.description import DESCRIPTION, Description, KernelCall, KernelNote
+from graphprune.runtime.description import DESCRIPTION, Description, KernelCall, KernelNote, LayoutNote
 from graphprune.runtime.machine import (
     Handle,
     allocate,
@@ -111,6 +111,11 @@ class CompiledSession:
     def kernels(self) -> tuple[KernelNote, ...]:
         """For each node with a weight, which kernels it could be given, which one it was given and why."""
         return self._description.kernels
+
+    @property
+    def layouts(self) -> tuple[LayoutNote, ...]:
+        """The values that do not lie row-major."""
+        return self._description.layouts
 
     @property
     def calls(self) -> tuple[KernelCall, ...]:

@@ -37,6 +37,17 @@ def test_describes_itself(session: CompiledSession) -> None:
     assert [info.name for info in session.get_outputs()] == ["y", "z"]
 
 
+def test_tells_how_values_lie(session: CompiledSession, tmp_path: Path) -> None:
+    session.save(tmp_path / "m.so")
+    for each in (session, load_session(tmp_path / "m.so")):
+        assert isinstance(each, CompiledSession)
+        assert [tuple(note) for note in each.layouts] == [
+            ("y", (1, 10, 48), (0, 2, 1)),
+            ("z", (1, 10, 48), (0, 2, 1)),
+        ]
+        assert [call.kernel for call in each.calls if call.kernel == "copy"] == ["copy", "copy"]
+
+
 def test_outputs_by_name(session: CompiledSession) -> None:
     feed = random_feed(session.get_inputs(), 0)
     (z,) = session.run(["z"], feed)

@@ -57,6 +57,7 @@ class TvmBackend:
             tuple((str(array.dtype), array.size) for array in lowered.weights),
             tuple(lowered.kernels),
             tuple(lowered.calls),
+            tuple(lowered.layouts),
         )
         with _LOWERING:
             _describe(lowered.builder, description)

@@ -19,7 +19,7 @@ from graphprune.backends.tvm.layout import Order, plan_layouts
 from graphprune.backends.tvm.tuning import Tuner
 from graphprune.backends.tvm.view import Handle, View
 from graphprune.errors import BackendError
-from graphprune.runtime.description import KernelCall, KernelNote
+from graphprune.runtime.description import KernelCall, KernelNote, LayoutNote
 
 Lower = Callable[["Lowering", Group], None]
 ChooseNm = Callable[[ir.Node, Machine], Handle | None]
@@ -62,6 +62,12 @@ class Lowering:
     def define(self, value: ir.Value, view: View) -> None:
         """Record where a value lies."""
         self._views[value] = view
+
+    def layouts(self, groups: Sequence[Group]) -> list[LayoutNote]:
+        """The groups' outputs that do not lie row-major."""
+        lying = ((group.output, self._views[group.output]) for group in groups if group.output in self._views)
+        orders = ((value.name or "", view.shape, view.memory_order()) for value, view in lying)
+        return [LayoutNote(*each) for each in orders if each[2] != tuple(range(len(each[2])))]
 
     def view(self, value: ir.Value) -> View:
         """Where a value lies; a constant is placed in the module when it is first asked for."""
@@ -181,12 +187,13 @@ def static_dtype(value: ir.Value) -> str:
 
 @dataclass(frozen=True)
 class Lowered:
-    """The Relax function `main`, the weights that it takes after the inputs, and the kernels chosen and called."""
+    """The Relax function `main`, the weights that it takes after the inputs, and what was chosen for them."""
 
     builder: relax.BlockBuilder
     weights: list[Array]
     kernels: list[KernelNote]
     calls: list[KernelCall]
+    layouts: list[LayoutNote]
 
 
 def lower_graph(
@@ -221,7 +228,8 @@ def lower_graph(
                 operators[group.anchor.op_type](lowering, group)
             result = builder.emit_output(relax.Tuple(_outputs(lowering, graph.outputs)))
         builder.emit_func_output(result, params=[*parameters, *(parameter for parameter, _ in lowering.weights)])
-    return Lowered(builder, [array for _, array in lowering.weights], lowering.kernels, lowering.calls)
+    weights = [array for _, array in lowering.weights]
+    return Lowered(builder, weights, lowering.kernels, lowering.calls, lowering.layouts(groups))
 
 
 def _outputs(lowering: Lowering, values: Sequence[ir.Value]) -> list[Handle]:

@@ -26,7 +26,7 @@ Handle = Any
 
 CPU = 1
 _POOLED_MEMORY = 2
-_FASTEST_CORES = 1
+_SHARE_ALL = -3
 
 # Asked when a pool is made: TVM takes half of the processors otherwise, whatever the pool's size is set to.
 os.environ.setdefault("TVM_NUM_THREADS", str(os.cpu_count() or 1))
@@ -61,17 +61,29 @@ def virtual_machine(module: Handle) -> Handle:
 
 
 def use_threads(threads: int) -> None:
-    """Set the size of TVM's thread pool, of which each thread that runs models has its own."""
-    if threads != _pool.size:
+    """Set the size of TVM's thread pool, of which each thread that runs models has its own.
+
+    Its threads may run on all processors that this one may. TVM would tie each to a processor, where it can meet the
+    calling thread, or the pool of another one, and wait while other processors are idle.
+    """
+    wanted = threads, _processors()
+    if wanted != _pool.configured:
         load_runtime()
-        tvm_ffi.get_global_func("runtime.config_threadpool")(_FASTEST_CORES, threads)
-        _pool.size = threads
+        names = [str(number) for number in wanted[1]]
+        tvm_ffi.get_global_func("runtime.config_threadpool")(_SHARE_ALL, threads, names)
+        _pool.configured = wanted
+
+
+def _processors() -> tuple[int, ...]:
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
 
 
 class _Pool(threading.local):
-    """The size of this thread's pool; 0 while it is not known."""
+    """The threads and processors of this thread's pool; None while it has none."""
 
-    size = 0
+    configured: tuple[int, tuple[int, ...]] | None = None
 
 
 _pool = _Pool()

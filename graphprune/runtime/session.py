@@ -66,7 +66,8 @@ class CompiledSession:
         if self._missing:
             raise _wrong_processor("the model", self._description.target, self._missing)
         with self._running:
-            use_threads(self._threads)
+            if self._description.threads > 1:  # the pool is left alone by code that never asks for it
+                use_threads(self._threads)
             for info, (_, memory) in zip(self._description.inputs, self._inputs, strict=True):
                 np.copyto(memory, feed[info.name].reshape(-1))
             try:

@@ -6,7 +6,7 @@ vectors of positions. The weight is packed as [block of channels][k][channel in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -34,7 +34,10 @@ from graphprune.backends.tvm.kernels.planes import (
     plane_function,
     span_of,
 )
-from graphprune.backends.tvm.kernels.tiling import chunks
+from graphprune.backends.tvm.kernels.tiling import chunks, in_half_vectors
+
+VECTORS_TO_HALVE = 3
+"""Register tiles of fewer vectors are bound by the loads of weights, and gain nothing from half a vector less."""
 
 
 @dataclass(frozen=True)
@@ -105,16 +108,24 @@ def dense_function(
     arguments = [Flat("weight", weight.values.size, "float32"), Flat("offsets", weight.depth, "int32"), *operands]
 
     def inner(tile: TileContext) -> None:
-        line = scratch(weight.rows * _padded(tile))
+        whole = len(tile.tile.segments) > 1
+        line = scratch(weight.rows * _padded(tile)) if whole else None
         blocks, parts = weight.groups * weight.blocks, problem.parts
         begin, count = span_of(tile.part, [part * blocks // parts for part in range(parts + 1)])
         with loop(count) as number:
             block = bind(begin + number)
             group = block // weight.blocks if weight.groups > 1 else 0
             base = bind(tile.base + group * (weight.inputs * channel_distance))
+            for row in range(weight.rows):
+                tile.prefetch_outputs(_first_channel(weight, block) + row)
             for start, vectors in chunks(tile.tile.span, problem.machine.lanes, weight.vectors):
-                _register_tile(tile, weight, block, base, start, vectors, line)
-            _write_block(tile, weight, block, line)
+                sums = _register_tile(tile, weight, block, base, start, vectors)
+                if line is None:
+                    _write_chunk(tile, weight, block, sums, start, vectors)
+                else:
+                    _keep(tile, sums, start, vectors, line)
+            if line is not None:
+                _write_block(tile, weight, block, line)
 
     return plane_function(name, problem, arguments, inner, epilogue, output_dtype)
 
@@ -125,11 +136,14 @@ def _padded(tile: TileContext) -> int:
 
 
 def _register_tile(
-    tile: TileContext, weight: DenseBlocks, block: Expr, base: Expr, start: int, vectors: int, line: Expr
-) -> None:
+    tile: TileContext, weight: DenseBlocks, block: Expr, base: Expr, start: int, vectors: int
+) -> list[Expr]:
+    """The sums of the block's rows, in registers."""
     width = tile.problem.machine.lanes
     wide = vectors * width
-    sums = [registers(wide) for _ in range(weight.rows)]
+    if vectors >= VECTORS_TO_HALVE:
+        wide = min(wide, in_half_vectors(tile.tile.span - start, width))
+    sums = [registers(vectors * width) for _ in range(weight.rows)]
     for total in sums:
         unrolled_lanes(wide, width, partial(clear, total))
     with loop(weight.depth) as k:
@@ -138,8 +152,14 @@ def _register_tile(
         for row, total in enumerate(sums):
             value = tile.kernel["weight"][values + row]
             unrolled_lanes(wide, width, partial(multiply_add, total, value, tile.x, source))
+    return sums
+
+
+def _keep(tile: TileContext, sums: Sequence[Expr], start: int, vectors: int, line: Expr) -> None:
+    """Put the sums of a chunk into memory, where the rows of the output are cut out."""
+    width = tile.problem.machine.lanes
     for row, total in enumerate(sums):
-        unrolled_lanes(wide, width, partial(copy_lanes, line, row * _padded(tile) + start, total))
+        unrolled_lanes(vectors * width, width, partial(copy_lanes, line, row * _padded(tile) + start, total))
 
 
 def clear(total: Expr, i: Expr) -> None:
@@ -157,21 +177,45 @@ def copy_lanes(target: Expr, to: Expr, source: Expr, i: Expr) -> None:
     store(target, to + i, source[i])
 
 
-def _write_block(tile: TileContext, weight: DenseBlocks, block: Expr, line: Expr) -> None:
-    """Write the block's channels; the last block of a group may hold fewer."""
-    last = weight.outputs - (weight.blocks - 1) * weight.rows
-    group = block // weight.blocks if weight.groups > 1 else 0
-    in_group = block % weight.blocks if weight.groups > 1 else block
-    first = bind(group * weight.outputs + in_group * weight.rows)
+def _first_channel(weight: DenseBlocks, block: Expr) -> Expr:
+    """The first output channel of a block."""
+    if weight.groups == 1:
+        return bind(block * weight.rows)
+    return bind(block // weight.blocks * weight.outputs + block % weight.blocks * weight.rows)
 
-    def rows_of(count: int) -> None:
+
+def _write_block(tile: TileContext, weight: DenseBlocks, block: Expr, line: Expr) -> None:
+    """Write the block's channels out of memory."""
+
+    def rows_of(first: Expr, count: int) -> None:
         with loop(count) as row:
             tile.write(first + row, line, row * _padded(tile))
 
+    _each_block(weight, block, rows_of)
+
+
+def _write_chunk(
+    tile: TileContext, weight: DenseBlocks, block: Expr, sums: Sequence[Expr], start: int, vectors: int
+) -> None:
+    """Write a chunk of the block's channels out of registers."""
+
+    def rows_of(first: Expr, count: int) -> None:
+        for row in range(count):
+            tile.write_chunk(first + row, sums[row], start, vectors * tile.problem.machine.lanes)
+
+    _each_block(weight, block, rows_of)
+
+
+def _each_block(weight: DenseBlocks, block: Expr, rows_of: Callable[[Expr, int], None]) -> None:
+    """Emit `rows_of` the block's first channel and how many it has; the last block of a group may hold fewer."""
+    last = weight.outputs - (weight.blocks - 1) * weight.rows
+    in_group = block % weight.blocks if weight.groups > 1 else block
+    first = _first_channel(weight, block)
+
     def emit(*, is_last: bool) -> None:
-        rows_of(last if is_last else weight.rows)
+        rows_of(first, last if is_last else weight.rows)
 
     if last == weight.rows:
-        rows_of(last)
+        rows_of(first, last)
     else:
         select_last(in_group, weight.blocks, emit)

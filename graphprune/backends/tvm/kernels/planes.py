@@ -145,6 +145,22 @@ class TileContext:
 
             each(length, p.machine.lanes, element)
 
+    def write_chunk(self, channel: Expr, sums: Expr, start: int, count: int) -> None:
+        """As `write` out of registers, of up to `count` positions from `start` on; the tile is one run of outputs.
+
+        `sums[0]` is that of position `start`.
+        """
+        p = self.problem
+        ((_, first, length),) = self.tile.segments
+        row = (self.image * p.outputs + channel) * p.positions
+
+        def element(i: Expr) -> None:
+            place = self.output_start + first + start + i
+            value = self.epilogue(self.kernel, sums[i], (self.image, channel, place))
+            store(self.kernel["y"], row + place, value)
+
+        unrolled_lanes(min(count, length - start), p.machine.lanes, element)
+
 
 def span_of(part: Expr, bounds: Sequence[int]) -> tuple[Expr, Expr]:
     """The first number of a part and how many it has, where part `i` goes from `bounds[i]` to `bounds[i + 1]`."""

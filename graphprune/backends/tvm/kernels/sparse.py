@@ -35,7 +35,7 @@ from graphprune.backends.tvm.kernels.planes import (
     plane_function,
     span_of,
 )
-from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks
+from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks, in_half_vectors
 from graphprune.layouts import csr
 
 BLOCK_PER_L1 = 0.75
@@ -172,20 +172,14 @@ def _all_rows(tile: TileContext, weight: SparseRows) -> None:
             sums = [registers(span) for _ in range(weight.height)]
             places = [bind((row * weight.height + i) * span) for i in range(weight.height)]
             for start, vectors in chunks(tile.tile.span, width, _most_vectors(tile.problem.machine, weight.height)):
-                length = min(vectors * width, _in_half_vectors(tile.tile.span - start, width))
+                length = min(vectors * width, in_half_vectors(tile.tile.span - start, width))
                 _begin(sums, start, length, width, partial if block else None, places)
                 _accumulate(tile, sums, start, length, first, count)
             for number, total in enumerate(sums):
                 if block < weight.blocks - 1:
-                    _spill(partial, places[number], total, _in_half_vectors(tile.tile.span, width), width)
+                    _spill(partial, places[number], total, in_half_vectors(tile.tile.span, width), width)
                 else:
                     _finish(tile, row * weight.height + number, total, span)
-
-
-def _in_half_vectors(span: int, width: int) -> int:
-    """The span in whole vectors and perhaps half of one: half a multiply-add takes half the time."""
-    half = width // 2
-    return -(-span // half) * half
 
 
 def _most_vectors(machine: Machine, height: int) -> int:

@@ -122,6 +122,12 @@ def chunks(span: int, lanes: int, most_vectors: int) -> list[tuple[int, int]]:
     return result
 
 
+def in_half_vectors(span: int, lanes: int) -> int:
+    """The span in whole vectors and perhaps half of one: half a multiply-add takes half the time."""
+    half = lanes // 2
+    return -(-span // half) * half
+
+
 def _span(rows: int, width: int, pitch: int) -> int:
     return (rows - 1) * pitch + width
 

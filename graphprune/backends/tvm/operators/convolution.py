@@ -16,6 +16,7 @@ from graphprune.backends.tvm.operators.strips import lower_strips, strip_planes
 from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.operators.weights import Weight, dense_weight, packed_weight
 from graphprune.backends.tvm.operators.windows import as_images, pad, window_of
+from graphprune.backends.tvm.operators.winograd import lower_winograd, winograd_planes
 from graphprune.backends.tvm.view import Handle, View, merged_stride
 from graphprune.packed.calls import extra_index
 
@@ -52,7 +53,10 @@ def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[in
     bias = _bias(lowering, group, bias_index)
     groups = node.attributes.get_int("group", 1)
     layout = strip_planes(lowering, as_images(x), window, weight) if weight.taps > 1 else None
-    if layout is not None:
+    tiles = winograd_planes(lowering, as_images(x), window, weight, groups)
+    if tiles is not None:
+        buffer = lower_winograd(lowering, as_images(x), weight, tiles, _epilogue(lowering, group, bias))
+    elif layout is not None:
         buffer = lower_strips(lowering, group, as_images(x), weight, layout, bias)
     else:
         emit = _pointwise if window.is_pointwise else _windowed

@@ -65,7 +65,7 @@ def lower_planes(
 ) -> Handle:
     """Emit the kernel for this weight; returns the output buffer [image][output channel][position]."""
     size = problem.images * problem.outputs * problem.positions
-    emit = partial(_emit_planes, problem, fused, taps, groups)
+    emit = partial(emit_planes, problem, fused, taps, groups)
     return _lower_fastest(lowering, weight, emit, f"{problem}, {groups} groups", x, fused, size, few=False)
 
 
@@ -115,7 +115,8 @@ def _emit_vectors(problem: VectorProblem, fused: FusedEpilogue, weight: Weight) 
     return function, [rows.values, rows.offsets, rows.starts]
 
 
-def _emit_planes(problem: PlaneProblem, fused: FusedEpilogue, taps: Indices, groups: int, weight: Weight) -> Emitted:
+def emit_planes(problem: PlaneProblem, fused: FusedEpilogue, taps: Indices, groups: int, weight: Weight) -> Emitted:
+    """The kernel for this weight, dense or of rows, and its constants."""
     distance = channel_distance(problem)
     if weight.dense is not None:
         rows, vectors = register_tile(problem.machine, problem.tiling.span, weight.outputs // groups)

@@ -55,8 +55,8 @@ def test_where_it_does_not_pay(text: str, weight: tuple[int, ...]) -> None:
 
 
 def test_a_weight_for_the_dense_kernel_is_not_cut() -> None:
-    text = "g (float[1,32,14,14] x) => (float[1,32,14,14] y) { y = Conv<pads=[1,1,1,1]>(x,w) }"
-    assert kernels(packed(parse(text, {"w": pruned(32, 32, 3, 3, zeros=0.35)}))) == ["pad", "dense"]
+    text = "g (float[1,32,14,14] x) => (float[1,32,14,14] y) { y = Conv<pads=[2,2,2,2]>(x,w) }"
+    assert kernels(packed(parse(text, {"w": pruned(32, 32, 5, 5, zeros=0.35)}))) == ["pad", "dense"]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -17,6 +17,7 @@ import tvm
 from tvm import relax
 
 from graphprune.backends.targets import Target
+from graphprune.backends.tvm.bounds import tir_pipeline
 from graphprune.backends.tvm.view import Handle
 from graphprune.errors import BackendError
 from graphprune.files import atomic_write
@@ -33,7 +34,7 @@ def build(builder: relax.BlockBuilder, target: Target) -> Handle:
     chip = tvm.target.Target({"kind": "llvm", "mcpu": target.mcpu})
     try:
         with tvm.transform.PassContext(opt_level=3), quiet_stderr():
-            return relax.build(builder.get(), chip, relax_pipeline=_pipeline())
+            return relax.build(builder.get(), chip, relax_pipeline=_pipeline(), tir_pipeline=tir_pipeline())
     except Exception as error:
         raise BackendError(f"tvm could not compile the model: {_one_line(error)}", code="GP406") from error
 

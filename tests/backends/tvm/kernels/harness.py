@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 import tvm
 
+from graphprune.backends.tvm.bounds import tir_pipeline
 from graphprune.backends.tvm.kernels.builder import Expr, Machine
 from graphprune.backends.tvm.view import View
 from graphprune.cpuinfo import read_cpu
@@ -35,7 +36,8 @@ class Compiled:
         if feature not in read_cpu().features:
             pytest.skip(f"the CPU has no {feature}")
         module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
-        self._executable = tvm.compile(module, target=tvm.target.Target({"kind": "llvm", "mcpu": target}))
+        chip = tvm.target.Target({"kind": "llvm", "mcpu": target})
+        self._executable = tvm.compile(module, target=chip, tir_pipeline=tir_pipeline())
 
     def __call__(self, *inputs: Array, size: int, dtype: str = "float32") -> Array:
         """The output of `size` elements; reading or writing beside a buffer ends the process or fails."""

@@ -2,7 +2,7 @@
 
 A debug build, for finding out what leaves a buffer, and where. TVM's own `InstrumentBoundCheckers` sees nothing in
 functions such as ours. The checks go in after loops have become vectors, so that what is checked is what the machine
-accesses, and before work buffers come to share memory. A prefetch is not an access.
+accesses, and before work buffers come to share memory. Parallel loops run in order. A prefetch is not an access.
 """
 
 from __future__ import annotations
@@ -84,6 +84,9 @@ def _with_checks(body: Expr, kernel: str) -> Expr:
     def statement(stmt: Expr, mutator: Handle) -> Expr:
         result = mutator.default_mutate(stmt)
         checks = [check for access in _accesses(stmt) for check in access.checks(kernel)]
+        if isinstance(stmt, tirx.For) and result.kind == tirx.ForKind.PARALLEL:
+            # An error of another thread of TVM's pool may get lost.
+            result = tirx.For(result.loop_var, result.min, result.extent, tirx.ForKind.SERIAL, result.body)
         if isinstance(stmt, tirx.While):
             result = tirx.While(result.condition, tirx.stmt_seq(result.body, *checks))
         return tirx.stmt_seq(*checks, result)

@@ -1,4 +1,5 @@
 import json
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,7 @@ from benchmarks.peers import __main__ as command
 from benchmarks.peers.peers import Peer
 from benchmarks.peers.results import Outcome
 from graphprune.backends.targets import Target
-from graphprune.backends.tvm.roofline import Roofline
+from graphprune.backends.tvm.roofline import Level, Roofline
 
 COMMAND = ["peers", "demo", "--sparsity", "0", "0.75", "--peer", "graphprune", "tvm", "--threads", "2", "--runs", "7"]
 
@@ -33,7 +34,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return {peer.name: Outcome(10.0, runs, 0.0, "1") for peer in peers}
 
     def peak(_target: Target, threads: int) -> Roofline:
-        return Roofline(50.0 * threads, 1.0)
+        return Roofline(50.0 * threads, (Level(math.inf, 1.0),))
 
     monkeypatch.setattr(command, "measure", measure)
     monkeypatch.setattr(command, "measure_roofline", peak)

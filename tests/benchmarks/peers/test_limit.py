@@ -1,12 +1,14 @@
+import math
+
 import numpy as np
 import onnx_ir as ir
 import pytest
 
 from benchmarks.peers.limit import limit_ms
-from graphprune.backends.tvm.roofline import Roofline
+from graphprune.backends.tvm.roofline import Level, Roofline
 from graphprune.passes.shape_inference import infer_shapes
 
-PEAK = Roofline(gflops=2.0, gbytes=1.0)
+PEAK = Roofline(gflops=2.0, levels=(Level(math.inf, 1.0),))
 
 
 def product(zeros: int) -> ir.Model:

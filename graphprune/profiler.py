@@ -70,7 +70,10 @@ class Profile:
 
     @property
     def kernels_ms(self) -> float:
-        """The time inside kernels; the rest of a run goes into calling them, and into memory for their results."""
+        """The time inside kernels; the rest of a run goes into calling them, and into memory for their results.
+
+        Samples of a batch are added up, also where several threads run them at the same time.
+        """
         return sum(kernel.ms for kernel in self.kernels)
 
     def by_kernel(self) -> list[tuple[int, KernelTime]]:
@@ -136,15 +139,16 @@ def _seconds(session: Session, feed: Mapping[str, np.ndarray]) -> float:
 
 
 def _kernels(session: CompiledSession, seconds: Sequence[float], roofline: Roofline) -> tuple[KernelTime, ...]:
+    times = session.batch.samples
     return tuple(
         KernelTime(
             call.node,
             call.operators,
             call.kernel,
             1e3 * time_taken,
-            call.operations,
-            call.nbytes,
-            1e3 * roofline.least_seconds(call.operations, call.nbytes, roofline.level(call.nbytes)),
+            times * call.operations,
+            times * call.nbytes,
+            1e3 * times * roofline.least_seconds(call.operations, call.nbytes, roofline.level(call.nbytes)),
         )
         for call, time_taken in zip(session.calls, seconds, strict=True)
     )

@@ -24,7 +24,7 @@ def compile_command(
     tune: Tune = "none",
     *,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Print which kernel each weight is given and why, and how values lie.")
+        bool, typer.Option("--explain", help="Print how a batch is run, which kernel each weight is given and why, and how values lie.")
     ] = False,
 ) -> None:
     """Compile a model for one processor; each weight is given the kernel that is fastest for its zeros."""
@@ -50,7 +50,11 @@ CONVERSIONS = ("copy", "pad", "cut", "put_together")
 
 
 def print_choices(session: CompiledSession) -> None:
-    """Print which kernel each weight was given, how values lie, and what is converted between kernels."""
+    """Print how a batch is run, which kernel each weight was given, how values lie, and what is converted."""
+    if (batch := session.batch).samples > 1:
+        print_line(f"batch: {batch.samples} samples, one after another: {batch.why}")
+    else:
+        print_line(f"batch: at once: {batch.why}")
     kernels = ((note.node, ", ".join(note.eligible), note.kernel, note.why) for note in session.kernels)
     print_table("kernels", ("node", "eligible", "picked", "why"), kernels)
     if session.layouts:

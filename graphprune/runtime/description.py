@@ -12,7 +12,7 @@ import numpy as np
 from graphprune.backends.base import TensorInfo
 from graphprune.errors import BackendError
 
-FORMAT = 6
+FORMAT = 7
 
 DESCRIPTION = "graphprune_description"
 """Name of the function in a compiled library that returns the session's description, as bytes of JSON."""
@@ -54,6 +54,16 @@ class KernelCall(NamedTuple):
     nbytes: int
 
 
+class BatchNote(NamedTuple):
+    """How a batch is run: `samples` times a program for one of them, and why so. 1 is a program for all at once."""
+
+    samples: int
+    why: str
+
+
+AT_ONCE = BatchNote(1, "")
+
+
 @dataclass(frozen=True)
 class Description:
     """What a session knows of its model besides the code."""
@@ -68,6 +78,8 @@ class Description:
     kernels: tuple[KernelNote, ...] = ()
     calls: tuple[KernelCall, ...] = ()
     layouts: tuple[LayoutNote, ...] = ()
+    batch: BatchNote = AT_ONCE
+    """Inputs and outputs are those of the whole batch, kernels and calls those of one run of the program."""
 
     def to_json(self) -> str:
         """The description as JSON."""
@@ -83,6 +95,7 @@ class Description:
                 "kernels": self.kernels,
                 "calls": self.calls,
                 "layouts": self.layouts,
+                "batch": self.batch,
             }
         )
 
@@ -102,7 +115,8 @@ class Description:
         kernels = tuple(KernelNote(node, kernel, why, tuple(names)) for node, kernel, why, names in data["kernels"])
         calls = tuple(KernelCall(*call) for call in data["calls"])
         layouts = tuple(LayoutNote(value, tuple(shape), tuple(order)) for value, shape, order in data["layouts"])
-        return cls(inputs, outputs, data["target"], features, threads, weights, kernels, calls, layouts)
+        batch = BatchNote(*data["batch"])
+        return cls(inputs, outputs, data["target"], features, threads, weights, kernels, calls, layouts, batch)
 
 
 def _to_dict(info: TensorInfo) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def use_threads(threads: int) -> None:
     Its threads may run on all processors that this one may. TVM would tie each to a processor, where it can meet the
     calling thread, or the pool of another one, and wait while other processors are idle.
     """
-    wanted = threads, _processors()
+    wanted = threads, processors()
     if wanted != _pool.configured:
         load_runtime()
         names = [str(number) for number in wanted[1]]
@@ -74,7 +74,8 @@ def use_threads(threads: int) -> None:
         _pool.configured = wanted
 
 
-def _processors() -> tuple[int, ...]:
+def processors() -> tuple[int, ...]:
+    """The processors that this thread, and threads that it starts, may run on."""
     if hasattr(os, "sched_getaffinity"):
         return tuple(sorted(os.sched_getaffinity(0)))
     return tuple(range(os.cpu_count() or 1))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -18,16 +18,18 @@ from graphprune.backends.targets import TARGETS
 from graphprune.cpuinfo import read_cpu
 from graphprune.errors import BackendError
 from graphprune.files import copy_file
-from graphprune.runtime.description import DESCRIPTION, Description, KernelCall, KernelNote, LayoutNote
+from graphprune.runtime.description import DESCRIPTION, BatchNote, Description, KernelCall, KernelNote, LayoutNote
 from graphprune.runtime.machine import (
     Handle,
     allocate,
     array_of,
     load_library,
+    processors,
     quiet_stderr,
     use_threads,
     virtual_machine,
 )
+from graphprune.runtime.program import Program
 from graphprune.runtime.weights import aligned
 from graphprune.runtime.weights import read as read_weights
 
@@ -49,37 +51,87 @@ class CompiledSession:
         self._missing = missing_features(description.target)
         self._description = description
         self._threads = threads
-        self._inputs = [allocate(_elements(info), info.dtype) for info in description.inputs]
         self._weights = tvm_ffi.Array([_tensor(array) for array in weights])
-        self._main = virtual_machine(module)["main"]
+        self._pool: tuple[ThreadPoolExecutor, tuple[int, ...]] | None = None
+        self._programs = [self._program() for _ in range(min(threads, self.samples))]
+
+    @property
+    def samples(self) -> int:
+        """How often the program runs for one batch."""
+        return self._description.batch.samples
 
     def run(self, output_names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """Run once; see `graphprune.backends.base.Session.run`."""
         names = check_output_names(self._description.outputs, output_names)
-        results = self._call(self._main, feed)
+        self._check(feed)
+        with self._running:
+            results = self._run(feed)
         positions = {info.name: i for i, info in enumerate(self._description.outputs)}
-        return [self._output(results[positions[name]], positions[name]) for name in names]
+        return [results[positions[name]] for name in names]
 
-    def _call(self, main: Handle, feed: Mapping[str, np.ndarray]) -> Handle:
-        """All outputs of `main`, on this session's threads."""
+    def _check(self, feed: Mapping[str, np.ndarray]) -> None:
         check_feed(self._description.inputs, feed)
         if self._missing:
             raise _wrong_processor("the model", self._description.target, self._missing)
-        with self._running:
-            if self._description.threads > 1:  # the pool is left alone by code that never asks for it
-                use_threads(self._threads)
-            for info, (_, memory) in zip(self._description.inputs, self._inputs, strict=True):
-                np.copyto(memory, feed[info.name].reshape(-1))
+
+    def _run(self, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """All outputs, on this session's threads."""
+        if self.samples > 1:
+            return self._run_samples(feed)
+        self._use_threads()
+        return self._programs[0].run(self._inputs(feed, 0))
+
+    def _use_threads(self) -> None:
+        """Size the pool for kernels that share their work; it is left alone by code that never asks for it."""
+        if self._description.threads > 1 and self.samples == 1:
+            use_threads(self._threads)
+
+    def _run_samples(self, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Run the samples one after another; each thread takes the next one when it has done one."""
+        results = [np.empty(_shape(info), info.dtype) for info in self._description.outputs]
+
+        def run_sample(sample: int) -> None:
+            program = self._programs.pop()
             try:
-                return main(*(tensor for tensor, _ in self._inputs), self._weights)
-            except RuntimeError as error:
-                raise BackendError(str(error).strip().splitlines()[0], code="GP413") from error
+                rows = program.run(self._inputs(feed, sample))
+            finally:
+                self._programs.append(program)
+            for result, row in zip(results, rows, strict=True):
+                result[sample] = row[0]
+
+        run_all = map if len(self._programs) == 1 else self._workers().map
+        list(run_all(run_sample, range(self.samples)))
+        return results
+
+    def _workers(self) -> ThreadPoolExecutor:
+        """A thread for each program; they are kept, since TVM keeps memory for each thread."""
+        if self._pool is None or self._pool[1] != processors():
+            self._pool = ThreadPoolExecutor(len(self._programs)), processors()
+        return self._pool[0]
+
+    def _inputs(self, feed: Mapping[str, np.ndarray], sample: int) -> list[np.ndarray]:
+        """What the program takes for one sample; inputs without an extent of the batch are the same for all."""
+        infos = self._description.inputs
+        return [feed[info.name][sample] if self._is_batched(info) else feed[info.name] for info in infos]
+
+    def _program(self) -> Program:
+        inputs, outputs = (
+            [(self._shape_of_one(info), info.dtype) for info in infos]
+            for infos in (self._description.inputs, self._description.outputs)
+        )
+        return Program(self._module, inputs, outputs, self._weights)
+
+    def _is_batched(self, info: TensorInfo) -> bool:
+        return self.samples > 1 and info.shape[:1] == (self.samples,)
+
+    def _shape_of_one(self, info: TensorInfo) -> tuple[int, ...]:
+        return (1, *_shape(info)[1:]) if self._is_batched(info) else _shape(info)
 
     def time_kernels(
         self, feed: Mapping[str, np.ndarray], runs: int, on_run: Callable[[int], None] | None = None
     ) -> list[list[float]]:
-        """Seconds of each call of a kernel, in the order of `Description.calls`, for each of so many runs."""
-        machine = virtual_machine(self._module)
+        """Seconds of each of `calls` in each of so many runs, the samples of a batch added up."""
+        program = self._program()
         starts: list[int] = []
         ends: list[int] = []
 
@@ -87,18 +139,17 @@ class CompiledSession:
             if not symbol.startswith("vm."):
                 (starts if before else ends).append(time.perf_counter_ns())
 
-        machine["set_instrument"](note)
+        program.instrument(note)
+        self._check(feed)
+        self._use_threads()
         for number in range(runs):
-            self._call(machine["main"], feed)
+            for sample in range(self.samples):
+                program.run(self._inputs(feed, sample))
             if on_run:
                 on_run(number + 1)
-        seconds = [(end - start) / 1e9 for start, end in zip(starts, ends, strict=True)]
-        count = len(self._description.calls)
-        return [seconds[first : first + count] for first in range(0, len(seconds), count)]
-
-    def _output(self, tensor: Handle, index: int) -> np.ndarray:
-        info = self._description.outputs[index]
-        return array_of(tensor, info.dtype, [int(d) for d in info.shape if d is not None])
+        seconds = (np.array(ends) - np.array(starts)).reshape(runs, self.samples, len(self.calls)) / 1e9
+        times: list[list[float]] = seconds.sum(axis=1).tolist()
+        return times
 
     def get_inputs(self) -> list[TensorInfo]:
         """The inputs in the model's order."""
@@ -112,6 +163,11 @@ class CompiledSession:
     def kernels(self) -> tuple[KernelNote, ...]:
         """For each node with a weight, which kernels it could be given, which one it was given and why."""
         return self._description.kernels
+
+    @property
+    def batch(self) -> BatchNote:
+        """How a batch is run, and why so."""
+        return self._description.batch
 
     @property
     def layouts(self) -> tuple[LayoutNote, ...]:
@@ -133,8 +189,9 @@ class CompiledSession:
         self._write(Path(path))
 
 
-def _elements(info: TensorInfo) -> int:
-    return math.prod(int(extent) for extent in info.shape if extent is not None)
+def _shape(info: TensorInfo) -> tuple[int, ...]:
+    """The shape, which is static in compiled models."""
+    return tuple(int(extent) for extent in info.shape if extent is not None)
 
 
 def _tensor(array: np.ndarray) -> Handle:
@@ -159,7 +216,7 @@ def _wrong_processor(what: str, target: str, missing: Sequence[str]) -> BackendE
 def load(path: str | PathLike[str], threads: int) -> CompiledSession:
     """Load a library that `CompiledSession.save` wrote.
 
-    Code compiled for several threads runs on any number of them.
+    Code compiled for several threads runs on any number of them, and so does a batch that is run sample by sample.
 
     Raises:
         BackendError: it is not one, is for another processor, or was compiled for one thread and is to run on more.
@@ -174,7 +231,7 @@ def load(path: str | PathLike[str], threads: int) -> CompiledSession:
     described = Description.from_json(description)
     if missing := missing_features(described.target):
         raise _wrong_processor(f"'{path}'", described.target, missing)
-    if threads > 1 and described.threads == 1:
+    if threads > 1 and described.threads == described.batch.samples == 1:
         raise BackendError(
             f"'{path}' was compiled for 1 thread, cannot run on {threads}; compile it with --threads {threads}",
             code="GP412",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import numpy as np
 from tvm import relax
 
 from graphprune.backends.base import tensor_infos
+from graphprune.backends.tvm.batch.split import split_batch
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.library import build, export
 from graphprune.backends.tvm.lowering import lower_graph
@@ -46,11 +48,15 @@ class TvmBackend:
         tuner = make_tuner(tune, target, threads)
         machine = Machine(target.vector_lanes, target.vector_registers, target.l1d_bytes, target.l2_bytes, threads)
         prepared = prepare(model, lambda node: refusal(node, OPERATORS))
+        outputs = tuple(tensor_infos(prepared.graph.outputs))
+        batch = split_batch(prepared, machine)
+        if batch.samples > 1:
+            machine = replace(machine, threads=1)  # they have a sample each
         with _LOWERING:
             lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, tuner)
         description = Description(
             tuple(tensor_infos(model.graph.inputs)),
-            tuple(tensor_infos(prepared.graph.outputs)),
+            outputs,
             target.mcpu,
             target.features,
             threads,
@@ -58,6 +64,7 @@ class TvmBackend:
             tuple(lowered.kernels),
             tuple(lowered.calls),
             tuple(lowered.layouts),
+            batch,
         )
         with _LOWERING:
             _describe(lowered.builder, description)

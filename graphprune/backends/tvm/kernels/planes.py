@@ -120,7 +120,7 @@ class TileContext:
     def prefetch_outputs(self, channel: Expr) -> None:
         """Bring the places near that `write` of this channel stores to and reads operands from."""
         p = self.problem
-        if p.outputs * p.positions * FLOAT_BYTES < FAR_PER_L2 * p.machine.l2_bytes:
+        if p.images * p.outputs * p.positions * FLOAT_BYTES < FAR_PER_L2 * p.machine.l2_bytes:
             return
         row = (self.image * p.outputs + channel) * p.positions + self.output_start
         _, start, length = self.tile.segments[0]

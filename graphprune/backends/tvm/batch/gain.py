@@ -1,0 +1,41 @@
+"""Whether the samples of a batch are faster one after another than each layer for all of them."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from graphprune.analysis.cost import NodeCost, model_cost
+from graphprune.backends.tvm.kernels.builder import Machine
+
+GAIN = 0.2
+"""The share of a layer's time that it takes longer where values of the whole batch do not fit L2 (measured)."""
+
+OPERATIONS_PER_BYTE = 2
+"""Operations that take as long as fetching a byte of a weight (measured)."""
+
+BALANCE = 0.8
+"""The share of the threads that must have a sample to compute, on average: they share a layer about as well."""
+
+
+def reason_to_keep(model: ir.Model, samples: int, machine: Machine) -> str | None:
+    """Why the layers should each compute the whole batch; None if its samples should go one after another.
+
+    A layer reads its weight again for each sample then, which costs where one sample does not keep it busy.
+    """
+    rounds = -(-samples // machine.threads)
+    if samples < BALANCE * rounds * machine.threads:
+        return f"{machine.threads} threads cannot share {samples} samples evenly"
+    nodes = model_cost(model).nodes
+    gain = sum(GAIN * _operations(node) for node in nodes if (node.activation_bytes or 0) > machine.l2_bytes)
+    loss = sum(_loss(node, samples) for node in nodes)
+    return None if gain > loss else "its values fit the cache, or its weights are what takes time"
+
+
+def _operations(node: NodeCost) -> int:
+    return 2 * (node.macs or 0)
+
+
+def _loss(node: NodeCost, samples: int) -> float:
+    """Operations that could be done in the time lost by reading the weight once for each sample."""
+    weight, operations = OPERATIONS_PER_BYTE * node.weight_bytes, _operations(node)
+    return samples * max(operations / samples, weight) - max(operations, weight)

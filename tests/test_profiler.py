@@ -42,7 +42,8 @@ def model() -> ir.Model:
 
 
 def feed_of(session: Session) -> dict[str, np.ndarray]:
-    return random_feed(session.get_inputs(), 0, {}, {"i": 1000})
+    limits = {info.name: 1000 for info in session.get_inputs() if info.name == "i"}
+    return random_feed(session.get_inputs(), 0, {}, limits)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -62,6 +63,15 @@ def test_operations_are_those_of_nonzeros() -> None:
     profile = gp.profile(session, feed_of(session), runs=1)
     operations = {k.node: k.operations for k in profile.kernels if k.operations}
     assert operations == {"first": 2 * 8 * 16 * 36, "second": 2 * np.count_nonzero(SPARSE) * 36, "third": 2 * 8 * 10}
+
+
+def test_samples_of_a_batch_are_added_up() -> None:
+    text = "g (float[16,128,256] x) => (float[16,128,256] y) { y = MatMul(x,w) }"
+    session = gp.compile(parse(text, {"w": (256, 256)}))
+    (product,) = (k for k in gp.profile(session, feed_of(session), runs=2).kernels if k.operations)
+    assert product.operations == 2 * 16 * 128 * 256 * 256
+    assert product.nbytes > 2 * 16 * 128 * 256 * 4
+    assert 0 < product.share_of_limit < 1.5
 
 
 def test_a_gather_reads_what_it_writes() -> None:

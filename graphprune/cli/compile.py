@@ -24,7 +24,10 @@ def compile_command(
     tune: Tune = "none",
     *,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Print how a batch is run, which kernel each weight is given and why, and how values lie.")
+        bool,
+        typer.Option(
+            "--explain", help="Print how a batch is run, which kernel each weight is given and why, and how values lie."
+        ),
     ] = False,
 ) -> None:
     """Compile a model for one processor; each weight is given the kernel that is fastest for its zeros."""

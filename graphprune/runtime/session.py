@@ -53,7 +53,8 @@ class CompiledSession:
         self._threads = threads
         self._weights = tvm_ffi.Array([_tensor(array) for array in weights])
         self._pool: tuple[ThreadPoolExecutor, tuple[int, ...]] | None = None
-        self._programs = [self._program() for _ in range(min(threads, self.samples))]
+        self._at_once = min(threads, self.samples)
+        self._programs = [self._program() for _ in range(self._at_once)]
 
     @property
     def samples(self) -> int:
@@ -99,14 +100,14 @@ class CompiledSession:
             for result, row in zip(results, rows, strict=True):
                 result[sample] = row[0]
 
-        run_all = map if len(self._programs) == 1 else self._workers().map
+        run_all = map if self._at_once == 1 else self._workers().map
         list(run_all(run_sample, range(self.samples)))
         return results
 
     def _workers(self) -> ThreadPoolExecutor:
-        """A thread for each program; they are kept, since TVM keeps memory for each thread."""
+        """As many threads as programs. They are kept, since TVM keeps memory for each thread."""
         if self._pool is None or self._pool[1] != processors():
-            self._pool = ThreadPoolExecutor(len(self._programs)), processors()
+            self._pool = ThreadPoolExecutor(self._at_once), processors()
         return self._pool[0]
 
     def _inputs(self, feed: Mapping[str, np.ndarray], sample: int) -> list[np.ndarray]:

@@ -29,4 +29,5 @@ def test_kernels_are_explained(tmp_path: Path) -> None:
     outcome = invoke("compile", pruned, tmp_path / "m.so", "--explain")
     assert outcome.code == 0
     assert "of the dense kernel's time" in outcome.out
+    assert "batch: at once: there is no batch" in outcome.out
     assert "dense kernel" not in invoke("compile", pruned, tmp_path / "m.so").out

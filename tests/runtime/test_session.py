@@ -22,6 +22,7 @@ from graphprune.runtime.description import FORMAT, Description
 from graphprune.runtime.machine import use_threads
 from graphprune.runtime.session import CompiledSession
 from graphprune.session_file import load_session
+from tests.backends.tvm.batch.samples import compile_samples
 from tests.backends.tvm.graphs import assert_equal, compile_, parse, pruned
 
 LINEAR = "g (float[1,10,32] x) => (float[1,10,48] y, float[1,10,48] z) { y = MatMul(x,w)\n z = Relu(y) }"
@@ -116,6 +117,55 @@ def test_threads_of_a_loaded_session(session: CompiledSession, tmp_path: Path) -
     session.save(tmp_path / "one.so")
     with pytest.raises(BackendError, match=r"compiled for 1 thread, cannot run on 2; .* \[GP412\]"):
         load_session(tmp_path / "one.so", 2)
+
+
+BATCH = "g (float[5,40,32] x, float[1,40,1] z) => (float[5,40,48] y, int64[5,40] m) {"
+BATCH += "a = Mul(x,z) y = MatMul(a,w) m = ArgMax<axis=2, keepdims=0>(y) }"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_samples_of_a_batch_share_the_threads(threads: int, tmp_path: Path) -> None:
+    model = parse(BATCH, {"w": (32, 48)})
+    session = compile_samples(model, threads)
+    assert session.batch.samples == 5
+    assert_equal(session, model)
+    session.save(tmp_path / "batch.so")
+    for others in (1, 2):  # its code is of one thread, whatever it was compiled for
+        loaded = load_session(tmp_path / "batch.so", others)
+        assert loaded.get_inputs() == session.get_inputs()
+        assert_equal(loaded, model)
+
+
+def test_a_batch_in_several_threads_at_once() -> None:
+    model = parse(BATCH, {"w": (32, 48)})
+    session, plain = compile_samples(model, 2), compile_(model)
+    feeds = [random_feed(session.get_inputs(), seed) for seed in range(6)]
+    with ThreadPoolExecutor(3) as threads:
+        found = list(threads.map(lambda feed: session.run(["m", "y"], feed), feeds))
+    for feed, (indices, values) in zip(feeds, found, strict=True):
+        np.testing.assert_allclose(values, plain.run(["y"], feed)[0], rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(indices, values.argmax(2))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_in_one_sample(threads: int) -> None:
+    model = parse("g (int64[4,3] i) => (float[4,3,2] y) { y = Gather(t,i) }", {"t": (10, 2)})
+    session = compile_samples(model, threads)
+    assert session.batch.samples == 4
+    good = np.arange(12).reshape(4, 3) % 10
+    bad = good.copy()
+    bad[2, 1] = 10
+    for _ in range(3):
+        with pytest.raises(BackendError, match="GP413"):
+            session.run(None, {"i": bad})
+        assert session.run(None, {"i": good})[0].shape == (4, 3, 2)
+
+
+def test_kernels_of_a_batch_are_timed() -> None:
+    session = compile_samples(parse(BATCH, {"w": (32, 48)}), 2)
+    times = session.time_kernels(random_feed(session.get_inputs(), 0), 3)
+    assert [len(run) for run in times] == [len(session.calls)] * 3
+    assert min(map(min, times)) > 0
 
 
 def test_a_loaded_session_saves_again(session: CompiledSession, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 from tvm import relax
 
+from graphprune.backends.base import Session
 from graphprune.backends.onnxruntime import session_for
 from graphprune.backends.targets import resolve_target
 from graphprune.backends.tvm import TvmBackend
@@ -66,7 +67,7 @@ def assert_equal_on(feed: Mapping[str, np.ndarray], model: ir.Model, rtol: float
         np.testing.assert_allclose(ours, theirs, rtol=rtol, atol=atol, err_msg=info.name or "")
 
 
-def assert_equal(session: CompiledSession, model: ir.Model, seed: int = 0) -> None:
+def assert_equal(session: Session, model: ir.Model, seed: int = 0) -> None:
     """The session gives what ONNX Runtime gives with optimisations off."""
     feed = random_feed(session.get_inputs(), seed)
     for ours, theirs in zip(session.run(None, feed), session_for(model, optimize=False).run(None, feed), strict=True):

@@ -21,11 +21,9 @@ __all__ = [
     "LaneBody",
     "LastBody",
     "Machine",
-    "Run",
     "bind",
     "build_function",
     "constant",
-    "copy_run",
     "lanes",
     "loop",
     "prefetch",
@@ -157,36 +155,6 @@ def unrolled_lanes(length: int, width: int, body: LaneBody) -> None:
         else:
             with vector(count) as lane:
                 body(first + lane)
-
-
-@dataclass(frozen=True)
-class Run:
-    """Elements of a buffer that lie `step` apart, from `start` on."""
-
-    buffer: Expr
-    start: Expr
-    step: int = 1
-
-
-def copy_run(count: int, width: int, source: Run, target: Run) -> None:
-    """Copy `count` elements to neighbouring places of `target`.
-
-    Every second element is picked out of whole vectors; other distances are left to the compiler. Nothing is read
-    beyond the last element.
-    """
-    vectors = (count - 1) // width if source.step == 2 else 0
-    if vectors:
-        evens = [tirx.IntImm("int32", 2 * i) for i in range(width)]
-        with loop(vectors) as block:
-            first = bind(source.start + block * (2 * width))
-            halves = [source.buffer[T.ramp(first + half * width, 1, width)] for half in (0, 1)]
-            store(target.buffer, T.ramp(target.start + block * width, 1, width), tirx.Shuffle(halves, evens))
-    done = vectors * width
-
-    def element(i: Expr) -> None:
-        store(target.buffer, target.start + done + i, source.buffer[source.start + (i + done) * source.step])
-
-    lanes(count - done, width, element)
 
 
 def scratch(size: int, dtype: str = "float32") -> Expr:

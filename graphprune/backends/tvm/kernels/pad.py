@@ -7,7 +7,7 @@ column: each tap then reads one phase at a constant distance from `oh * pitch + 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,15 +19,15 @@ from graphprune.backends.tvm.kernels.builder import (
     Flat,
     Kernel,
     Machine,
-    Run,
     bind,
     build_function,
     constant,
-    copy_run,
     lanes,
     loop,
     store,
 )
+from graphprune.backends.tvm.kernels.runs import Run, copy_padded_run, copy_run
+from graphprune.backends.tvm.kernels.tiling import in_half_vectors
 from graphprune.backends.tvm.view import View
 
 Indices = npt.NDArray[np.int32]
@@ -145,11 +145,10 @@ def pad_plane(
     What lies beyond the last row of the last phase, to the end of the channel, stays unset: no output reads it.
     """
     origin = bind(x.offset + place[0] * x.strides[0] + place[1] * x.strides[1])
-    border = partial(_fill, machine, target, constant(fill, x.dtype))
     for a in range(layout.phases[0]):
         for b in range(layout.phases[1]):
             at = start + (a * layout.phases[1] + b) * layout.rows * layout.pitch
-            _copy_phase(machine, layout, x, (a, b), (source, origin), (target, at), border)
+            _copy_phase(machine, layout, x, (a, b), (source, origin), (target, at), fill)
 
 
 def _fill(machine: Machine, target: Expr, value: Expr, start: Expr, count: int) -> None:
@@ -164,25 +163,58 @@ def _copy_phase(
     phase: tuple[int, int],
     source: tuple[Expr, Expr],
     target: tuple[Expr, Expr],
-    border: Callable[[Expr, int], None],
+    fill: float,
 ) -> None:
     """Copy the input rows and columns of one phase and fill around them; buffers come with the place of their plane."""
     (stride_h, stride_w), (top, left) = layout.window.strides, layout.window.pads[:2]
+    border = partial(_fill, machine, target[0], constant(fill, x.dtype))
     first_row, rows = _range(phase[0] - top, stride_h, layout.height, layout.rows)
     first_col, columns = _range(phase[1] - left, stride_w, layout.width, layout.pitch)
     start, pitch = target[1], layout.pitch
     if rows <= 0 or columns <= 0:
         border(start, layout.rows * pitch)
         return
-    border(start, first_row * pitch)
-    with loop(rows) as r:
-        row = bind(start + (r + first_row) * pitch)
-        at_row = (r + first_row) * stride_h + (phase[0] - top)
-        at = bind(source[1] + at_row * x.strides[2] + (first_col * stride_w + phase[1] - left) * x.strides[3])
-        border(row, first_col)
-        copy_run(columns, machine.lanes, Run(source[0], at, stride_w * x.strides[3]), Run(target[0], row + first_col))
-        border(row + first_col + columns, pitch - first_col - columns)
+    step = stride_w * x.strides[3]
+    wide = in_half_vectors(columns, machine.lanes)
+    corner = (phase[0] - top + first_row * stride_h, phase[1] - left + first_col * stride_w)
+    ahead = _rows_with_room(layout, x, corner, (first_row, first_col), rows, wide)
+
+    def row_of(r: Expr) -> tuple[Run, Run]:
+        at = bind(source[1] + (corner[0] + r * stride_h) * x.strides[2] + corner[1] * x.strides[3])
+        return Run(source[0], at, step), Run(target[0], bind(start + (r + first_row) * pitch + first_col))
+
+    border(start, first_row * pitch + first_col)
+    if ahead:
+        with loop(ahead) as r:
+            run, place = row_of(r)
+            copy_padded_run(columns, machine.lanes, run, place, constant(fill, x.dtype))
+            border(place.start + wide, pitch - wide)
+    with loop(rows - ahead) as last:
+        run, place = row_of(last + ahead)
+        border(place.start - first_col, first_col)
+        copy_run(columns, machine.lanes, run, place)
+        border(place.start + columns, pitch - first_col - columns)
     border(start + (first_row + rows) * pitch, (layout.rows - first_row - rows) * pitch)
+
+
+def _rows_with_room(
+    layout: PaddedPlanes, x: View, corner: tuple[int, int], first: tuple[int, int], rows: int, wide: int
+) -> int:
+    """How many rows, from the first on, can be read and written in `wide` elements: never the last.
+
+    What is read beyond a row is of later rows of the plane, and what is written beyond it is written again.
+    """
+    stride_h, stride_w = layout.window.strides
+    if stride_w * x.strides[3] not in (1, 2) or x.strides[2] < 0:
+        return 0
+    end = (layout.height - 1) * x.strides[2] + (layout.width - 1) * x.strides[3] + 1
+
+    def has_room(r: int) -> bool:
+        at = (corner[0] + r * stride_h) * x.strides[2] + corner[1] * x.strides[3]
+        place = (first[0] + r) * layout.pitch + first[1]
+        return at + wide * stride_w * x.strides[3] <= end and place + wide <= layout.rows * layout.pitch
+
+    return sum(itertools.takewhile(bool, (has_room(r) for r in range(rows - 1))))
 
 
 def _range(shift: int, stride: int, size: int, limit: int) -> tuple[int, int]:

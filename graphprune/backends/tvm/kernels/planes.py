@@ -25,7 +25,7 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
-from graphprune.backends.tvm.kernels.tiling import Tile, Tiling
+from graphprune.backends.tvm.kernels.tiling import Tile, Tiling, in_half_vectors
 
 MANY = 8
 """Jobs a thread of which one more or less no longer matters."""
@@ -131,19 +131,27 @@ class TileContext:
 
     def write(self, channel: Expr, sums: Expr, start: Expr | int = 0, *, in_registers: bool = False) -> None:
         """Store one channel's outputs from `sums[start + input position]`, epilogue applied."""
+        for number, (input_start, _, _) in enumerate(self.tile.segments):
+            self.write_segment(channel, number, sums, start + input_start, in_registers=in_registers)
+
+    def write_segment(
+        self, channel: Expr, number: int, sums: Expr, start: Expr | int = 0, *, in_registers: bool = False
+    ) -> None:
+        """Store one segment of a channel's outputs from `sums[start]` on, where up to half a vector may follow it.
+
+        Segments are written in order: what is stored beyond the end of one is then overwritten by the next.
+        """
+        p, segments = self.problem, self.tile.segments
+        _, first, length = segments[number]
+        wide, left = in_half_vectors(length, p.machine.lanes), segments[-1][1] + segments[-1][2] - first
+        row = (self.image * p.outputs + channel) * p.positions + self.output_start + first
+
+        def element(i: Expr) -> None:
+            place = (self.image, channel, self.output_start + first + i)
+            store(self.kernel["y"], row + i, self.epilogue(self.kernel, sums[start + i], place))
+
         each = unrolled_lanes if in_registers else lanes
-        p = self.problem
-        row = (self.image * p.outputs + channel) * p.positions + self.output_start
-        for input_start, output_start, length in self.tile.segments:
-
-            def element(
-                i: Expr, input_start: int = input_start, output_start: int = output_start, row: Expr = row
-            ) -> None:
-                place = (self.image, channel, self.output_start + output_start + i)
-                value = self.epilogue(self.kernel, sums[start + input_start + i], place)
-                store(self.kernel["y"], row + output_start + i, value)
-
-            each(length, p.machine.lanes, element)
+        each(wide if wide <= left else length, p.machine.lanes, element)
 
     def write_chunk(self, channel: Expr, sums: Expr, start: int, count: int) -> None:
         """As `write` out of registers, of up to `count` positions from `start` on; the tile is one run of outputs.

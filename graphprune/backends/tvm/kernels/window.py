@@ -26,7 +26,7 @@ from graphprune.backends.tvm.kernels.builder import (
 )
 from graphprune.backends.tvm.kernels.pad import PaddedPlanes, pad_plane
 from graphprune.backends.tvm.kernels.planes import Epilogue, PlaneProblem, Planes, TileContext, no_epilogue
-from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks, tile_equal_rows, tile_rows
+from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks, in_half_vectors, tile_equal_rows, tile_rows
 from graphprune.backends.tvm.view import View
 
 SPARE_REGISTERS = 12
@@ -127,29 +127,30 @@ def _slide_together(tile: TileContext, channel: Expr, sliding: Sliding, offsets:
     for start, _, _ in segments:
         for tap, offset in enumerate(offsets):
             readers.setdefault(start + offset, []).append((start, tap))
-    sums = registers(tile.tile.span, dtype)
+    wide = in_half_vectors(segments[0][2], width)
+    sums = {start: registers(wide, dtype) for start, _, _ in segments}
     begun: set[int] = set()
     for offset in sorted(readers):
-        steps = [(start, tap, start not in begun) for start, tap in readers[offset]]
-        begun.update(start for start, _, _ in steps)
-        unrolled_lanes(segments[0][2], width, partial(_step, tile, channel, sliding, sums, offset, steps))
-    tile.write(channel, sums, in_registers=True)
+        steps = [(sums[start], tap, start not in begun) for start, tap in readers[offset]]
+        begun.update(start for start, _ in readers[offset])
+        unrolled_lanes(wide, width, partial(_step, tile, channel, sliding, offset, steps))
+    for number, (start, _, _) in enumerate(segments):
+        tile.write_segment(channel, number, sums[start], in_registers=True)
 
 
 def _step(
     tile: TileContext,
     channel: Expr,
     sliding: Sliding,
-    sums: Expr,
     offset: int,
-    steps: list[tuple[int, int, bool]],
+    steps: list[tuple[Expr, int, bool]],
     i: Expr,
 ) -> None:
     """Combine one input vector into the sums of every row that reads it."""
     x = bind(tile.x[tile.base + offset + i])
-    for start, tap, first in steps:
-        total = None if first else sums[start + i]
-        store(sums, start + i, sliding.combine(tile.kernel, channel, tap, total, x))
+    for sums, tap, first in steps:
+        total = None if first else sums[i]
+        store(sums, i, sliding.combine(tile.kernel, channel, tap, total, x))
 
 
 def _slide(tile: TileContext, channel: Expr, sliding: Sliding, offsets: list[int], dtype: str) -> None:

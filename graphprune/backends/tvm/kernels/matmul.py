@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine, build_function
 from graphprune.backends.tvm.kernels.dense import register_tile
+from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 from graphprune.backends.tvm.kernels.matmul_tiles import Operand, Panels, Product, emit_product
-from graphprune.backends.tvm.kernels.planes import Epilogue, no_epilogue
 from graphprune.backends.tvm.kernels.tiling import chunks
 from graphprune.backends.tvm.view import View, coalesce
 

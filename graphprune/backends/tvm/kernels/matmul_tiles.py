@@ -21,7 +21,7 @@ from graphprune.backends.tvm.kernels.builder import (
     unrolled_lanes,
 )
 from graphprune.backends.tvm.kernels.dense import clear, copy_lanes, multiply_add
-from graphprune.backends.tvm.kernels.planes import Epilogue
+from graphprune.backends.tvm.kernels.epilogue import Epilogue
 
 
 @dataclass(frozen=True)

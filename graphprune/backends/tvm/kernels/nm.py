@@ -33,7 +33,7 @@ from graphprune.backends.tvm.kernels.builder import (
     unrolled_lanes,
 )
 from graphprune.backends.tvm.kernels.dense import clear, copy_lanes
-from graphprune.backends.tvm.kernels.planes import Epilogue, no_epilogue
+from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 
 PERMUTATIONS: dict[tuple[int, int], str] = {
     (16, 4): "llvm.x86.avx512.vpermilvar.ps.512",

@@ -27,14 +27,10 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
-from graphprune.backends.tvm.kernels.planes import (
-    Epilogue,
-    PlaneProblem,
-    TileContext,
-    no_epilogue,
-    plane_function,
-    span_of,
-)
+from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
+from graphprune.backends.tvm.kernels.planes import plane_function, span_of
+from graphprune.backends.tvm.kernels.problem import PlaneProblem
+from graphprune.backends.tvm.kernels.tile import TileContext
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks, in_half_vectors
 from graphprune.layouts import csr
 

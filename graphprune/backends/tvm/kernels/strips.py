@@ -17,7 +17,7 @@ from itertools import product
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine, bind, build_function, loop, scratch
 from graphprune.backends.tvm.kernels.elementwise import emit_elementwise
 from graphprune.backends.tvm.kernels.pad import Indices, PaddedPlanes, pad_plane
-from graphprune.backends.tvm.kernels.planes import Planes
+from graphprune.backends.tvm.kernels.problem import Planes
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, Tile, Tiling
 from graphprune.backends.tvm.view import View
 

@@ -29,7 +29,8 @@ from graphprune.backends.tvm.kernels.builder import (
     unrolled_lanes,
 )
 from graphprune.backends.tvm.kernels.dense import clear
-from graphprune.backends.tvm.kernels.planes import Epilogue, Planes, no_epilogue
+from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
+from graphprune.backends.tvm.kernels.problem import Planes
 from graphprune.backends.tvm.kernels.sparse import SparseRows
 
 MOST_VECTORS = 8

@@ -24,8 +24,10 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
+from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 from graphprune.backends.tvm.kernels.pad import PaddedPlanes, pad_plane
-from graphprune.backends.tvm.kernels.planes import Epilogue, PlaneProblem, Planes, TileContext, no_epilogue
+from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
+from graphprune.backends.tvm.kernels.tile import TileContext
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks, in_half_vectors, tile_equal_rows, tile_rows
 from graphprune.backends.tvm.view import View
 

@@ -29,8 +29,10 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
+from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 from graphprune.backends.tvm.kernels.pad import PaddedPlanes, Window, pad_plane, padded_planes
-from graphprune.backends.tvm.kernels.planes import Epilogue, PlaneProblem, Planes, TileContext, no_epilogue
+from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
+from graphprune.backends.tvm.kernels.tile import TileContext
 from graphprune.backends.tvm.kernels.tiling import tile_equal_rows
 from graphprune.backends.tvm.view import View
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.pad import Window
-from graphprune.backends.tvm.kernels.planes import PlaneProblem, Planes
+from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
 from graphprune.backends.tvm.kernels.tiling import tile_positions, tile_rows
 from graphprune.backends.tvm.lowering import Lowering, constant_array, static_dtype, static_shape
 from graphprune.backends.tvm.operators import pooling

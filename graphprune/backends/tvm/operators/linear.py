@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphprune.backends.tvm.fusion import Group
-from graphprune.backends.tvm.kernels.planes import Planes
+from graphprune.backends.tvm.kernels.problem import Planes
 from graphprune.backends.tvm.layout import channel_major
 from graphprune.backends.tvm.lowering import Lowering, constant_array, static_shape
 from graphprune.backends.tvm.operators.nm import lower_nm

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
-from graphprune.backends.tvm.kernels.planes import PlaneProblem, Planes, channel_distance
+from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance
 from graphprune.backends.tvm.kernels.sparse import channels_per_block, sparse_function, sparse_rows
 from graphprune.backends.tvm.kernels.tiling import tile_positions
 from graphprune.backends.tvm.kernels.vector import (

@@ -8,8 +8,8 @@ import numpy as np
 
 from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel
+from graphprune.backends.tvm.kernels.epilogue import Position
 from graphprune.backends.tvm.kernels.pad import Window, padded_planes
-from graphprune.backends.tvm.kernels.planes import Position
 from graphprune.backends.tvm.kernels.window import MAXIMUM, SUM, Sliding, weighted, window_function
 from graphprune.backends.tvm.lowering import Array, Lowering, static_shape
 from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue

@@ -9,7 +9,7 @@ from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.builder import Expr
 from graphprune.backends.tvm.kernels.elementwise import elementwise_function
 from graphprune.backends.tvm.kernels.pad import Window, padded_planes
-from graphprune.backends.tvm.kernels.planes import PlaneProblem
+from graphprune.backends.tvm.kernels.problem import PlaneProblem
 from graphprune.backends.tvm.kernels.strips import StripPlanes, choose_strips, strip_function
 from graphprune.backends.tvm.lowering import Lowering, static_dtype, static_shape
 from graphprune.backends.tvm.operators.planes import lower_planes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphprune.backends.tvm.kernels.pad import Window
-from graphprune.backends.tvm.kernels.planes import PlaneProblem
+from graphprune.backends.tvm.kernels.problem import PlaneProblem
 from graphprune.backends.tvm.kernels.tiling import in_half_vectors, tile_positions
 from graphprune.backends.tvm.kernels.winograd import (
     PRODUCTS,

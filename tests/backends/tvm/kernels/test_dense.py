@@ -9,14 +9,8 @@ from hypothesis import strategies as st
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
-from graphprune.backends.tvm.kernels.planes import (
-    Epilogue,
-    PlaneProblem,
-    Planes,
-    Position,
-    channel_distance,
-    no_epilogue,
-)
+from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
+from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance
 from graphprune.backends.tvm.kernels.tiling import tile_positions
 from graphprune.backends.tvm.view import View
 from tests.backends.tvm.kernels.convolution import WINDOWS, convolve, padded, shown

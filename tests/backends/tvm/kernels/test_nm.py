@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
+from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
 from graphprune.backends.tvm.kernels.nm import PERMUTATIONS, RowsProblem, nm_blocks, nm_function
-from graphprune.backends.tvm.kernels.planes import Epilogue, Position, no_epilogue
 from tests.backends.tvm.kernels.harness import MACHINES, V3, V4, Array, random, run
 
 GROUPS = [(machine, of) for machine in (V4, V3) for lanes, of in PERMUTATIONS if lanes == machine.lanes]

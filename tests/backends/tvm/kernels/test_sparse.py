@@ -8,14 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
-from graphprune.backends.tvm.kernels.planes import (
-    Epilogue,
-    PlaneProblem,
-    Planes,
-    Position,
-    channel_distance,
-    no_epilogue,
-)
+from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
+from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance
 from graphprune.backends.tvm.kernels.sparse import (
     HEIGHTS,
     SparseRows,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.elementwise import copy_function
 from graphprune.backends.tvm.kernels.pad import Window, padded_planes
-from graphprune.backends.tvm.kernels.planes import PlaneProblem
+from graphprune.backends.tvm.kernels.problem import PlaneProblem
 from graphprune.backends.tvm.kernels.sparse import sparse_function, sparse_rows
 from graphprune.backends.tvm.kernels.strips import Cut, StripPlanes, Strips, choose_strips, strip_function
 from graphprune.backends.tvm.view import View

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
-from graphprune.backends.tvm.kernels.planes import Epilogue, Planes, Position, no_epilogue
+from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
+from graphprune.backends.tvm.kernels.problem import Planes
 from graphprune.backends.tvm.kernels.sparse import sparse_rows
 from graphprune.backends.tvm.kernels.vector import (
     VectorProblem,

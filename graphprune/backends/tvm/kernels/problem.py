@@ -1,0 +1,63 @@
+"""The sizes of a kernel that maps planes to planes, and where its input lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from graphprune.backends.tvm.kernels.builder import Machine
+from graphprune.backends.tvm.kernels.tiling import Tiling
+
+MANY = 8
+"""Jobs a thread of which one more or less no longer matters."""
+
+
+@dataclass(frozen=True)
+class Planes:
+    """Where the input planes lie: channel `c` of image `n` starts at `offset + n * image_stride + c * channel_stride`.
+
+    `position_stride` separates neighbouring positions; `size` is the whole buffer. A tile reads `halo` positions beyond
+    its span, in each of `phases` parts of a channel.
+    """
+
+    size: int
+    channels: int
+    image_stride: int
+    channel_stride: int
+    position_stride: int = 1
+    offset: int = 0
+    phases: int = 1
+    halo: int = 0
+
+
+@dataclass(frozen=True)
+class PlaneProblem:
+    """The sizes of a plane-to-plane kernel, its input and its output tiles."""
+
+    machine: Machine
+    images: int
+    outputs: int
+    positions: int
+    planes: Planes
+    tiling: Tiling
+    dtype: str = "float32"
+    copy_tile: bool = False
+    """Copy each input tile into aligned scratch memory first."""
+
+    @property
+    def parts(self) -> int:
+        """In how many parts the output channels are shared among threads: more than one where tiles alone are few."""
+        threads = self.machine.threads
+        jobs = [self.images * tile.count for tile in self.tiling.tiles]
+        even = (n for n in range(1, threads) if all(j * n % threads == 0 or j * n >= MANY * threads for j in jobs))
+        return next(even, threads)
+
+
+def tile_stride(problem: PlaneProblem) -> int:
+    """Distance between channels in the copied input tile, in elements: whole vectors."""
+    width = problem.machine.lanes
+    return -(-problem.tiling.span // width) * width
+
+
+def channel_distance(problem: PlaneProblem) -> int:
+    """Distance between input channels as the inner code sees them; offsets of weights are scaled by it."""
+    return tile_stride(problem) if problem.copy_tile else problem.planes.channel_stride

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from tvm import tirx
 
 from graphprune.backends.tvm.kernels.builder import (
     Expr,
     Flat,
+    Kernel,
     Machine,
     bind,
     constant,
@@ -44,6 +46,8 @@ ROW_OF_BLOCK = 16
 ROWS_AHEAD = 4
 """How many rows before they are stored outputs are brought near (measured)."""
 
+MOST_IN_16_BITS = np.iinfo(np.uint16).max
+
 HEIGHTS = (1, 2, 4)
 """Neighbouring rows that may be summed together: as many sums as registers hold."""
 
@@ -52,16 +56,26 @@ HEIGHTS = (1, 2, 4)
 class SparseRows:
     """Nonzeros ordered by (channel block, row), for one kernel; `height` output rows make a row, with common offsets.
 
-    `starts` has `blocks * rows + 1` entries into `offsets`, and each of these has `height` values; offsets are in
-    elements of the input planes.
+    `starts` has `blocks * rows + 1` entries into `offsets`, and each of these has `height` values; offsets are in units
+    of so many elements of the input planes.
     """
 
     values: npt.NDArray[np.float32]
-    offsets: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.uint16] | npt.NDArray[np.int32]
     starts: npt.NDArray[np.int32]
     rows: int
     blocks: int
     height: int = 1
+    unit: int = 1
+
+    def arguments(self) -> list[Flat]:
+        """The buffers of a kernel that reads them."""
+        arrays = {"values": self.values, "offsets": self.offsets, "starts": self.starts}
+        return [Flat(name, len(array), str(array.dtype)) for name, array in arrays.items()]
+
+    def offset(self, kernel: Kernel, j: Expr) -> Expr:
+        """Offset number `j`, in elements."""
+        return tirx.Cast("int32", kernel["offsets"][j]) * self.unit
 
     def bounds(self, parts: int) -> list[int]:
         """Where to cut the rows in parts of as many nonzeros: first rows, and the end."""
@@ -125,9 +139,22 @@ def sparse_rows(
     key = channel_block * rows + row
     order = np.argsort(key, kind="stable")
     starts = np.searchsorted(key[order], np.arange(blocks * rows + 1))
-    offsets = channel * channel_distance + tap_offsets[tap]
+    offsets = (channel * channel_distance + tap_offsets[tap])[order]
     ordered = np.ascontiguousarray(tall[order]).reshape(-1)
-    return SparseRows(ordered, offsets[order].astype(np.int32), starts.astype(np.int32), rows, blocks, height)
+    narrow, unit = _in_16_bits(offsets)
+    return SparseRows(ordered, narrow, starts.astype(np.int32), rows, blocks, height, unit)
+
+
+def _in_16_bits(offsets: npt.NDArray[np.signedinteger]) -> tuple[npt.NDArray[np.uint16] | npt.NDArray[np.int32], int]:
+    """The offsets in half the bytes, and their unit, where they fit; else as they are.
+
+    They lie whole vectors or rows apart as a rule, so that a unit of those makes many fit.
+    """
+    least, most = int(offsets.min(initial=0)), int(offsets.max(initial=0))
+    unit = 1 if most <= MOST_IN_16_BITS else int(np.gcd.reduce(offsets))
+    if least < 0 or most > MOST_IN_16_BITS * unit:
+        return offsets.astype(np.int32), 1
+    return (offsets // unit).astype(np.uint16), unit
 
 
 def sparse_function(
@@ -139,12 +166,7 @@ def sparse_function(
     output_dtype: str = "float32",
 ) -> Expr:
     """The TIR function (x, values, offsets, starts, operands..., y)."""
-    arguments = [
-        Flat("values", len(weight.values), "float32"),
-        Flat("offsets", len(weight.offsets), "int32"),
-        Flat("starts", len(weight.starts), "int32"),
-        *operands,
-    ]
+    arguments = [*weight.arguments(), *operands]
 
     def inner(tile: TileContext) -> None:
         _all_rows(tile, weight)
@@ -170,7 +192,7 @@ def _all_rows(tile: TileContext, weight: SparseRows) -> None:
             for start, vectors in chunks(tile.tile.span, width, _most_vectors(tile.problem.machine, weight.height)):
                 length = min(vectors * width, in_half_vectors(tile.tile.span - start, width))
                 _begin(sums, start, length, width, partial if block else None, places)
-                _accumulate(tile, sums, start, length, first, count)
+                _accumulate(tile, weight, sums, start, length, (first, count))
             for number, total in enumerate(sums):
                 if block < weight.blocks - 1:
                     _spill(partial, places[number], total, in_half_vectors(tile.tile.span, width), width)
@@ -198,11 +220,14 @@ def _spill(partial: Expr, to: Expr, sums: Expr, span: int, width: int) -> None:
     unrolled_lanes(span, width, lambda i: store(partial, to + i, sums[i]))
 
 
-def _accumulate(tile: TileContext, sums: Sequence[Expr], start: int, length: int, first: Expr, count: Expr) -> None:
-    """Sum one chunk of one row's nonzeros of one channel block in registers."""
+def _accumulate(
+    tile: TileContext, weight: SparseRows, sums: Sequence[Expr], start: int, length: int, nonzeros: tuple[Expr, Expr]
+) -> None:
+    """Sum one chunk of one row's nonzeros of one channel block, of which there are (first, count), in registers."""
+    first, count = nonzeros
     width, height = tile.problem.machine.lanes, len(sums)
     with loop(count) as j:
-        source = tile.base + tile.kernel["offsets"][first + j] + start
+        source = tile.base + weight.offset(tile.kernel, first + j) + start
         for number, total in enumerate(sums):
             value = tile.kernel["values"][(first + j) * height + number]
 

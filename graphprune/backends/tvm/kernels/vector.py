@@ -142,16 +142,11 @@ def sparse_vector_function(
     (0, output, position).
     """
     p = problem
-    arguments = [
-        Flat("values", len(weight.values), "float32"),
-        Flat("offsets", len(weight.offsets), "int32"),
-        Flat("starts", len(weight.starts), "int32"),
-        *operands,
-    ]
+    arguments = [*weight.arguments(), *operands]
 
     def body(kernel: Kernel) -> None:
         with loop(p.outputs, parallel=p.machine.threads > 1) as row:
-            sums = _sum_row(kernel, p, row)
+            sums = _sum_row(kernel, p, weight, row)
 
             def element(i: Expr) -> None:
                 value = epilogue(kernel, sums[i], (tirx.IntImm("int32", 0), row, i))
@@ -162,7 +157,7 @@ def sparse_vector_function(
     return build_function(name, _arguments(p, arguments, output_dtype), body)
 
 
-def _sum_row(kernel: Kernel, p: VectorProblem, row: Expr) -> Expr:
+def _sum_row(kernel: Kernel, p: VectorProblem, weight: SparseRows, row: Expr) -> Expr:
     """One row's sums in registers: `SUMS` runs of all positions, added up at the end."""
     width = p.machine.lanes
     sums = [registers(p.positions) for _ in range(SUMS)]
@@ -173,7 +168,7 @@ def _sum_row(kernel: Kernel, p: VectorProblem, row: Expr) -> Expr:
 
     def add(total: Expr, j: Expr) -> None:
         value = kernel["values"][j]
-        at = bind(p.planes.offset + kernel["offsets"][j])
+        at = bind(p.planes.offset + weight.offset(kernel, j))
 
         def element(i: Expr) -> None:
             store(total, i, total[i] + value * kernel["x"][at + i * p.planes.position_stride])

@@ -159,6 +159,25 @@ def test_nonzeros_are_ordered_by_block_and_row() -> None:
     assert rows.starts.tolist() == [0, 2, 5, 8, 10]
 
 
+@pytest.mark.parametrize(
+    ("distance", "taps", "dtype", "unit"),
+    [
+        pytest.param(13107, [0], "uint16", 1, id="the largest that fit"),
+        pytest.param(13108, [0], "uint16", 13108, id="in units of the distance"),
+        pytest.param(13108, [0, 1], "int32", 1, id="no unit"),
+    ],
+)
+def test_offsets_take_16_bits_where_they_fit(distance: int, taps: list[int], dtype: str, unit: int) -> None:
+    weight, offsets = pruned(3, 6, len(taps), 0), np.array(taps, np.int32)
+    rows = rows_of(weight, offsets, distance, 6)
+    assert (str(rows.offsets.dtype), rows.unit) == (dtype, unit)
+    x = random(6 * distance + 16)
+    p = PlaneProblem(V3, 1, 3, 8, Planes(x.size, 6, 0, distance), tile_positions(8, 8, 4))
+    places = np.arange(6)[:, None, None] * distance + offsets[:, None] + np.arange(8)
+    expected = np.einsum("oct,ctp->op", weight, x[places])
+    np.testing.assert_allclose(multiply(p, weight, x, offsets)[0], expected, rtol=1e-5, atol=1e-5)
+
+
 @given(
     st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 150)),
     st.floats(0, 1),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import onnx
@@ -35,11 +36,25 @@ def infer_shapes(model: ir.Model) -> None:
         _merge(model.graph, _inferred(model), is_main=True)
         moved = [node for node, shapes in zip(opaque, seen, strict=True) if _input_shapes(node) != shapes]
         if not moved:
-            return
+            break
         for node in moved:
             _clear_outputs(node)
             index = opaque.index(node)
             del opaque[index], seen[index]
+    for node in model.graph.all_nodes():
+        _check_reshape(node)
+
+
+def _check_reshape(node: ir.Node) -> None:
+    """Onnx does not compare the elements of a Reshape, as of one exported for another batch."""
+    if node.op_type != "Reshape" or node.domain != "":
+        return
+    shapes = [value.shape for value in (node.inputs[0], node.outputs[0]) if value is not None]
+    old, new = (tuple(shape) if shape is not None and shape.is_static() else None for shape in shapes)
+    if old is not None and new is not None and math.prod(map(int, old)) != math.prod(map(int, new)):
+        raise UnsupportedModelError(
+            f"shapes do not fit: node '{node.name}' (Reshape) gives {list(new)} to {list(old)}", code="GP262"
+        )
 
 
 def _inferred(model: ir.Model) -> onnx.GraphProto:

@@ -50,8 +50,8 @@ def _check_reshape(node: ir.Node) -> None:
     if node.op_type != "Reshape" or node.domain != "":
         return
     shapes = [value.shape for value in (node.inputs[0], node.outputs[0]) if value is not None]
-    old, new = (tuple(shape) if shape is not None and shape.is_static() else None for shape in shapes)
-    if old is not None and new is not None and math.prod(map(int, old)) != math.prod(map(int, new)):
+    old, new = (shape.numpy() if shape is not None and shape.is_static() else None for shape in shapes)
+    if old is not None and new is not None and math.prod(old) != math.prod(new):
         raise UnsupportedModelError(
             f"shapes do not fit: node '{node.name}' (Reshape) gives {list(new)} to {list(old)}", code="GP262"
         )

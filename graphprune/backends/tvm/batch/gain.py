@@ -13,6 +13,9 @@ GAIN = 0.2
 OPERATIONS_PER_BYTE = 2
 """Operations that take as long as fetching a byte of a weight (measured)."""
 
+OPERATIONS_PER_CALL = 100_000
+"""Operations that take as long as calling a kernel (measured)."""
+
 BALANCE = 0.8
 """The share of the threads that must have a sample to compute, on average: they share a layer about as well."""
 
@@ -20,15 +23,15 @@ BALANCE = 0.8
 def reason_to_keep(model: ir.Model, samples: int, machine: Machine) -> str | None:
     """Why the layers should each compute the whole batch; None if its samples should go one after another.
 
-    A layer reads its weight again for each sample then, which costs where one sample does not keep it busy.
+    A layer is called and reads its weight again for each sample then, which costs where one does not keep it busy.
     """
     rounds = -(-samples // machine.threads)
     if samples < BALANCE * rounds * machine.threads:
         return f"{machine.threads} threads cannot share {samples} samples evenly"
     nodes = model_cost(model).nodes
     gain = sum(GAIN * _operations(node) for node in nodes if (node.activation_bytes or 0) > machine.l2_bytes)
-    loss = sum(_loss(node, samples) for node in nodes)
-    return None if gain > loss else "its values fit the cache, or its weights are what takes time"
+    loss = sum(_loss(node, samples) for node in nodes if node.macs)
+    return None if gain > loss else "its values fit the cache, or one sample is too little work for its layers"
 
 
 def _operations(node: NodeCost) -> int:
@@ -36,6 +39,7 @@ def _operations(node: NodeCost) -> int:
 
 
 def _loss(node: NodeCost, samples: int) -> float:
-    """Operations that could be done in the time lost by reading the weight once for each sample."""
+    """Operations that could be done in the time lost by calling the layer and reading its weight for each sample."""
     weight, operations = OPERATIONS_PER_BYTE * node.weight_bytes, _operations(node)
-    return samples * max(operations / samples, weight) - max(operations, weight)
+    reading = samples * max(operations / samples, weight) - max(operations, weight)
+    return reading + (samples - 1) * OPERATIONS_PER_CALL

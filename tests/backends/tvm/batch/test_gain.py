@@ -26,7 +26,12 @@ def test_values_that_fit_the_cache_stay_together() -> None:
 
 
 def test_a_weight_that_takes_longer_than_a_sample_is_read_once() -> None:
-    assert "weights are what takes time" in str(reason(2048, 1))
+    assert "too little work" in str(reason(2048, 1))
+
+
+def test_a_layer_that_takes_no_longer_than_its_call_stays_together() -> None:
+    assert "too little work" in str(reason(4096, 8, width=64))
+    assert reason(4096, 64, width=64) is None
 
 
 @pytest.mark.parametrize(("samples", "threads", "even"), [(16, 2, True), (3, 2, False), (5, 2, True), (16, 32, False)])

@@ -26,8 +26,8 @@ from graphprune.backends.onnxruntime import session_for
 from graphprune.diagnostics import Skip
 from graphprune.passes import FoldChannels, FoldConstants, PruneChannels
 from graphprune.passes.base import run_pass
-from graphprune.planner import plan
-from graphprune.recipe import Recipe
+from graphprune.planning.planner import plan
+from graphprune.planning.recipe import Recipe
 from graphprune.testing import models
 from graphprune.testing.models.structures import STRUCTURES
 

@@ -16,7 +16,7 @@ import time
 import onnx_ir as ir
 
 import graphprune as gp
-from graphprune.environment import pinned, read_environment
+from graphprune.measuring.environment import pinned, read_environment
 from graphprune.passes import FoldChannels, PruneChannels
 from graphprune.passes.base import run_pass
 from graphprune.testing import models

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import graphprune as gp
 from benchmarks.patterns import pruned
-from graphprune.environment import read_environment
-from graphprune.feeds import index_limits
+from graphprune.measuring.environment import read_environment
 from graphprune.testing import models
+from graphprune.verification.feeds import index_limits
 
 DEFAULT = ("resnet50", "mobilenet_v1", "bert_base")
 
@@ -28,11 +28,11 @@ WORKER = """
 import json, re, sys
 sys.modules["torch"] = None
 path, limits = sys.argv[1], json.loads(sys.argv[2])
-from graphprune.feeds import random_feed
+from graphprune.verification.feeds import random_feed
 if path.endswith(".onnx"):
     from graphprune.backends.onnxruntime import session_for_file as open_session
 else:
-    from graphprune.session_file import load_session as open_session
+    from graphprune.runtime.loading import load_session as open_session
 
 def megabytes(file, name):
     return int(re.search(name + r":\\s*(\\d+)", open("/proc/self/" + file).read())[1]) / 1024

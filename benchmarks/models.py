@@ -19,8 +19,8 @@ from typing import Any
 import onnx_ir as ir
 
 import graphprune as gp
-from graphprune.backends.base import Session
-from graphprune.environment import pinned, read_environment
+from graphprune.measuring.environment import pinned, read_environment
+from graphprune.runtime.interface import Session
 from graphprune.testing import models
 
 DEFAULT = ("resnet50", "mobilenet_v1", "bert_base")

@@ -20,14 +20,14 @@ import onnx_ir as ir
 
 import graphprune as gp
 from graphprune.analysis.sparsity import weight_counts
-from graphprune.backends.targets import resolve_target
-from graphprune.backends.tvm.roofline import Roofline, measure_roofline
-from graphprune.environment import pinned, read_environment
-from graphprune.feeds import random_feed
+from graphprune.backends.tvm.building.roofline import Roofline, measure_roofline
+from graphprune.measuring.environment import pinned, read_environment
 from graphprune.passes import PruneWeights
 from graphprune.passes.base import run_pass
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.runtime.session import CompiledSession
+from graphprune.targets.target import resolve_target
+from graphprune.verification.feeds import random_feed
 
 PRODUCTS = {
     "BERT-base attention": (128, 768, 768),

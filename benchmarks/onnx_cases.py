@@ -21,7 +21,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 import graphprune as gp
-from graphprune.backends.base import Session
+from graphprune.runtime.interface import Session
 from graphprune.testing.onnx_cases import Case, Outcome, Verdict, by_operator, cases, run_case
 
 

@@ -13,7 +13,7 @@ import argparse
 import onnx_ir as ir
 
 import graphprune as gp
-from graphprune.environment import pinned, read_environment
+from graphprune.measuring.environment import pinned, read_environment
 from graphprune.passes import PackWeights, PruneWeights
 from graphprune.passes.base import run_pass
 from graphprune.testing import models

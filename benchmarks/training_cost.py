@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn import functional
 
 import graphprune as gp
-from graphprune.environment import read_environment
+from graphprune.measuring.environment import read_environment
 from graphprune.training import Pruner, TrainingSettings, prepare
 
 SPARSITY = 0.9

@@ -17,9 +17,9 @@ import torch
 from torch.nn import functional
 
 import graphprune as gp
-from graphprune.feeds import random_feed
 from graphprune.testing import models
 from graphprune.training import Schedule, TrainingSettings, prepare
+from graphprune.verification.feeds import random_feed
 
 
 def main() -> None:

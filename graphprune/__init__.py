@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graphprune import passes
-    from graphprune.benchmark import BenchReport, bench
-    from graphprune.compiler import compile  # noqa: A004 - it is the verb for what a compiler does
+    from graphprune.compiler.compile import compile  # noqa: A004 - it is the verb for what a compiler does
     from graphprune.errors import GraphPruneError
     from graphprune.frontends.onnx_file import load, save
     from graphprune.frontends.torch_graph import to_torch
     from graphprune.frontends.torch_module import from_torch
+    from graphprune.measuring.benchmark import BenchReport, bench
+    from graphprune.measuring.profiler import Profile, profile
     from graphprune.passes.normalize import normalize
     from graphprune.passes.pipeline import Pipeline
-    from graphprune.planner import plan
-    from graphprune.profiler import Profile, profile
-    from graphprune.pruning_plan import PruningPlan
-    from graphprune.recipe import Recipe
-    from graphprune.session_file import load_session
+    from graphprune.planning.planner import plan
+    from graphprune.planning.pruning_plan import PruningPlan
+    from graphprune.planning.recipe import Recipe
+    from graphprune.runtime.loading import load_session
     from graphprune.verification.report import VerifyReport
-    from graphprune.verifier import verify
+    from graphprune.verification.verifier import verify
 
 __version__ = "0.1.0"
 
@@ -59,24 +59,24 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BenchReport": "graphprune.benchmark",
+    "BenchReport": "graphprune.measuring.benchmark",
     "GraphPruneError": "graphprune.errors",
     "Pipeline": "graphprune.passes.pipeline",
-    "Profile": "graphprune.profiler",
-    "PruningPlan": "graphprune.pruning_plan",
-    "Recipe": "graphprune.recipe",
+    "Profile": "graphprune.measuring.profiler",
+    "PruningPlan": "graphprune.planning.pruning_plan",
+    "Recipe": "graphprune.planning.recipe",
     "VerifyReport": "graphprune.verification.report",
-    "bench": "graphprune.benchmark",
-    "compile": "graphprune.compiler",
+    "bench": "graphprune.measuring.benchmark",
+    "compile": "graphprune.compiler.compile",
     "from_torch": "graphprune.frontends.torch_module",
     "load": "graphprune.frontends.onnx_file",
-    "load_session": "graphprune.session_file",
+    "load_session": "graphprune.runtime.loading",
     "normalize": "graphprune.passes.normalize",
-    "plan": "graphprune.planner",
-    "profile": "graphprune.profiler",
+    "plan": "graphprune.planning.planner",
+    "profile": "graphprune.measuring.profiler",
     "save": "graphprune.frontends.onnx_file",
     "to_torch": "graphprune.frontends.torch_graph",
-    "verify": "graphprune.verifier",
+    "verify": "graphprune.verification.verifier",
 }
 """The module of each public name; no module of the package has one of these names, which would hide it."""
 

@@ -26,8 +26,8 @@ from benchmarks.accuracy.data import Split, batches, load_split
 from benchmarks.accuracy.model import ResNet
 from benchmarks.accuracy.pretrain import WEIGHTS, pretrained
 from benchmarks.accuracy.train import Record, Settings, accuracy, fit
-from graphprune.environment import read_environment
 from graphprune.files import atomic_write
+from graphprune.measuring.environment import read_environment
 from graphprune.training import Pruner, prepare
 
 RESULTS = Path(__file__).parent / "results"

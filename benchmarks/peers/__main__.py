@@ -23,9 +23,9 @@ from benchmarks.peers.peers import PEERS
 from benchmarks.peers.picture import draw
 from benchmarks.peers.results import Comparison, Row
 from benchmarks.peers.table import footnotes, heading, line
-from graphprune.backends.targets import resolve_target
-from graphprune.backends.tvm.roofline import measure_roofline
-from graphprune.environment import pinned, read_environment
+from graphprune.backends.tvm.building.roofline import measure_roofline
+from graphprune.measuring.environment import pinned, read_environment
+from graphprune.targets.target import resolve_target
 from graphprune.testing import models
 
 DEFAULT = ("resnet50", "bert_base", "mobilenet_v1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from graphprune.analysis.cost import model_cost
-from graphprune.backends.tvm.roofline import Roofline
+from graphprune.backends.tvm.building.roofline import Roofline
 from graphprune.passes import PackWeights
 from graphprune.passes.base import run_pass
 from graphprune.passes.normalize import normalize

@@ -18,9 +18,9 @@ from benchmarks.peers.process import PeerError, Process
 from benchmarks.peers.results import Outcome
 from benchmarks.peers.worker import Job
 from graphprune.backends.onnxruntime import session_for_file
-from graphprune.environment import pinned
 from graphprune.errors import GraphPruneError
-from graphprune.feeds import random_feed
+from graphprune.measuring.environment import pinned
+from graphprune.verification.feeds import random_feed
 
 WARM_UP = 3
 """Turns that do not count."""

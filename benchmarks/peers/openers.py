@@ -70,7 +70,7 @@ def tvm(path: str, feed: Feed, threads: int) -> Run:
     from tvm import relax
     from tvm.relax.frontend.onnx import from_onnx
 
-    from graphprune.backends.targets import resolve_target
+    from graphprune.targets.target import resolve_target
 
     module = relax.transform.DecomposeOpsForInference()(from_onnx(onnx.load(path)))
     target = tvm.target.Target({"kind": "llvm", "mcpu": resolve_target("native").mcpu, "num-cores": threads})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from graphprune.environment import Environment
+from graphprune.measuring.environment import Environment
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,4 @@
-"""What a model is made of: weights, sparsity, cost."""
+"""What a model is made of: weights and their sparsity, cost, coupled groups of channels, attributes of operators.
+
+Imports: diagnostics, errors, graph, masks.
+"""

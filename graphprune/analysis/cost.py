@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx import defs
 
 from graphprune.analysis.constants import constant_tensor, constants, readers
-from graphprune.stages import is_packed
+from graphprune.graph.functions import is_packed
 
 Dims = Mapping[str, int]
 _Shape = tuple[int, ...] | None

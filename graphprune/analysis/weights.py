@@ -13,8 +13,9 @@ import onnx_ir as ir
 
 from graphprune.analysis.constants import Reader, constant_tensor, constants, is_constant, readers
 from graphprune.diagnostics import Skip
+from graphprune.graph.functions import is_packed
+from graphprune.graph.nodes import describe
 from graphprune.masks.axes import WeightAxes
-from graphprune.stages import describe, is_packed
 
 MIN_INPUT_CHANNELS = 8
 """A convolution of fewer input channels is dense by default: it is cheap and sensitive."""

@@ -1,1 +1,4 @@
-"""What runs a model: one small protocol (`base`), a table of chips (`targets`) and one module a backend."""
+"""What turns a model into a session: one protocol and registry (`base`), and one backend a module or folder.
+
+Imports: errors, frontends, runtime, targets.
+"""

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import onnx_ir as ir
 
-from graphprune.backends.base import TensorInfo, check_feed, check_output_names
 from graphprune.errors import BackendError, UnsupportedModelError
 from graphprune.frontends.onnx_file import save
+from graphprune.runtime.interface import TensorInfo, check_feed, check_output_names
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-    from graphprune.backends.targets import Target
+    from graphprune.targets.target import Target
 
 # Protobuf stops at 2 GiB; the rest of the message needs some of it.
 _INLINE_LIMIT = 1_800_000_000
@@ -62,7 +62,7 @@ class OnnxRuntimeSession:
         self._outputs = [_tensor_info(arg) for arg in session.get_outputs()]
 
     def run(self, output_names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Run once. See :meth:`graphprune.backends.base.Session.run`."""
+        """Run once. See :meth:`graphprune.runtime.interface.Session.run`."""
         names = check_output_names(self._outputs, output_names)
         check_feed(self._inputs, feed)
         try:

@@ -16,8 +16,8 @@ from graphprune.errors import InputError
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from graphprune.backends.base import Session
-    from graphprune.benchmark import BenchReport
+    from graphprune.measuring.benchmark import BenchReport
+    from graphprune.runtime.interface import Session
 
 
 class Rival(StrEnum):
@@ -45,10 +45,10 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
     json: Json = False,
 ) -> None:
     """Time models in turns on the same random input; the last side is the baseline of the speed-ups."""
-    from graphprune.benchmark import bench
-    from graphprune.environment import pinned
-    from graphprune.feeds import index_limits, random_feed
-    from graphprune.session_file import check_threads
+    from graphprune.measuring.benchmark import bench
+    from graphprune.measuring.environment import pinned
+    from graphprune.runtime.loading import check_threads
+    from graphprune.verification.feeds import index_limits, random_feed
 
     shapes = parse_input_shapes(input_shape)
     check_threads(threads)
@@ -85,7 +85,7 @@ def _check_picture(picture: Path | None, models: list[Path]) -> None:
 
 def _load_graphs(paths: list[Path], *, needed: bool) -> dict[Path, ir.Model]:
     from graphprune.frontends.onnx_file import load
-    from graphprune.session_file import is_compiled
+    from graphprune.runtime.loading import is_compiled
 
     graphs = {path: load(path) for path in paths if not is_compiled(path)}
     if needed and not graphs:
@@ -102,8 +102,8 @@ def _open_sides(
     tune: str,
 ) -> dict[str, Session]:
     from graphprune.backends.onnxruntime import session_for_file
-    from graphprune.compiler import compile as compile_model
-    from graphprune.session_file import load_session
+    from graphprune.compiler.compile import compile as compile_model
+    from graphprune.runtime.loading import load_session
 
     sides: dict[str, Session] = {}
     for path in paths:

@@ -59,7 +59,7 @@ def channel_choice(round_to: str | None, min_kept: int | None, criterion: str | 
 
 
 def _lanes(text: str | None) -> int | None:
-    from graphprune.backends.targets import resolve_target
+    from graphprune.targets.target import resolve_target
 
     if text is None or text.isdecimal():
         return None if text is None else int(text)

@@ -31,10 +31,10 @@ def compile_command(
     ] = False,
 ) -> None:
     """Compile a model for one processor; each weight is given the kernel that is fastest for its zeros."""
-    from graphprune.compiler import compile as compile_model
+    from graphprune.compiler.compile import compile as compile_model
     from graphprune.frontends.onnx_file import load
+    from graphprune.runtime.loading import COMPILED_SUFFIXES
     from graphprune.runtime.session import CompiledSession
-    from graphprune.session_file import COMPILED_SUFFIXES
 
     shapes = parse_input_shapes(input_shape)
     check_output_path(output, COMPILED_SUFFIXES)

@@ -20,17 +20,17 @@ def demo_command(
 ) -> None:
     """Build a ResNet-18, prune it, compile it, verify it and time it against ONNX Runtime on the dense model."""
     from graphprune.backends.onnxruntime import session_for
-    from graphprune.benchmark import bench as time_sides
-    from graphprune.compiler import compile as compile_model
-    from graphprune.environment import pinned
-    from graphprune.feeds import random_feed
+    from graphprune.compiler.compile import compile as compile_model
+    from graphprune.measuring.benchmark import bench as time_sides
+    from graphprune.measuring.environment import pinned
     from graphprune.passes.base import run_pass
     from graphprune.passes.prune_weights import PruneWeights
-    from graphprune.planner import plan
-    from graphprune.recipe import Recipe
-    from graphprune.session_file import check_threads
+    from graphprune.planning.planner import plan
+    from graphprune.planning.recipe import Recipe
+    from graphprune.runtime.loading import check_threads
     from graphprune.testing.models import build
-    from graphprune.verifier import verify as compare
+    from graphprune.verification.feeds import random_feed
+    from graphprune.verification.verifier import verify as compare
 
     check_threads(threads)
     recipe = Recipe(sparsity=sparsity)

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphprune.profiler import KernelTime, Profile
+    from graphprune.measuring.profiler import KernelTime, Profile
 
 WIDTH = 1600
 ROW = 44

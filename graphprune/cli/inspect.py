@@ -59,7 +59,7 @@ def describe_model(model: ir.Model) -> dict[str, Any]:
     from graphprune.analysis.sparsity import weight_counts
     from graphprune.analysis.weights import prunable_weights
     from graphprune.backends.base import tensor_infos
-    from graphprune.stages import get_stage
+    from graphprune.stages.stage import get_stage
 
     cost = model_cost(model, batch_of_one(model))
     counts = weight_counts(model)

@@ -43,8 +43,8 @@ def mask_command(  # noqa: PLR0913, PLR0917 - one argument an option
     from graphprune.frontends.onnx_file import load, save
     from graphprune.passes.base import run_pass
     from graphprune.passes.insert_soft_masks import InsertSoftMasks
-    from graphprune.planner import plan
-    from graphprune.training_settings import TrainingSettings
+    from graphprune.planning.planner import plan
+    from graphprune.planning.training_settings import TrainingSettings
 
     check_output_path(output, [".onnx"], source)
     chosen = read_recipe(recipe, sparsity, pattern, scope, ignore)

@@ -10,15 +10,15 @@ from graphprune.cli.output import print_line, print_table, progress
 if TYPE_CHECKING:
     import numpy as np
 
-    from graphprune.backends.base import Session
-    from graphprune.profiler import KernelTime, Profile
+    from graphprune.measuring.profiler import KernelTime, Profile
+    from graphprune.runtime.interface import Session
 
 
 def profile_sides(
     sides: dict[str, Session], feed: dict[str, np.ndarray], threads: int, runs: int
 ) -> dict[str, Profile]:
     """The profiles of the sides that are compiled code."""
-    from graphprune.profiler import profile
+    from graphprune.measuring.profiler import profile
     from graphprune.runtime.session import CompiledSession
 
     profiles = {}

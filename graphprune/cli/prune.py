@@ -36,7 +36,7 @@ from graphprune.errors import InputError
 
 if TYPE_CHECKING:
     from graphprune.diagnostics import Rewrite, Skip
-    from graphprune.pruning_plan import PruningPlan
+    from graphprune.planning.pruning_plan import PruningPlan
 
 
 def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
@@ -61,14 +61,14 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
 ) -> None:
     """Set the smallest weights to zero, or take the weakest channels out, and write the model."""
     from graphprune.analysis.weights import prunable_weights
-    from graphprune.channel_plans.planner import prunable_groups
     from graphprune.frontends.onnx_file import load, save
     from graphprune.passes.base import run_pass
     from graphprune.passes.fold_channels import FoldChannels
     from graphprune.passes.permute_channels import PermuteChannels
     from graphprune.passes.prune_channels import PruneChannels
     from graphprune.passes.prune_weights import PruneWeights
-    from graphprune.planner import plan
+    from graphprune.planning.channels.planner import prunable_groups
+    from graphprune.planning.planner import plan
 
     check_output_path(output, [".onnx"], source)
     share, unit = share_of(sparsity, target_macs, target_parameters)

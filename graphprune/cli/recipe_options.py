@@ -13,8 +13,8 @@ from graphprune.errors import InputError
 
 if TYPE_CHECKING:
     from graphprune.diagnostics import Skip
-    from graphprune.pruning_plan import PruningPlan
-    from graphprune.recipe import Recipe
+    from graphprune.planning.pruning_plan import PruningPlan
+    from graphprune.planning.recipe import Recipe
 
 DEFAULT_SPARSITY = 0.9
 DEFAULT_CHANNEL_SPARSITY = 0.5
@@ -51,7 +51,7 @@ def read_recipe(
         InputError: A file and options are given (GP608).
         RecipeError: The recipe is wrong.
     """
-    from graphprune.recipe import Recipe
+    from graphprune.planning.recipe import Recipe
 
     every: dict[str, Any] = {"sparsity": sparsity, "pattern": pattern, "scope": scope, "ignore": ignore}
     options = {name: value for name, value in every.items() if value is not None}
@@ -66,8 +66,8 @@ def read_recipe(
 
 def _default_share(pattern: str | None) -> dict[str, float]:
     """The sparsity where none is given: an N:M pattern fixes it itself."""
-    from graphprune.channel_plans.options import CHANNEL
     from graphprune.masks.patterns import NM, Unstructured, parse_pattern
+    from graphprune.planning.channels.options import CHANNEL
 
     if pattern == CHANNEL:
         return {"sparsity": DEFAULT_CHANNEL_SPARSITY}

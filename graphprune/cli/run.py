@@ -17,7 +17,7 @@ from graphprune.errors import InputError
 from graphprune.files import atomic_write
 
 if TYPE_CHECKING:
-    from graphprune.backends.base import Session
+    from graphprune.runtime.interface import Session
 
 
 def run_command(
@@ -35,7 +35,7 @@ def run_command(
     json: Json = False,
 ) -> None:
     """Run a model once and say what came out."""
-    from graphprune.session_file import check_threads
+    from graphprune.runtime.loading import check_threads
 
     check_threads(threads)
     if output is not None:
@@ -44,7 +44,7 @@ def run_command(
     with progress(f"running {model}"):
         session, limits = _open(model, threads)
         if not feed:
-            from graphprune.feeds import random_feed
+            from graphprune.verification.feeds import random_feed
 
             feed = random_feed(session.get_inputs(), seed, limits=limits)
         names = [info.name for info in session.get_outputs()]
@@ -100,13 +100,13 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _open(path: Path, threads: int) -> tuple[Session, dict[str, int]]:
-    from graphprune.session_file import is_compiled, load_session
+    from graphprune.runtime.loading import is_compiled, load_session
 
     if is_compiled(path):
         return load_session(path, threads), {}
     from graphprune.backends.onnxruntime import session_for_file
-    from graphprune.feeds import index_limits
     from graphprune.frontends.onnx_file import load
+    from graphprune.verification.feeds import index_limits
 
     limits = index_limits(load(path))
     return session_for_file(path, threads), limits

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from graphprune.backends.targets import TARGETS, Target, resolve_target
 from graphprune.cli.options import Json
 from graphprune.cli.output import print_json, print_table
 from graphprune.errors import BackendError
+from graphprune.targets.target import TARGETS, Target, resolve_target
 
 
 def targets_command(*, json: Json = False) -> None:

@@ -31,7 +31,7 @@ def verify_command(  # noqa: PLR0913 - one argument an option
     json: Json = False,
 ) -> None:
     """Compare the outputs of two models on random inputs; exit code 1 if they differ."""
-    from graphprune.verifier import verify
+    from graphprune.verification.verifier import verify
 
     shapes = parse_input_shapes(input_shape)
     with progress("verifying", cases) as advance:

@@ -1,1 +1,4 @@
-"""Ways in and out: ONNX files and torch modules."""
+"""Ways in and out: ONNX files and torch modules.
+
+Imports: analysis, errors, files, graph, passes, stages.
+"""

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from graphprune.errors import UnsupportedModelError
-from graphprune.stages import describe
+from graphprune.graph.nodes import describe
 
 # The axis of the weight that counts input channels: of one group for Conv, of all groups for ConvTranspose.
 _CHANNEL_AXIS = {"Conv": 1, "ConvTranspose": 0}

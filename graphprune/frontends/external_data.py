@@ -14,7 +14,7 @@ import onnx_ir as ir
 from graphprune.analysis.constants import source_of
 from graphprune.errors import ModelFileError
 from graphprune.files import atomic_write
-from graphprune.frontends.well_formed import all_nodes
+from graphprune.graph.nodes import all_nodes
 
 SMALL_BYTES = 4096  # tensors up to here are held in memory: shape inference looks into them
 _ALIGNMENT = 4096  # of every tensor in a data file, so that each is mapped by whole pages

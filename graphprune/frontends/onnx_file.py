@@ -25,7 +25,8 @@ from graphprune.frontends.external_data import (
 )
 from graphprune.frontends.opset import modernize
 from graphprune.frontends.quiet import quiet
-from graphprune.frontends.well_formed import all_nodes, check_origin, check_well_formed
+from graphprune.frontends.well_formed import check_origin, check_well_formed
+from graphprune.graph.nodes import all_nodes
 
 SUFFIX = ".onnx"
 _MIN_IR_VERSION = 8  # before 4, every initializer had to be an input as well; before 8, there were no functions

@@ -20,7 +20,8 @@ from graphprune.frontends.torch_operators import (
 )
 from graphprune.frontends.torch_operators.values import TYPES
 from graphprune.frontends.torch_support import has_only_first_output, prepare, used_outputs, uses_all_outputs
-from graphprune.stages import Stage, describe, get_stage
+from graphprune.graph.nodes import describe
+from graphprune.stages.stage import Stage, get_stage
 
 _LONGEST_SHAPE = 64  # a longer vector of integers is data
 _STATISTICS = frozenset({3, 4})  # inputs of BatchNormalization that training updates but no optimizer does

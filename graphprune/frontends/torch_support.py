@@ -17,9 +17,9 @@ from graphprune.frontends.torch_operators import (
 )
 from graphprune.frontends.torch_operators.refusals import REFUSALS
 from graphprune.frontends.torch_operators.values import TYPES
+from graphprune.graph.nodes import describe
 from graphprune.passes.schema_functions import expand_functions, schema_body
 from graphprune.passes.shape_inference import infer_shapes
-from graphprune.stages import describe
 
 _UNSIGNED = frozenset({4, 12, 13})  # of more than 8 bits: torch only stores them
 _STORING = frozenset({"Cast", "DequantizeLinear", "Identity", "QuantizeLinear"})

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from graphprune.errors import ModelFileError, UnsupportedModelError
 from graphprune.frontends.channel_counts import check_channel_counts
+from graphprune.graph.nodes import all_nodes
 from graphprune.passes.shape_inference import infer_shapes
 
 OLDEST_OPSET = 7
@@ -52,12 +53,6 @@ def _check_domains(model: ir.Model, source: Path) -> None:
                 "and the model has no function of that name",
                 code="GP112",
             )
-
-
-def all_nodes(model: ir.Model) -> Iterator[ir.Node]:
-    """Every node: of the graph, its subgraphs and the functions."""
-    for graph in [model.graph, *(function.graph for function in model.functions.values())]:
-        yield from ir.traversal.RecursiveGraphIterator(graph)
 
 
 def check_well_formed(model: ir.Model, source: Path) -> None:

@@ -1,1 +1,4 @@
-"""Physical layouts of sparse weights, one a file, NumPy only."""
+"""Physical layouts of sparse weights, one a file, NumPy only.
+
+Imports: errors.
+"""

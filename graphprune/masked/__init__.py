@@ -1,1 +1,4 @@
-"""Soft masks in a graph: calls of model-local functions that every runtime can run."""
+"""Soft masks in a graph: calls of model-local functions that every runtime can run.
+
+Imports: analysis, errors, graph, masks.
+"""

@@ -10,12 +10,12 @@ import onnx_ir as ir
 
 from graphprune.analysis.constants import constant_tensor
 from graphprune.errors import RecipeError, UnsupportedModelError
-from graphprune.local_functions import VERSION
+from graphprune.graph.functions import DOMAIN, VERSION
+from graphprune.graph.nodes import describe
 from graphprune.masked.functions import NAMES
 from graphprune.masks.axes import WeightAxes
 from graphprune.masks.patterns import NM, Block, Pattern, Unstructured
 from graphprune.masks.temperature import Temperature
-from graphprune.stages import DOMAIN, describe
 
 SCALARS = ("budget", "ratio", "temperature")
 """The scalars of a mask, inputs 1 to 3 of a call; an initializer is called `<weight>_<scalar>`."""

@@ -14,8 +14,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from graphprune.errors import PreconditionError
-from graphprune.local_functions import add_function, drop_uncalled
-from graphprune.stages import DOMAIN
+from graphprune.graph.functions import DOMAIN, add_function, drop_uncalled
 
 OLDEST_OPSET = 15
 """The first operator set with `CastLike`."""

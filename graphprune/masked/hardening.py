@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from graphprune.graph.functions import DOMAIN
 from graphprune.masked.calls import MaskCall, call_form, wide_type
 from graphprune.masked.functions import function_text
 from graphprune.masks.criteria import Magnitude
-from graphprune.stages import DOMAIN
 
 UNDECIDED = (0.01, 0.99)
 """Between them a mask is undecided: hardening changes the weight."""

@@ -1,1 +1,4 @@
-"""Which weights go: criteria that score, patterns that select."""
+"""Which weights go: criteria that score, patterns that select, soft masks that train.
+
+Imports: errors.
+"""

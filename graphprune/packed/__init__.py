@@ -1,1 +1,4 @@
-"""Packed weights in a graph: calls of model-local functions that every runtime can run."""
+"""Packed weights in a graph: calls of model-local functions that every runtime can run.
+
+Imports: analysis, errors, graph, layouts, masks.
+"""

@@ -8,10 +8,10 @@ import onnx_ir as ir
 
 from graphprune.analysis.constants import constant_tensor
 from graphprune.errors import UnsupportedModelError
-from graphprune.local_functions import VERSION
+from graphprune.graph.functions import DOMAIN, VERSION
+from graphprune.graph.nodes import describe
 from graphprune.packed.forms import CALLS
 from graphprune.packed.weight import Array, PackedWeight, Shape
-from graphprune.stages import DOMAIN, describe
 
 ROWS_AXIS_KEY = "graphprune.rows_axis"
 """Key in a call's `metadata_props`: which axis of the dense matrix counted the output features before it was packed."""

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from graphprune.errors import PreconditionError
-from graphprune.local_functions import add_function, drop_uncalled
+from graphprune.graph.functions import DOMAIN, add_function, drop_uncalled
 from graphprune.packed.forms import CALLS
-from graphprune.stages import DOMAIN
 
 OLDEST_OPSET = 16
 """The first operator set with `ScatterElements` that adds."""

@@ -1,4 +1,7 @@
-"""The passes, one file each."""
+"""Rewrites of a model, one pass a file, and the runner that checks that each kept its contract.
+
+Imports: analysis, diagnostics, errors, graph, masked, masks, packed, planning, stages.
+"""
 
 from graphprune.passes.fix_input_shapes import FixInputShapes
 from graphprune.passes.fold_batch_norm import FoldBatchNorm

@@ -17,17 +17,20 @@ import onnx_ir as ir
 
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.errors import InputError, PostconditionError, PreconditionError, UnsupportedModelError
+from graphprune.graph.nodes import describe
 from graphprune.passes.fingerprint import fingerprint
 from graphprune.passes.interface import verify_interface
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import verify_scopes
-from graphprune.passes.text_form import read_form, write_form
-from graphprune.stages import Stage, describe, get_stage, set_stage, verify_stage
+from graphprune.passes.text_form import write_form
+from graphprune.stages.stage import Stage, get_stage, set_stage
+from graphprune.stages.verification import verify_stage
 
 ChannelMap = Mapping[str, tuple[int, ...]]
 """Value name, or `name[axis]` where several axes have channels -> for each that is left, its index before the pass."""
 
-_REGISTRY: dict[str, type[Pass]] = {}
+REGISTRY: dict[str, type[Pass]] = {}
+"""The passes whose classes were made so far, by name; `graphprune.passes.registry` has them all."""
 
 
 class Equivalence(StrEnum):
@@ -86,7 +89,7 @@ class Pass(abc.ABC):
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if "name" in cls.__dict__:
-            _REGISTRY[cls.name] = cls
+            REGISTRY[cls.name] = cls
 
     @abc.abstractmethod
     def apply(self, model: ir.Model) -> PassOutcome:
@@ -118,38 +121,6 @@ class Pass(abc.ABC):
 
     def __str__(self) -> str:
         return write_form(self.name, self.options())
-
-
-def registered_passes() -> dict[str, type[Pass]]:
-    """Return the known passes by name."""
-    import graphprune.passes  # noqa: F401 - importing the package registers the passes it exports
-
-    return dict(_REGISTRY)
-
-
-def read_pass(text: str, start: int = 0) -> tuple[Pass, int]:
-    """Read one pass at `start` of `text`; return it and where its text ends.
-
-    Raises:
-        InputError: The text is not a pass (GP241), or no pass has that name (GP242), or an option is wrong (GP243).
-    """
-    name, options, end = read_form(text, start)
-    known = registered_passes()
-    if name not in known:
-        raise InputError(f"no pass is named '{name}', expected one of {', '.join(sorted(known))}", code="GP242")
-    return known[name].from_options(options), end
-
-
-def parse_pass(text: str) -> Pass:
-    """Return the pass whose text form is `text`, e.g. `fold-channels{min_kept=8}`.
-
-    Raises:
-        InputError: The text is not a pass (GP241), or no pass has that name (GP242), or an option is wrong (GP243).
-    """
-    found, end = read_pass(text)
-    if end != len(text):
-        raise InputError(f"pass text {text!r}: expected the end at position {end}", code="GP241")
-    return found
 
 
 def run_pass(pass_: Pass, model: ir.Model, *, verify: bool = True) -> PassResult:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from graphprune.stages import get_stage
+from graphprune.stages.stage import get_stage
 
 _CHUNK = 1 << 24  # bytes compared at a time: a memory-mapped weight is never held whole
 

@@ -11,7 +11,7 @@ from graphprune.diagnostics import Rewrite
 from graphprune.errors import InputError, UnsupportedModelError
 from graphprune.passes.base import Equivalence, Pass, PassOutcome
 from graphprune.passes.shape_inference import infer_shapes
-from graphprune.stages import Stage
+from graphprune.stages.stage import Stage
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from graphprune.diagnostics import Rewrite, Skip
+from graphprune.graph.nodes import describe
 from graphprune.passes.base import Equivalence, Pass, PassOutcome, mark, refuse
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.rewriting import bypass, constant_of, graph_of, new_initializer
-from graphprune.stages import Stage, describe
+from graphprune.stages.stage import Stage
 
 Array = npt.NDArray[Any]
 

@@ -19,7 +19,7 @@ from graphprune.passes.base import ChannelMap, Equivalence, Pass, PassOutcome
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.operands import FOLLOW, CutNode, take_up, takes_up
 from graphprune.passes.shape_inference import infer_shapes
-from graphprune.stages import Stage
+from graphprune.stages.stage import Stage
 
 
 @dataclass(frozen=True)

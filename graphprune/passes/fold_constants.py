@@ -11,12 +11,13 @@ import onnx_ir as ir
 
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.errors import InputError
+from graphprune.graph.nodes import describe
 from graphprune.passes.base import Equivalence, Pass, PassOutcome, refuse
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
 from graphprune.passes.rewriting import constant_of, drop_unused, graph_of, new_initializer
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import subgraphs
-from graphprune.stages import Stage, describe
+from graphprune.stages.stage import Stage
 
 _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}

@@ -10,13 +10,15 @@ import onnx_ir as ir
 from graphprune.analysis.constants import replace_constant
 from graphprune.diagnostics import Rewrite
 from graphprune.errors import PreconditionError
+from graphprune.graph.functions import DOMAIN
+from graphprune.graph.nodes import describe
 from graphprune.masked.calls import MaskCall, is_mask_call, mask_calls
 from graphprune.masked.functions import drop_unused_functions
 from graphprune.masked.hardening import harden
 from graphprune.passes.base import Equivalence, Pass, PassOutcome
 from graphprune.passes.rewriting import drop_unused, graph_of
 from graphprune.passes.stage_change import with_stage_change
-from graphprune.stages import DOMAIN, Stage, describe
+from graphprune.stages.stage import Stage
 
 
 @dataclass(frozen=True)

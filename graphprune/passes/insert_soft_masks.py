@@ -12,6 +12,7 @@ import onnx_ir as ir
 from graphprune.analysis.weights import LinearWeight
 from graphprune.diagnostics import Rewrite
 from graphprune.errors import InputError, PreconditionError, RecipeError
+from graphprune.graph.functions import DOMAIN
 from graphprune.masked.calls import SCALARS, call_form, find_defect, wide_type
 from graphprune.masked.functions import define
 from graphprune.masks.criteria import parse_criterion
@@ -21,8 +22,8 @@ from graphprune.passes.base import Equivalence, PassOutcome, mark
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.plan_option import PlanPass
 from graphprune.passes.rewriting import graph_of, new_initializer
-from graphprune.pruning_plan import WeightPlan
-from graphprune.stages import DOMAIN, Stage
+from graphprune.planning.pruning_plan import WeightPlan
+from graphprune.stages.stage import Stage
 
 
 @dataclass(frozen=True)

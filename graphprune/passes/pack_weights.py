@@ -14,6 +14,8 @@ from graphprune.analysis.convolution import ConvolutionAttributes, convolution_a
 from graphprune.analysis.weights import LinearWeight, WeightUse, linear_weights
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.errors import InputError
+from graphprune.graph.functions import DOMAIN
+from graphprune.graph.nodes import describe
 from graphprune.packed.calls import ROWS_AXIS_KEY
 from graphprune.packed.choice import KNOWN_LAYOUTS, is_layout, pack
 from graphprune.packed.functions import define
@@ -22,7 +24,7 @@ from graphprune.passes.base import Equivalence, Pass, PassOutcome, mark
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.rewriting import drop_unused, graph_of, new_initializer
 from graphprune.passes.stage_change import with_stage_change
-from graphprune.stages import DOMAIN, Stage, describe
+from graphprune.stages.stage import Stage
 
 _View = tuple[int, tuple[int, ...]]
 """How a reader sees a weight: its axis of output features, and the order of its axes."""

@@ -23,7 +23,7 @@ from graphprune.masks.permutation import Permutation, find_permutation
 from graphprune.masks.selection import Scores
 from graphprune.passes.base import Equivalence, Pass, PassOutcome
 from graphprune.passes.shape_inference import infer_shapes
-from graphprune.stages import Stage
+from graphprune.stages.stage import Stage
 
 
 @dataclass(frozen=True)

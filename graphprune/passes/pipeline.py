@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from graphprune.errors import InputError, PreconditionError
-from graphprune.passes.base import ChannelMap, Pass, PassResult, read_pass, run_pass
-from graphprune.stages import Stage
+from graphprune.passes.base import ChannelMap, Pass, PassResult, run_pass
+from graphprune.passes.registry import read_pass
+from graphprune.stages.stage import Stage
 
 
 class Pipeline:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from graphprune.errors import InputError
 from graphprune.passes.base import Pass
-from graphprune.pruning_plan import PruningPlan
+from graphprune.planning.pruning_plan import PruningPlan
 
 
 @dataclass(frozen=True)

@@ -14,15 +14,15 @@ import onnx_ir as ir
 from graphprune.analysis.channels import ChannelGroup
 from graphprune.analysis.channels.values import constant_values, read
 from graphprune.analysis.constants import derive_constant
-from graphprune.channel_plans.budgets import group_values
-from graphprune.channel_plans.plan import ChannelPlan
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.masks.channel_criteria import score_channels
 from graphprune.passes.base import Equivalence, PassOutcome
 from graphprune.passes.plan_option import PlanPass
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.stage_change import with_stage_change
-from graphprune.stages import Stage
+from graphprune.planning.channels.budgets import group_values
+from graphprune.planning.channels.plan import ChannelPlan
+from graphprune.stages.stage import Stage
 
 
 @dataclass(frozen=True)

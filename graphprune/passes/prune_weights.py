@@ -17,8 +17,8 @@ from graphprune.masks.patterns import parse_pattern
 from graphprune.passes.base import Equivalence, PassOutcome
 from graphprune.passes.plan_option import PlanPass
 from graphprune.passes.stage_change import with_stage_change
-from graphprune.pruning_plan import WeightPlan
-from graphprune.stages import Stage
+from graphprune.planning.pruning_plan import WeightPlan
+from graphprune.stages.stage import Stage
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ import numpy as np
 import onnx_ir as ir
 
 from graphprune.diagnostics import Rewrite, Skip
+from graphprune.graph.nodes import describe
 from graphprune.passes.base import Equivalence, Pass, PassOutcome, refuse
 from graphprune.passes.rewriting import bypass, constant_of, why_not_bypass
 from graphprune.passes.shape_inference import infer_shapes
-from graphprune.stages import Stage, describe
+from graphprune.stages.stage import Stage
 
 _FIRST_DROPOUT_WITH_MODE = 12  # opset: before it, and from 7 on, Dropout never drops
 

@@ -9,9 +9,9 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import IdentityEliminationPass, InlinePass
 
+from graphprune.graph.functions import DOMAIN
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import subgraphs
-from graphprune.stages import DOMAIN
 
 _DOMAIN = "graphprune.expansion"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from graphprune.diagnostics import Rewrite
-from graphprune.stages import Stage, get_stage
+from graphprune.stages.stage import Stage, get_stage
 
 
 def with_stage_change(model: ir.Model, stage: Stage, rewrites: Sequence[Rewrite]) -> tuple[Rewrite, ...]:

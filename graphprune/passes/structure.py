@@ -9,7 +9,7 @@ import onnx_ir as ir
 from onnx import checker
 
 from graphprune.errors import UnsupportedModelError
-from graphprune.stages import describe
+from graphprune.graph.nodes import describe
 
 _LARGEST_KEPT = 4096  # bytes: shape-like constants stay in the proto, weights do not
 

@@ -16,7 +16,7 @@ from graphprune.passes.base import Equivalence, Pass, PassOutcome, mark
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.rewriting import drop_unused, graph_of, new_initializer
 from graphprune.passes.stage_change import with_stage_change
-from graphprune.stages import Stage
+from graphprune.stages.stage import Stage
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,4 @@
-"""Running compiled code: needs TVM's runtime library of a few megabytes, never its compiler."""
+"""Loading and running compiled code: needs TVM's runtime library of a few megabytes, never its compiler.
+
+Imports: errors, files, targets.
+"""

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import ml_dtypes  # noqa: F401 - NumPy knows bfloat16 by name from then on
 import numpy as np
 
-from graphprune.backends.base import TensorInfo
 from graphprune.errors import BackendError
+from graphprune.runtime.interface import TensorInfo
 
 FORMAT = 7
 

@@ -13,12 +13,10 @@ from threading import Lock
 import numpy as np
 import tvm_ffi
 
-from graphprune.backends.base import TensorInfo, check_feed, check_output_names
-from graphprune.backends.targets import TARGETS
-from graphprune.cpuinfo import read_cpu
 from graphprune.errors import BackendError
 from graphprune.files import copy_file
 from graphprune.runtime.description import DESCRIPTION, BatchNote, Description, KernelCall, KernelNote, LayoutNote
+from graphprune.runtime.interface import TensorInfo, check_feed, check_output_names
 from graphprune.runtime.machine import (
     Handle,
     allocate,
@@ -32,6 +30,8 @@ from graphprune.runtime.machine import (
 from graphprune.runtime.program import Program
 from graphprune.runtime.weights import aligned
 from graphprune.runtime.weights import read as read_weights
+from graphprune.targets.cpuinfo import read_cpu
+from graphprune.targets.target import TARGETS
 
 
 class CompiledSession:
@@ -62,7 +62,7 @@ class CompiledSession:
         return self._description.batch.samples
 
     def run(self, output_names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Run once; see `graphprune.backends.base.Session.run`."""
+        """Run once; see `graphprune.runtime.interface.Session.run`."""
         names = check_output_names(self._description.outputs, output_names)
         self._check(feed)
         with self._running:

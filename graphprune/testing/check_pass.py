@@ -10,12 +10,12 @@ import onnx
 import onnx_ir as ir
 
 from graphprune.errors import PostconditionError
-from graphprune.feeds import random_feed
 from graphprune.passes.base import Equivalence, Pass, PassResult, run_pass
 from graphprune.passes.fingerprint import fingerprint
 from graphprune.passes.shape_inference import infer_shapes
-from graphprune.stages import get_stage
+from graphprune.stages.stage import get_stage
 from graphprune.testing.oracles import difference
+from graphprune.verification.feeds import random_feed
 
 _OPEN_EXTENT = 2  # of a dimension without a name; named ones get 2, 3, ... in the order they are met
 

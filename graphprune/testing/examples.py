@@ -7,11 +7,13 @@ import re
 import textwrap
 from dataclasses import dataclass
 
+from graphprune.graph.functions import DOMAIN
 from graphprune.masked import functions as masked
 from graphprune.packed import functions as packed
 from graphprune.packed.forms import CALLS
-from graphprune.passes.base import Equivalence, Pass, parse_pass
-from graphprune.stages import DOMAIN, STAGE_KEY, Stage
+from graphprune.passes.base import Equivalence, Pass
+from graphprune.passes.registry import parse_pass
+from graphprune.stages.stage import STAGE_KEY, Stage
 
 _OPSET = 18
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from graphprune.stages import all_nodes
+from graphprune.graph.nodes import all_nodes
 
 _TYPE_ATTRIBUTES = ("to", "dtype")
 _FLOAT_CONSTANTS = ("value_float", "value_floats")

@@ -18,9 +18,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from graphprune.backends.base import Session
 from graphprune.errors import GraphPruneError
 from graphprune.frontends.opset import modernize
+from graphprune.runtime.interface import Session
 
 SHAPE_OPERANDS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("Squeeze", "Unsqueeze", "Split", "Expand", "Reshape", "Tile", "TopK", "CumSum", "CumProd"), (1,)),

@@ -10,12 +10,12 @@ from torch import nn
 
 from graphprune.analysis.channels import ChannelGroup, ChannelSlice
 from graphprune.analysis.channels.values import channel_values, constant_values, read
-from graphprune.channel_plans.plan import ChannelPlan
 from graphprune.errors import RecipeError
-from graphprune.pruning_plan import PruningPlan
+from graphprune.planning.channels.plan import ChannelPlan
+from graphprune.planning.pruning_plan import PruningPlan
+from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.methods.channels import CHANNEL_METHODS, ChannelCarrier, ChannelMask, ChannelPart
 from graphprune.training.sites import Site, owners_of
-from graphprune.training_settings import TrainingSettings
 
 
 def channel_sites(

@@ -9,14 +9,14 @@ from torch import nn
 
 from graphprune.errors import RecipeError
 from graphprune.frontends.torch_module import from_torch
-from graphprune.planner import plan as make_plan
-from graphprune.pruning_plan import PruningPlan
-from graphprune.recipe import Recipe
+from graphprune.planning.planner import plan as make_plan
+from graphprune.planning.pruning_plan import PruningPlan
+from graphprune.planning.recipe import Recipe
+from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.channel_sites import channel_sites
 from graphprune.training.methods import METHODS, ChannelMask, ParameterMask
 from graphprune.training.pruner import Pruner
 from graphprune.training.sites import Site, owners_of
-from graphprune.training_settings import TrainingSettings
 
 
 def prepare(

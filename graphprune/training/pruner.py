@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from graphprune.errors import InputError, PreconditionError
-from graphprune.planner import plan as make_plan
-from graphprune.recipe import Recipe
+from graphprune.planning.planner import plan as make_plan
+from graphprune.planning.recipe import Recipe
+from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.methods.base import Scheduled, WeightMask
 from graphprune.training.methods.channels import ChannelMask
 from graphprune.training.report import PruningReport, make_report
 from graphprune.training.sites import Site, whole
-from graphprune.training_settings import TrainingSettings
 
 
 @dataclass

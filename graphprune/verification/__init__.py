@@ -1,1 +1,4 @@
-"""The parts of `graphprune.verify`: comparing arrays, opening what is compared, locating the first difference."""
+"""Whether two models are the same function: seeded inputs, comparison, and the first value that differs.
+
+Imports: backends, errors, frontends, runtime.
+"""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from graphprune.backends.base import Dim, TensorInfo
 from graphprune.errors import VerificationError
-from graphprune.feeds import index_limits
+from graphprune.runtime.interface import Dim, TensorInfo
+from graphprune.verification.feeds import index_limits
 from graphprune.verification.sides import OpenSide
 
 

@@ -2,15 +2,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from graphprune.backends.base import (
-    TensorInfo,
-    backend_names,
-    check_feed,
-    check_output_names,
-    get_backend,
-    tensor_infos,
-)
+from graphprune.backends.base import backend_names, get_backend, tensor_infos
 from graphprune.errors import BackendError, InputError, UnsupportedModelError
+from graphprune.runtime.interface import TensorInfo, check_feed, check_output_names
 
 IMAGE = TensorInfo("image", ("batch", 3, 4), np.dtype("float32"))
 MASK = TensorInfo("mask", ("batch", None), np.dtype("int64"))

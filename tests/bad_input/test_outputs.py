@@ -123,9 +123,9 @@ main()
 @pytest.mark.parametrize(
     ("command", "step", "delay"),
     [
-        ("prune", "graphprune.planner.plan", 0),
-        ("compile", "graphprune.compiler.normalize", 0),
-        ("compile", "graphprune.compiler.normalize", 0.5),
+        ("prune", "graphprune.planning.planner.plan", 0),
+        ("compile", "graphprune.compiler.compile.normalize", 0),
+        ("compile", "graphprune.compiler.compile.normalize", 0.5),
     ],
 )
 def test_ctrl_c_leaves_nothing(tmp_path: Path, command: str, step: str, delay: float) -> None:

@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 import graphprune
-from graphprune.backends.targets import TARGETS
+from graphprune.targets.target import TARGETS
 from tests.invoke import invoke
 
 COMMANDS = ("inspect", "prune", "compile", "run", "verify", "bench", "targets", "demo")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from graphprune.frontends.onnx_file import load, save
-from tests.channel_plans.channel_model import MODEL
 from tests.invoke import assert_refused, invoke
+from tests.planning.channels.channel_model import MODEL
 from tests.small_model import unchanged
 from tests.weighted import inferred_model, weight_of
 

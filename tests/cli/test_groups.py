@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from graphprune.frontends.onnx_file import save
-from tests.channel_plans.channel_model import MODEL
 from tests.invoke import assert_refused, invoke
+from tests.planning.channels.channel_model import MODEL
 from tests.weighted import inferred_model
 
 

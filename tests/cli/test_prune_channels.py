@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from graphprune.analysis.channels.cost import ChannelCost
-from graphprune.channel_plans.planner import prunable_groups
 from graphprune.frontends.onnx_file import load, save
-from tests.channel_plans.channel_model import MODEL
+from graphprune.planning.channels.planner import prunable_groups
 from tests.invoke import assert_refused, invoke
+from tests.planning.channels.channel_model import MODEL
 from tests.small_model import unchanged
 from tests.weighted import inferred_model, weight_of
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from graphprune.channel_plans.options import ChannelOptions
-from graphprune.recipe import Recipe
+from graphprune.planning.channels.options import ChannelOptions
+from graphprune.planning.recipe import Recipe
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "pruning.md").read_text(encoding="utf-8")
 

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from graphprune.frontends.onnx_file import load
-from graphprune.pruning_plan import PruningPlan
-from graphprune.recipe import Recipe
-from graphprune.stages import Stage, get_stage
+from graphprune.planning.pruning_plan import PruningPlan
+from graphprune.planning.recipe import Recipe
+from graphprune.stages.stage import Stage, get_stage
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 

@@ -14,9 +14,9 @@ from torch import nn
 import graphprune as gp
 from graphprune.backends.onnxruntime import session_for
 from graphprune.errors import UnsupportedModelError
-from graphprune.feeds import random_feed
 from graphprune.testing import models
 from graphprune.training import Schedule, TrainingSettings, prepare
+from graphprune.verification.feeds import random_feed
 from tests.weighted import weighted_model
 
 TINY = ["resnet_tiny", "mobilenet_tiny", "bert_tiny", "vit_tiny", "light_squeezenet", "light_shufflenet"]

@@ -17,9 +17,9 @@ from graphprune.masks.patterns import parse_pattern
 from graphprune.masks.temperature import Temperature
 from graphprune.passes.base import run_pass
 from graphprune.passes.insert_soft_masks import InsertSoftMasks
-from graphprune.planner import plan
-from graphprune.recipe import Recipe
-from graphprune.stages import verify_stage
+from graphprune.planning.planner import plan
+from graphprune.planning.recipe import Recipe
+from graphprune.stages.verification import verify_stage
 from tests.weighted import weighted_model
 
 TEXT = "main (float[N,8] x, float[8,16] w) => (float[N,16] y) { [fc] y = MatMul (x, w) }"

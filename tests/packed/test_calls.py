@@ -13,7 +13,7 @@ from graphprune.errors import UnsupportedModelError
 from graphprune.packed.calls import is_packed_call, read_call
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
-from graphprune.stages import verify_stage
+from graphprune.stages.verification import verify_stage
 from tests.weighted import weighted_model
 
 TEXT = "main (float[N,3] x, float[3,2] w) => (float[N,2] y) { [fc] y = MatMul (x, w) }"

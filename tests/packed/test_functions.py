@@ -13,7 +13,7 @@ from graphprune.packed.forms import CALLS
 from graphprune.packed.functions import OLDEST_OPSET, define, drop_unused_functions, function_text
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
-from graphprune.stages import verify_stage
+from graphprune.stages.verification import verify_stage
 from tests.weighted import weighted_model
 
 TEXT = """<ir_version: 10, opset_import: ["" : {}]>

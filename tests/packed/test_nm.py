@@ -21,7 +21,7 @@ from graphprune.packed.calls import read_call
 from graphprune.packed.functions import OLDEST_OPSET
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
-from graphprune.stages import verify_stage
+from graphprune.stages.verification import verify_stage
 from tests.weighted import weighted_model
 
 TEXT = """<ir_version: 10, opset_import: ["" : {}]>

@@ -5,8 +5,9 @@ import pytest
 
 from graphprune.diagnostics import Rewrite
 from graphprune.errors import InputError, PostconditionError, PreconditionError, UnsupportedModelError
-from graphprune.passes.base import mark, parse_pass, refuse, registered_passes, run_pass
-from graphprune.stages import Stage, get_stage, set_stage
+from graphprune.passes.base import mark, refuse, run_pass
+from graphprune.passes.registry import parse_pass, registered_passes
+from graphprune.stages.stage import Stage, get_stage, set_stage
 from tests.passes.toy import ToyDouble, ToyNeeds, toy
 
 TEXT = """

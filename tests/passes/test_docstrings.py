@@ -8,7 +8,8 @@ from pathlib import Path
 import onnx_ir as ir
 import pytest
 
-from graphprune.passes.base import Pass, parse_pass, registered_passes
+from graphprune.passes.base import Pass
+from graphprune.passes.registry import parse_pass, registered_passes
 from graphprune.passes.remove_identities import RemoveIdentities
 from graphprune.testing.check_pass import check_pass
 from graphprune.testing.examples import docstring_example

@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.passes.fingerprint import fingerprint, same_tensor
-from graphprune.stages import Stage, set_stage
+from graphprune.stages.stage import Stage, set_stage
 
 TEXT = """
 <ir_version: 10, opset_import: ["" : 18, "graphprune" : 1]>

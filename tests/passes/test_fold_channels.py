@@ -14,13 +14,13 @@ from graphprune.frontends.onnx_file import load, save
 from graphprune.passes.base import run_pass
 from graphprune.passes.fold_channels import FoldChannels
 from graphprune.passes.prune_channels import PruneChannels
-from graphprune.planner import plan
-from graphprune.recipe import Recipe
-from graphprune.stages import Stage, get_stage
+from graphprune.planning.planner import plan
+from graphprune.planning.recipe import Recipe
+from graphprune.stages.stage import Stage, get_stage
 from graphprune.testing import models
 from graphprune.testing.check_pass import check_pass
 from tests.analysis.channels.masking import check_equal
-from tests.channel_plans.channel_model import MODEL
+from tests.planning.channels.channel_model import MODEL
 from tests.weighted import inferred_model, weight_of
 
 

@@ -12,8 +12,8 @@ from graphprune.analysis.channels import channel_groups
 from graphprune.frontends.onnx_file import load
 from graphprune.passes import FoldChannels, FoldConstants, PruneChannels
 from graphprune.passes.base import run_pass
-from graphprune.planner import plan
-from graphprune.recipe import Recipe
+from graphprune.planning.planner import plan
+from graphprune.planning.recipe import Recipe
 from graphprune.testing import models
 from graphprune.testing.models.structures import STRUCTURES
 from tests.analysis.channels.masking import run

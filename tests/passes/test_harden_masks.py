@@ -16,12 +16,13 @@ from graphprune.errors import PreconditionError, RecipeError
 from graphprune.masked.calls import mask_calls
 from graphprune.masked.functions import function_text
 from graphprune.masked.hardening import harden, soft_mask
-from graphprune.passes.base import parse_pass, run_pass
+from graphprune.passes.base import run_pass
 from graphprune.passes.harden_masks import HardenMasks
 from graphprune.passes.prune_weights import PruneWeights
-from graphprune.planner import plan
-from graphprune.recipe import Recipe
-from graphprune.stages import Stage, get_stage, set_stage
+from graphprune.passes.registry import parse_pass
+from graphprune.planning.planner import plan
+from graphprune.planning.recipe import Recipe
+from graphprune.stages.stage import Stage, get_stage, set_stage
 from graphprune.testing.check_pass import canonical_text, check_pass
 from graphprune.testing.models import build
 from tests.passes.test_insert_soft_masks import CASES, MATMUL, RECIPES, masking

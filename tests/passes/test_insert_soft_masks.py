@@ -15,25 +15,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphprune.backends.onnxruntime import session_for, session_for_file
-from graphprune.channel_plans.plan import ChannelPlan
 from graphprune.diagnostics import Rewrite
 from graphprune.errors import InputError, PreconditionError, RecipeError
-from graphprune.feeds import random_feed
 from graphprune.frontends.onnx_file import load, save
 from graphprune.masks.patterns import parse_pattern
 from graphprune.masks.pdp import soft_masked
 from graphprune.masks.temperature import parse_temperature
-from graphprune.passes.base import parse_pass, run_pass
+from graphprune.passes.base import run_pass
 from graphprune.passes.fold_constants import FoldConstants
 from graphprune.passes.insert_soft_masks import InsertSoftMasks
 from graphprune.passes.pipeline import Pipeline
+from graphprune.passes.registry import parse_pass
 from graphprune.passes.remove_identities import RemoveIdentities
-from graphprune.planner import plan
-from graphprune.pruning_plan import PruningPlan
-from graphprune.recipe import Recipe
-from graphprune.stages import Stage, get_stage, set_stage
+from graphprune.planning.channels.plan import ChannelPlan
+from graphprune.planning.planner import plan
+from graphprune.planning.pruning_plan import PruningPlan
+from graphprune.planning.recipe import Recipe
+from graphprune.stages.stage import Stage, get_stage, set_stage
 from graphprune.testing.check_pass import check_pass, open_feeds
 from graphprune.testing.models import build
+from graphprune.verification.feeds import random_feed
 from tests.weighted import weight_of, weighted_model
 
 MATMUL = "main (float[N,8] x, float[8,16] w) => (float[N,16] y) { y = MatMul (x, w) }"

@@ -16,10 +16,11 @@ from graphprune.errors import InputError
 from graphprune.masks.axes import WeightAxes
 from graphprune.masks.patterns import NM
 from graphprune.packed.calls import is_packed_call, read_call
-from graphprune.passes.base import parse_pass, run_pass
+from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
+from graphprune.passes.registry import parse_pass
 from graphprune.passes.unpack_weights import UnpackWeights
-from graphprune.stages import Stage, set_stage
+from graphprune.stages.stage import Stage, set_stage
 from graphprune.testing.check_pass import check_pass
 from tests.weighted import weight_of, weighted_model
 

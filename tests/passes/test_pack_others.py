@@ -22,7 +22,7 @@ from graphprune.packed.functions import OLDEST_OPSET
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
 from graphprune.passes.unpack_weights import UnpackWeights
-from graphprune.stages import verify_stage
+from graphprune.stages.verification import verify_stage
 from graphprune.testing.check_pass import check_pass
 from tests.weighted import weighted_model
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from graphprune.backends.onnxruntime import session_for
 from graphprune.errors import InputError, PreconditionError
 from graphprune.packed.calls import is_packed_call, read_call
-from graphprune.passes.base import parse_pass, run_pass
+from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
+from graphprune.passes.registry import parse_pass
 from graphprune.passes.unpack_weights import UnpackWeights
-from graphprune.stages import Stage, get_stage, set_stage
+from graphprune.stages.stage import Stage, get_stage, set_stage
 from graphprune.testing.check_pass import canonical_text, check_pass
 from tests.weighted import weight_of, weighted_model
 

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, note, seed, settings
 from graphprune.analysis.constants import DerivedTensor, source_of
 from graphprune.errors import InputError, RecipeError
 from graphprune.frontends.onnx_file import load, save
-from graphprune.passes.base import parse_pass, run_pass
+from graphprune.passes.base import run_pass
 from graphprune.passes.permute_channels import PermuteChannels
 from graphprune.passes.prune_weights import PruneWeights
-from graphprune.planner import plan
-from graphprune.recipe import Recipe
+from graphprune.passes.registry import parse_pass
+from graphprune.planning.planner import plan
+from graphprune.planning.recipe import Recipe
 from graphprune.testing import models
 from graphprune.testing.check_pass import check_pass
 from tests.analysis.channels.drafts import drafts

@@ -5,7 +5,7 @@ import pytest
 
 from graphprune.errors import InputError, PreconditionError
 from graphprune.passes.pipeline import Pipeline, compose, parse_pipeline
-from graphprune.stages import Stage, get_stage
+from graphprune.stages.stage import Stage, get_stage
 from tests.passes.toy import ToyDouble, ToyNeeds, toy
 
 TEXT = """

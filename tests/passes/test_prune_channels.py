@@ -9,19 +9,20 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.analysis.channels.values import channel_values, constant_values, read
-from graphprune.channel_plans.options import ChannelOptions
-from graphprune.channel_plans.plan import ChannelPlan
-from graphprune.channel_plans.planner import prunable_groups
 from graphprune.errors import RecipeError
-from graphprune.passes.base import parse_pass, run_pass
+from graphprune.passes.base import run_pass
 from graphprune.passes.prune_channels import PruneChannels
-from graphprune.planner import plan
-from graphprune.pruning_plan import PruningPlan
-from graphprune.recipe import Recipe
-from graphprune.stages import Stage, get_stage
+from graphprune.passes.registry import parse_pass
+from graphprune.planning.channels.options import ChannelOptions
+from graphprune.planning.channels.plan import ChannelPlan
+from graphprune.planning.channels.planner import prunable_groups
+from graphprune.planning.planner import plan
+from graphprune.planning.pruning_plan import PruningPlan
+from graphprune.planning.recipe import Recipe
+from graphprune.stages.stage import Stage, get_stage
 from graphprune.testing import models
 from graphprune.testing.check_pass import check_pass
-from tests.channel_plans.channel_model import MODEL
+from tests.planning.channels.channel_model import MODEL
 from tests.weighted import inferred_model, weight_of
 
 

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 
 from graphprune.diagnostics import Rewrite
 from graphprune.errors import InputError, PreconditionError, RecipeError
-from graphprune.passes.base import parse_pass, run_pass
+from graphprune.passes.base import run_pass
 from graphprune.passes.prune_weights import PruneWeights
-from graphprune.planner import plan
-from graphprune.pruning_plan import PruningPlan
-from graphprune.recipe import Recipe
-from graphprune.stages import Stage, get_stage, set_stage
+from graphprune.passes.registry import parse_pass
+from graphprune.planning.planner import plan
+from graphprune.planning.pruning_plan import PruningPlan
+from graphprune.planning.recipe import Recipe
+from graphprune.stages.stage import Stage, get_stage, set_stage
 from graphprune.testing.check_pass import check_pass
 from tests.weighted import weight_of, weighted_model
 

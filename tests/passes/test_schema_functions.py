@@ -6,9 +6,9 @@ import numpy as np
 import onnx_ir as ir
 
 from graphprune.backends.onnxruntime import session_for
-from graphprune.feeds import random_feed
 from graphprune.passes.schema_functions import expand_functions, schema_body
 from graphprune.passes.shape_inference import infer_shapes
+from graphprune.verification.feeds import random_feed
 
 TEXT = """<ir_version: 10, opset_import: ["" : 18]>
 main (float[3,5] x, int64[3] t) => (float y) {

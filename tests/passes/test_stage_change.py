@@ -2,7 +2,7 @@
 
 from graphprune.diagnostics import Rewrite
 from graphprune.passes.stage_change import with_stage_change
-from graphprune.stages import Stage
+from graphprune.stages.stage import Stage
 from tests.weighted import weighted_model
 
 MODEL = weighted_model("main (float[2] x) => (float[2] y) { y = Neg (x) }")

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from graphprune.diagnostics import Rewrite
 from graphprune.passes.base import Equivalence, Pass, PassOutcome
-from graphprune.stages import Stage
+from graphprune.stages.stage import Stage
 
 
 @dataclass(frozen=True)

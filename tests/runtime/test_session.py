@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 import tvm
 
-from graphprune.backends.tvm import library
-from graphprune.cpuinfo import CpuInfo
+from graphprune.backends.tvm.building import library
 from graphprune.errors import BackendError, InputError, ModelFileError
-from graphprune.feeds import random_feed
 from graphprune.runtime.description import FORMAT, Description
+from graphprune.runtime.loading import load_session
 from graphprune.runtime.machine import use_threads
 from graphprune.runtime.session import CompiledSession
-from graphprune.session_file import load_session
+from graphprune.targets.cpuinfo import CpuInfo
+from graphprune.verification.feeds import random_feed
 from tests.backends.tvm.batch.samples import compile_samples
 from tests.backends.tvm.graphs import assert_equal, compile_, parse, pruned
 

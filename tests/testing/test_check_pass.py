@@ -13,7 +13,7 @@ import pytest
 from graphprune.diagnostics import Rewrite
 from graphprune.errors import PreconditionError
 from graphprune.passes.base import Equivalence, Pass, PassOutcome, PassResult, run_pass
-from graphprune.stages import Stage, set_stage
+from graphprune.stages.stage import Stage, set_stage
 from graphprune.testing import check_pass as harness
 from graphprune.testing.check_pass import CheckError, canonical_text, check_pass, open_feeds
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from graphprune.recipe import Recipe
+from graphprune.planning.recipe import Recipe
 from graphprune.training import Pruner, prepare
 from graphprune.training.methods import WeightMask
 

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 import graphprune as gp
-from graphprune.channel_plans.options import ChannelOptions
 from graphprune.errors import RecipeError
 from graphprune.passes.prune_channels import PruneChannels
-from graphprune.recipe import Recipe
+from graphprune.planning.channels.options import ChannelOptions
+from graphprune.planning.recipe import Recipe
 from graphprune.training import Pruner, prepare
 from graphprune.training.methods import ChannelMask
 from tests.training.small import sgd

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from graphprune.errors import RecipeError
-from graphprune.recipe import Recipe
+from graphprune.planning.recipe import Recipe
 from graphprune.training import Pruner, prepare
 from graphprune.training.methods import SoftThreshold
 from graphprune.training.methods.sr_ste import DECAY

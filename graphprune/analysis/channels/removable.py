@@ -17,7 +17,7 @@ from graphprune.analysis.channels.state import UNKNOWN, FloatArray
 from graphprune.analysis.channels.values import constant_values, read, taken
 from graphprune.analysis.channels.walk import collect
 from graphprune.diagnostics import Skip
-from graphprune.stages import describe
+from graphprune.graph.nodes import describe
 
 _SOME = 8  # indices that are kept, which decide for almost any weight that it is not zero
 

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from graphprune.analysis.channels.equations import Equations, Reason, Role
 from graphprune.analysis.channels.state import UNKNOWN, Extents, Factor, FloatArray, State
 from graphprune.analysis.constants import constant_tensor
-from graphprune.stages import describe
+from graphprune.graph.nodes import describe
 
 _MAX_INDICES = 1 << 20
 

@@ -14,7 +14,7 @@ from graphprune.analysis.channels.site import CannotFollowError, Site, extents_o
 from graphprune.analysis.channels.state import Factor, FloatArray, State
 from graphprune.analysis.channels.values import has_channels
 from graphprune.analysis.constants import constant_tensor
-from graphprune.stages import describe
+from graphprune.graph.nodes import describe
 
 _SUBGRAPHS = {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}
 

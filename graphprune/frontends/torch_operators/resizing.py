@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from graphprune.analysis.resampling import Axis, Resampling, Taps, axis_weights
 from graphprune.frontends.torch_operators.values import Value, integers
-from graphprune.resampling import Axis, Resampling, Taps, axis_weights
 
 Numbers = torch.Tensor | tuple[float, ...]
 """Scales or a region: numbers of the file, or a tensor that is computed."""

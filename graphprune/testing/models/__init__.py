@@ -10,9 +10,9 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from graphprune.errors import InputError
-from graphprune.feeds import random_feed
 from graphprune.testing.models import architectures, demo, light, structures
 from graphprune.testing.models.cache import cached
+from graphprune.verification.feeds import random_feed
 
 __all__ = ["build", "names", "random_feed"]
 

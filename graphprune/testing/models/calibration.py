@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import onnxruntime
 
-from graphprune.feeds import random_feed
+from graphprune.verification.feeds import random_feed
 
 _MIN_VARIANCE = 1e-3
 _ERRORS_ONLY = 3  # ONNX Runtime's log severity: it warns of each statistic that the exchanged graph does not read

@@ -10,8 +10,8 @@ from torch import nn
 
 from graphprune.masks import pdp
 from graphprune.masks.patterns import parse_pattern
-from graphprune.pruning_plan import WeightPlan
-from graphprune.training_settings import TrainingSettings
+from graphprune.planning.pruning_plan import WeightPlan
+from graphprune.planning.training_settings import TrainingSettings
 
 
 class Scheduled(nn.Module):

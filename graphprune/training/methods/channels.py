@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from graphprune.analysis.channels import ChannelSlice
-from graphprune.channel_plans.plan import DEFAULT_CHANNEL_CRITERION, ChannelPlan
 from graphprune.errors import RecipeError
 from graphprune.masks.pdp import channel_mask, channel_scores
+from graphprune.planning.channels.plan import DEFAULT_CHANNEL_CRITERION, ChannelPlan
+from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.methods.base import ParameterMask, Scheduled
-from graphprune.training_settings import TrainingSettings
 
 if TYPE_CHECKING:
     from graphprune.training.sites import Site

@@ -9,9 +9,9 @@ import torch
 from graphprune.masks import pdp
 from graphprune.masks.patterns import NM
 from graphprune.masks.torch_threshold import ThresholdSearch, sampled_error
-from graphprune.pruning_plan import WeightPlan
+from graphprune.planning.pruning_plan import WeightPlan
+from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.methods.base import WeightMask
-from graphprune.training_settings import TrainingSettings
 
 
 class SoftMask(WeightMask):

@@ -9,9 +9,9 @@ import torch
 from graphprune.errors import RecipeError
 from graphprune.masks import pdp
 from graphprune.masks.patterns import NM
-from graphprune.pruning_plan import WeightPlan
+from graphprune.planning.pruning_plan import WeightPlan
+from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.methods.base import WeightMask
-from graphprune.training_settings import TrainingSettings
 
 DECAY = 2e-4
 """What pulls the weights that are masked towards zero: lambda_W of the paper's equation 9."""

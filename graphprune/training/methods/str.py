@@ -7,9 +7,9 @@ from torch import nn
 
 from graphprune.errors import RecipeError
 from graphprune.masks.patterns import Unstructured
-from graphprune.pruning_plan import WeightPlan
+from graphprune.planning.pruning_plan import WeightPlan
+from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.methods.base import WeightMask
-from graphprune.training_settings import TrainingSettings
 
 START = -8.0
 """The first logit: a threshold of 3e-4, below most weights of a trained network."""

@@ -12,9 +12,9 @@ import onnx_ir as ir
 from graphprune.analysis.channels import ChannelGroup, ChannelSlice
 from graphprune.analysis.constants import constant_tensor, replace_constant
 from graphprune.backends.onnxruntime import session_for
-from graphprune.feeds import random_feed
 from graphprune.passes import FoldChannels
 from graphprune.passes.base import run_pass
+from graphprune.verification.feeds import random_feed
 
 Arrays = dict[str, npt.NDArray[np.float32]]
 Chosen = Mapping[str, npt.NDArray[np.int64]]

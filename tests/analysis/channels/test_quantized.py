@@ -9,8 +9,8 @@ from graphprune.analysis.channels import channel_groups
 from graphprune.analysis.channels.cost import ChannelCost
 from graphprune.passes import FoldChannels, PruneChannels
 from graphprune.passes.base import run_pass
-from graphprune.planner import plan
-from graphprune.recipe import Recipe
+from graphprune.planning.planner import plan
+from graphprune.planning.recipe import Recipe
 from tests.analysis.channels.masking import check_equal, check_fold, check_zero_where_read
 from tests.analysis.channels.test_groups import analyse, model_of, slices
 from tests.weighted import inferred_model, weight_of

@@ -9,19 +9,19 @@ import onnx
 import onnx_ir as ir
 from tvm import relax
 
-from graphprune.backends.base import Session
 from graphprune.backends.onnxruntime import session_for
-from graphprune.backends.targets import resolve_target
-from graphprune.backends.tvm import TvmBackend
+from graphprune.backends.tvm.backend import TvmBackend
 from graphprune.backends.tvm.kernels.builder import NAME, Machine
-from graphprune.backends.tvm.lowering import lower_graph
+from graphprune.backends.tvm.lowering.graph import lower_graph
 from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
 from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.support import refusal
-from graphprune.backends.tvm.prepare import prepare
-from graphprune.feeds import random_feed
+from graphprune.backends.tvm.rewrites.prepare import prepare
+from graphprune.runtime.interface import Session
 from graphprune.runtime.session import CompiledSession
+from graphprune.targets.target import resolve_target
+from graphprune.verification.feeds import random_feed
 
 Initializer = tuple[int, ...] | np.ndarray
 

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from graphprune.backends.onnxruntime import session_for
-from graphprune.feeds import random_feed
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
+from graphprune.verification.feeds import random_feed
 from tests.backends.tvm.graphs import compile_
 
 T = TypeVar("T")

@@ -2,7 +2,7 @@
 
 from benchmarks.peers.peers import Peer
 from benchmarks.peers.results import Comparison, Outcome, Row
-from graphprune.environment import Environment
+from graphprune.measuring.environment import Environment
 
 
 def fake(opener: str) -> Peer:

@@ -11,8 +11,8 @@ import pytest
 from benchmarks.peers import __main__ as command
 from benchmarks.peers.peers import Peer
 from benchmarks.peers.results import Outcome
-from graphprune.backends.targets import Target
-from graphprune.backends.tvm.roofline import Level, Roofline
+from graphprune.backends.tvm.building.roofline import Level, Roofline
+from graphprune.targets.target import Target
 
 COMMAND = ["peers", "demo", "--sparsity", "0", "0.75", "--peer", "graphprune", "tvm", "--threads", "2", "--runs", "7"]
 

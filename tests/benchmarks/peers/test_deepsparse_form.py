@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.peers.deepsparse_form import IR_VERSION, OPSET, deepsparse_form
 from graphprune.backends.onnxruntime import session_for
-from graphprune.feeds import random_feed
+from graphprune.verification.feeds import random_feed
 
 HEAD = '<ir_version: 10, opset_import: ["" : 20]> g (float[2,3,4,4] x) => (float[A,B,C,D] y)'
 WEIGHTS = (

@@ -5,7 +5,7 @@ import onnx_ir as ir
 import pytest
 
 from benchmarks.peers.limit import limit_ms
-from graphprune.backends.tvm.roofline import Level, Roofline
+from graphprune.backends.tvm.building.roofline import Level, Roofline
 from graphprune.passes.shape_inference import infer_shapes
 
 PEAK = Roofline(gflops=2.0, levels=(Level(math.inf, 1.0),))

@@ -7,7 +7,7 @@ import pytest
 import graphprune as gp
 from benchmarks.peers import openers
 from graphprune.backends.onnxruntime import session_for
-from graphprune.feeds import random_feed
+from graphprune.verification.feeds import random_feed
 
 TEXT = """<ir_version: 10, opset_import: ["" : 20]>
 g (float[1,4,5,5] x, float[8,4,3,3] w) => (float[1,8,5,5] y, float[1,8,5,5] z) {

@@ -10,7 +10,7 @@ import torch
 
 import graphprune as gp
 from graphprune.backends.onnxruntime import session_for
-from graphprune.feeds import random_feed
+from graphprune.verification.feeds import random_feed
 
 
 def outputs(module: torch.nn.Module, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ import pytest
 from graphprune.analysis.sparsity import weight_counts
 from graphprune.analysis.weights import prunable_weights
 from graphprune.errors import InputError
-from graphprune.stages import Stage, get_stage
+from graphprune.stages.stage import Stage, get_stage
 from graphprune.testing.models import build, names, random_feed
 from tests.testing.models.running import run
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from graphprune.backends.tvm.batch.site import BatchAxis, MixedSamplesError, Site
+from graphprune.backends.tvm.kernels.view import reshape_blocks
 from graphprune.backends.tvm.operators.normalization import REDUCTIONS
 from graphprune.backends.tvm.operators.scalar import CHANNEL_OPERANDS, SCALAR
-from graphprune.backends.tvm.view import reshape_blocks
 from graphprune.packed.calls import extra_index
 from graphprune.packed.forms import CALLS
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphprune.backends.tvm.lowering import constant_array, is_constant, static_shape
+from graphprune.backends.tvm.lowering.graph import constant_array, is_constant, static_shape
 from graphprune.backends.tvm.operators.views import constant_ints
 
 Array = npt.NDArray[Any]

@@ -11,7 +11,7 @@ from graphprune.backends.tvm.batch.gain import reason_to_keep
 from graphprune.backends.tvm.batch.rules import RULES, Rule
 from graphprune.backends.tvm.batch.site import Array, BatchAxis, MixedSamplesError, Site
 from graphprune.backends.tvm.kernels.builder import Machine
-from graphprune.backends.tvm.lowering import static_shape
+from graphprune.backends.tvm.lowering.graph import static_shape
 from graphprune.runtime.description import BatchNote
 
 TARGETS = ("Reshape", "Expand")

@@ -1,1 +1,4 @@
-"""TIR kernels: one computation a file, specialised on static shapes."""
+"""TIR kernels: one computation a file, specialised on static shapes.
+
+Imports: layouts.
+"""

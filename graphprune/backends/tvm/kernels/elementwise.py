@@ -16,7 +16,7 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
 )
 from graphprune.backends.tvm.kernels.transpose import Transposition, find_turn
-from graphprune.backends.tvm.view import View, coalesce
+from graphprune.backends.tvm.kernels.view import View, coalesce
 
 Compute = Callable[[Sequence[Expr]], Expr]
 """From one element of each operand to one element of the result."""

@@ -18,7 +18,7 @@ from graphprune.backends.tvm.kernels.builder import (
     loop,
     store,
 )
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 
 
 def gather_function(machine: Machine, x: View, indices: View, node: str) -> Expr:

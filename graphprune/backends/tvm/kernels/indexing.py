@@ -20,7 +20,7 @@ from graphprune.backends.tvm.kernels.builder import (
     loop,
     store,
 )
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 
 Position = Sequence[Expr]
 Combine = Callable[[Expr, Expr], Expr]

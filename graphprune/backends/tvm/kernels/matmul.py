@@ -15,7 +15,7 @@ from graphprune.backends.tvm.kernels.dense import register_tile
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 from graphprune.backends.tvm.kernels.matmul_tiles import Operand, Panels, Product, emit_product
 from graphprune.backends.tvm.kernels.tiling import chunks
-from graphprune.backends.tvm.view import View, coalesce
+from graphprune.backends.tvm.kernels.view import View, coalesce
 
 DIRECT_ROWS = 16
 """Up to so many rows, copying the vector operand costs more than it saves."""

@@ -28,7 +28,7 @@ from graphprune.backends.tvm.kernels.builder import (
 )
 from graphprune.backends.tvm.kernels.runs import Run, copy_padded_run, copy_run
 from graphprune.backends.tvm.kernels.tiling import in_half_vectors
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 
 Indices = npt.NDArray[np.int32]
 

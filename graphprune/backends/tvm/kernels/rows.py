@@ -25,7 +25,7 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 
 BLOCK_VECTORS = 2
 """Vectors of rows, or of one row's elements, that are in registers together: enough to hide latencies."""

@@ -19,7 +19,7 @@ from graphprune.backends.tvm.kernels.elementwise import emit_elementwise
 from graphprune.backends.tvm.kernels.pad import Indices, PaddedPlanes, pad_plane
 from graphprune.backends.tvm.kernels.problem import Planes
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, Tile, Tiling
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from tvm import tirx
 from tvm.tirx.script import builder as T
 
 from graphprune.backends.tvm.kernels.builder import Expr, bind, loop, registers, store, unrolled_lanes
-from graphprune.backends.tvm.view import Shape, merged_stride
+from graphprune.backends.tvm.kernels.view import Shape, merged_stride
 
 FEWEST = 4
 """Elements of a side of a tile from which on turning it over pays."""

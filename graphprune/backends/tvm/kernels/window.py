@@ -29,7 +29,7 @@ from graphprune.backends.tvm.kernels.pad import PaddedPlanes, pad_plane
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
 from graphprune.backends.tvm.kernels.tile import TileContext
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks, in_half_vectors, tile_equal_rows, tile_rows
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 
 SPARE_REGISTERS = 12
 """Vector registers kept free of sums: for an input vector and the weights of a 3 x 3 window."""

@@ -34,7 +34,7 @@ from graphprune.backends.tvm.kernels.pad import PaddedPlanes, Window, pad_plane,
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
 from graphprune.backends.tvm.kernels.tile import TileContext
 from graphprune.backends.tvm.kernels.tiling import tile_equal_rows
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 
 STEP = 2
 """Outputs of a tile along an axis."""

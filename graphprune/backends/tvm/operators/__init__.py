@@ -1,8 +1,12 @@
-"""The table of operators this backend lowers: one small function an operator, grouped in files by kind."""
+"""The table of operators this backend lowers: one small function an operator, grouped in files by kind.
+
+Imports: analysis, backends.tvm.building, backends.tvm.kernels, backends.tvm.lowering, errors, graph, layouts, packed,
+passes.
+"""
 
 from __future__ import annotations
 
-from graphprune.backends.tvm.lowering import Lower
+from graphprune.backends.tvm.lowering.graph import Lower
 from graphprune.backends.tvm.operators import (
     convolution,
     filling,

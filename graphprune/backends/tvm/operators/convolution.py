@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.pad import Window
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
 from graphprune.backends.tvm.kernels.tiling import tile_positions, tile_rows
-from graphprune.backends.tvm.lowering import Lowering, constant_array, static_dtype, static_shape
+from graphprune.backends.tvm.kernels.view import Handle, View, merged_stride
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, static_dtype, static_shape
 from graphprune.backends.tvm.operators import pooling
 from graphprune.backends.tvm.operators.planes import TILE_VECTORS, lower_planes, position_problem
 from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue
@@ -17,7 +18,6 @@ from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.operators.weights import Weight, dense_weight, packed_weight
 from graphprune.backends.tvm.operators.windows import as_images, pad, window_of
 from graphprune.backends.tvm.operators.winograd import lower_winograd, winograd_planes
-from graphprune.backends.tvm.view import Handle, View, merged_stride
 from graphprune.packed.calls import extra_index
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.builder import Expr
 from graphprune.backends.tvm.kernels.elementwise import elementwise_function
-from graphprune.backends.tvm.lowering import Lowering, static_dtype, static_shape
+from graphprune.backends.tvm.kernels.view import View
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, static_dtype, static_shape
 from graphprune.backends.tvm.operators.region import region_of
-from graphprune.backends.tvm.view import View
 
 
 def elementwise(lowering: Lowering, group: Group) -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.elementwise import concat_function
-from graphprune.backends.tvm.lowering import Lowering, static_shape
+from graphprune.backends.tvm.kernels.view import View
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, static_shape
 from graphprune.backends.tvm.operators.views import constant_ints, input_value
-from graphprune.backends.tvm.view import View
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from graphprune.backends.tvm.fusion import Group
-from graphprune.backends.tvm.lowering import Lower, Lowering, is_constant
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lower, Lowering, is_constant
 from graphprune.backends.tvm.operators import te_images, te_library, te_moving, te_products, te_windows
 from graphprune.backends.tvm.operators.te import lower_with
 

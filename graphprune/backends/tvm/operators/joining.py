@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.elementwise import concat_function
 from graphprune.backends.tvm.kernels.gather import gather_function, gather_nd_function
-from graphprune.backends.tvm.lowering import Lowering, constant_array, is_constant, static_dtype, static_shape
+from graphprune.backends.tvm.kernels.view import Handle, View
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, is_constant, static_dtype, static_shape
 from graphprune.backends.tvm.operators.views import input_value
-from graphprune.backends.tvm.view import Handle, View
 
 
 def concat(lowering: Lowering, group: Group) -> None:

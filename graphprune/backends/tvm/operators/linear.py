@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.problem import Planes
-from graphprune.backends.tvm.layout import channel_major
-from graphprune.backends.tvm.lowering import Lowering, constant_array, static_shape
+from graphprune.backends.tvm.kernels.view import View, merged_stride
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, static_shape
+from graphprune.backends.tvm.lowering.layout import channel_major
 from graphprune.backends.tvm.operators.nm import lower_nm
 from graphprune.backends.tvm.operators.planes import lower_positions
 from graphprune.backends.tvm.operators.region import plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.operators.weights import Weight, dense_weight, packed_weight
-from graphprune.backends.tvm.view import View, merged_stride
 from graphprune.packed.calls import extra_index
 
 

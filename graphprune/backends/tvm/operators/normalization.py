@@ -9,7 +9,6 @@ import numpy as np
 import onnx_ir as ir
 from tvm import tirx
 
-from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels import math
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, bind, constant
 from graphprune.backends.tvm.kernels.extremum import Extremum
@@ -22,11 +21,12 @@ from graphprune.backends.tvm.kernels.normalization import (
     softmax,
 )
 from graphprune.backends.tvm.kernels.rows import Place, RowBlock, RowProblem, row_function
-from graphprune.backends.tvm.lowering import Lowering, static_dtype, static_shape
+from graphprune.backends.tvm.kernels.view import View
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, static_dtype, static_shape
 from graphprune.backends.tvm.operators.region import plane_epilogue
 from graphprune.backends.tvm.operators.scalar import maximum, minimum
 from graphprune.backends.tvm.operators.views import constant_ints, input_value
-from graphprune.backends.tvm.view import View
 
 Recipe = Callable[[RowBlock], None]
 

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from graphprune.backends.tvm.building.tuning import Emitted
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance
 from graphprune.backends.tvm.kernels.sparse import channels_per_block, sparse_function, sparse_rows
@@ -18,11 +19,10 @@ from graphprune.backends.tvm.kernels.vector import (
     output_blocks,
     sparse_vector_function,
 )
-from graphprune.backends.tvm.lowering import Lowering
+from graphprune.backends.tvm.kernels.view import Handle, View
+from graphprune.backends.tvm.lowering.graph import Lowering
 from graphprune.backends.tvm.operators.region import FusedEpilogue
 from graphprune.backends.tvm.operators.weights import Candidate, Weight, candidates, explain
-from graphprune.backends.tvm.tuning import Emitted
-from graphprune.backends.tvm.view import Handle, View
 
 TILE_VECTORS = 4
 USES_WORTH_A_COPY = 32

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.matmul import matmul_function
-from graphprune.backends.tvm.lowering import Lowering, is_constant, static_shape
+from graphprune.backends.tvm.kernels.view import View
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, is_constant, static_shape
 from graphprune.backends.tvm.operators import linear
 from graphprune.backends.tvm.operators.region import plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
-from graphprune.backends.tvm.view import View
 
 
 def matmul(lowering: Lowering, group: Group) -> None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
-from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, bind, constant
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
 from graphprune.backends.tvm.kernels.math import dtype_of
-from graphprune.backends.tvm.lowering import Lowering, constant_array, is_constant, static_dtype, static_shape
+from graphprune.backends.tvm.kernels.view import View, merged_stride
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, is_constant, static_dtype, static_shape
 from graphprune.backends.tvm.operators.scalar import CHANNEL_OPERANDS, SCALAR
-from graphprune.backends.tvm.view import View, merged_stride
 
 
 @dataclass

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 
 from tvm import tirx
 
-from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.builder import Expr, Kernel
 from graphprune.backends.tvm.kernels.indexing import (
     Combine,
@@ -20,10 +19,11 @@ from graphprune.backends.tvm.kernels.indexing import (
     scatter_function,
     top_function,
 )
-from graphprune.backends.tvm.lowering import Lowering, static_dtype, static_shape
+from graphprune.backends.tvm.kernels.view import Handle, View
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, static_dtype, static_shape
 from graphprune.backends.tvm.operators.arithmetic import maximum, minimum
 from graphprune.backends.tvm.operators.views import constant_ints, input_value
-from graphprune.backends.tvm.view import Handle, View
 
 COMBINE: dict[str, Combine] = {
     "none": lambda _old, new: new,

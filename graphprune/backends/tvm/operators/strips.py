@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from graphprune.backends.tvm.fusion import Group
 from graphprune.backends.tvm.kernels.builder import Expr
 from graphprune.backends.tvm.kernels.elementwise import elementwise_function
 from graphprune.backends.tvm.kernels.pad import Window, padded_planes
 from graphprune.backends.tvm.kernels.problem import PlaneProblem
 from graphprune.backends.tvm.kernels.strips import StripPlanes, choose_strips, strip_function
-from graphprune.backends.tvm.lowering import Lowering, static_dtype, static_shape
+from graphprune.backends.tvm.kernels.view import Handle, View
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, static_dtype, static_shape
 from graphprune.backends.tvm.operators.planes import lower_planes
 from graphprune.backends.tvm.operators.region import NO_EPILOGUE, region_of
 from graphprune.backends.tvm.operators.weights import Weight, candidates
 from graphprune.backends.tvm.operators.windows import as_images
-from graphprune.backends.tvm.view import Handle, View
 
 COPY_COST = 6
 """Time to move a vector into strips or out of them, over that of a multiply-add (measured)."""

@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection
 
 import onnx_ir as ir
 
-from graphprune.backends.tvm.lowering import constant_array, is_constant
+from graphprune.backends.tvm.lowering.graph import constant_array, is_constant
 from graphprune.backends.tvm.operators.scalar import SCALAR
+from graphprune.graph.functions import DOMAIN
 from graphprune.packed.forms import CALLS
 from graphprune.passes.structure import subgraphs
-from graphprune.stages import DOMAIN
 
 DTYPES = frozenset(
     {

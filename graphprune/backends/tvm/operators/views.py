@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from graphprune.backends.tvm.fusion import Group
-from graphprune.backends.tvm.lowering import Lowering, constant_array, is_constant, static_shape
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, is_constant, static_shape
 from graphprune.errors import BackendError
 
 

@@ -9,8 +9,8 @@ import onnx_ir as ir
 from graphprune.backends.tvm.kernels.pad import PaddedPlanes, Window, pad_function, padded_planes, padded_size
 from graphprune.backends.tvm.kernels.problem import Planes
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS
-from graphprune.backends.tvm.lowering import Lowering
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
+from graphprune.backends.tvm.lowering.graph import Lowering
 
 
 def window_of(node: ir.Node, kernel: tuple[int, ...], size: tuple[int, ...]) -> Window:

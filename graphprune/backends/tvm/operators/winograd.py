@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphprune.backends.tvm.kernels.pad import Window
 from graphprune.backends.tvm.kernels.problem import PlaneProblem
 from graphprune.backends.tvm.kernels.tiling import in_half_vectors, tile_positions
+from graphprune.backends.tvm.kernels.view import Handle, View
 from graphprune.backends.tvm.kernels.winograd import (
     PRODUCTS,
     WinogradLayout,
@@ -13,11 +14,10 @@ from graphprune.backends.tvm.kernels.winograd import (
     transform_filters,
     winograd_layout,
 )
-from graphprune.backends.tvm.lowering import Lowering
+from graphprune.backends.tvm.lowering.graph import Lowering
 from graphprune.backends.tvm.operators.planes import ONE_TAP, TILE_VECTORS, emit_planes
 from graphprune.backends.tvm.operators.region import NO_EPILOGUE, FusedEpilogue
 from graphprune.backends.tvm.operators.weights import DENSE, Weight, candidates, dense_weight
-from graphprune.backends.tvm.view import Handle, View
 
 TRANSFORM_COST = 13
 """Time to transform an element, over that of a multiply-add (measured)."""

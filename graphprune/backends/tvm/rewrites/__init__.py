@@ -1,1 +1,4 @@
-"""Rewrites of a graph on its way to this backend: one small function a file, each keeps the graph's outputs."""
+"""Rewrites of a graph on its way to this backend, each of which keeps its outputs, and `prepare`, which runs them.
+
+Imports: backends.tvm.operators, errors, graph, packed, passes.
+"""

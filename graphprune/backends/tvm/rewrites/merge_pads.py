@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from graphprune.graph.functions import DOMAIN
 from graphprune.packed.forms import CALLS
 from graphprune.passes.rewriting import constant_of
-from graphprune.stages import DOMAIN
 
 _CONVOLUTIONS = {("", "Conv"), *((DOMAIN, name) for name, (_, operator) in CALLS.items() if operator == "Conv")}
 

@@ -6,7 +6,7 @@ from graphprune.backends.tvm.batch.gain import reason_to_keep
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.operators import OPERATORS
 from graphprune.backends.tvm.operators.support import refusal
-from graphprune.backends.tvm.prepare import prepare
+from graphprune.backends.tvm.rewrites.prepare import prepare
 from tests.backends.tvm.graphs import parse
 
 

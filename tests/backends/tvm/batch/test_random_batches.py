@@ -11,9 +11,9 @@ from graphprune.backends.tvm.batch.site import MixedSamplesError
 from graphprune.backends.tvm.batch.split import batch_size, find_batch_axes, take_one_sample
 from graphprune.backends.tvm.operators import OPERATORS
 from graphprune.backends.tvm.operators.support import refusal
-from graphprune.backends.tvm.prepare import prepare
-from graphprune.feeds import random_feed
+from graphprune.backends.tvm.rewrites.prepare import prepare
 from graphprune.passes.shape_inference import infer_shapes
+from graphprune.verification.feeds import random_feed
 from tests.backends.tvm.test_random_graphs import models
 
 

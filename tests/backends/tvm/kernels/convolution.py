@@ -10,7 +10,7 @@ from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.pad import PaddedPlanes, Window, pad_function, padded_planes, padded_size
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, tile_rows
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from tests.backends.tvm.kernels.harness import Array, array_of, run
 
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 import pytest
 import tvm
 
-from graphprune.backends.tvm.bounds import tir_pipeline
+from graphprune.backends.tvm.building.bounds import tir_pipeline
 from graphprune.backends.tvm.kernels.builder import Expr, Machine
-from graphprune.backends.tvm.view import View
-from graphprune.cpuinfo import read_cpu
+from graphprune.backends.tvm.kernels.view import View
+from graphprune.targets.cpuinfo import read_cpu
 from tests.backends.tvm.kernels.guarded import CANARY, Guarded
 
 Array = npt.NDArray[Any]

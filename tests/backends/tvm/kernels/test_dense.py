@@ -12,7 +12,7 @@ from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, 
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance
 from graphprune.backends.tvm.kernels.tiling import tile_positions
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from tests.backends.tvm.kernels.convolution import WINDOWS, convolve, padded, shown
 from tests.backends.tvm.kernels.harness import MACHINES, V3, V4, Array, random, run
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from graphprune.backends.tvm.kernels.builder import Expr, Machine
 from graphprune.backends.tvm.kernels.elementwise import concat_function, copy_function, elementwise_function
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from tests.backends.tvm.kernels.harness import MACHINES, V3, V4, Array, array_of, random, run
 
 

@@ -8,7 +8,7 @@ import pytest
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.extremum import Extremum
 from graphprune.backends.tvm.kernels.rows import RowProblem, row_function
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from tests.backends.tvm.kernels.harness import MACHINES, V3, Array, array_of, run
 
 VIEWS = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.gather import gather_function, gather_nd_function
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from tests.backends.tvm.kernels.harness import MACHINES, UNTOUCHED, V3, Array, Compiled, array_of, random, run
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
 from graphprune.backends.tvm.kernels.epilogue import Position
 from graphprune.backends.tvm.kernels.matmul import matmul_function
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from tests.backends.tvm.kernels.harness import MACHINES, V3, Array, array_of, random, run
 
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from graphprune.backends.tvm.kernels.pad import Window
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from tests.backends.tvm.kernels.convolution import WINDOWS, padded, shown, taps_of, window
 from tests.backends.tvm.kernels.harness import V3, V4, random
 

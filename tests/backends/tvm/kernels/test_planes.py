@@ -16,7 +16,7 @@ from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epil
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance, tile_stride
 from graphprune.backends.tvm.kernels.sparse import sparse_function, sparse_rows
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, tile_positions
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from graphprune.layouts.csr import pack
 from tests.backends.tvm.kernels.convolution import WINDOWS, convolve, padded, shown
 from tests.backends.tvm.kernels.harness import MACHINES, V3, V4, Array, array_of, random, run

@@ -14,7 +14,7 @@ from tvm import tirx
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine, constant
 from graphprune.backends.tvm.kernels.normalization import Normalize, Reduction, log_softmax, log_sum_exp, softmax
 from graphprune.backends.tvm.kernels.rows import Place, RowBlock, RowProblem, row_function
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from tests.backends.tvm.kernels.harness import MACHINES, V3, Array, array_of, random, run
 
 Recipe = Callable[[RowBlock], None]

@@ -19,7 +19,7 @@ from graphprune.backends.tvm.kernels.sparse import (
     sparse_rows,
 )
 from graphprune.backends.tvm.kernels.tiling import tile_positions
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from graphprune.layouts import csr
 from tests.backends.tvm.kernels.convolution import WINDOWS, convolve, padded, shown
 from tests.backends.tvm.kernels.harness import MACHINES, V3, Array, random, run

@@ -15,7 +15,7 @@ from graphprune.backends.tvm.kernels.pad import Window, padded_planes
 from graphprune.backends.tvm.kernels.problem import PlaneProblem
 from graphprune.backends.tvm.kernels.sparse import sparse_function, sparse_rows
 from graphprune.backends.tvm.kernels.strips import Cut, StripPlanes, Strips, choose_strips, strip_function
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from graphprune.layouts import csr
 from tests.backends.tvm.kernels.convolution import WINDOWS, convolve, shown
 from tests.backends.tvm.kernels.harness import MACHINES, V4, Array, array_of, random, run

@@ -23,7 +23,7 @@ from graphprune.backends.tvm.kernels.builder import (
 from graphprune.backends.tvm.kernels.dense import copy_lanes
 from graphprune.backends.tvm.kernels.elementwise import copy_function, elementwise_function
 from graphprune.backends.tvm.kernels.transpose import Turn, find_turn, transpose
-from graphprune.backends.tvm.view import View
+from graphprune.backends.tvm.kernels.view import View
 from tests.backends.tvm.kernels.harness import MACHINES, V3, V4, array_of, random, run
 
 

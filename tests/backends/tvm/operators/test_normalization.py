@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from graphprune.backends.onnxruntime import session_for
-from graphprune.feeds import random_feed
+from graphprune.verification.feeds import random_feed
 from tests.backends.tvm.graphs import Initializer, assert_equal, compile_, parse
 
 REDUCTIONS = (

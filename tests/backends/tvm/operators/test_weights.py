@@ -18,12 +18,12 @@ from graphprune.backends.tvm.operators.weights import (
     dense_weight,
     explain,
 )
-from graphprune.compiler import compile as compile_model
+from graphprune.compiler.compile import compile as compile_model
 from graphprune.layouts import csr
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
+from graphprune.runtime.loading import load_session
 from graphprune.runtime.session import CompiledSession
-from graphprune.session_file import load_session
 from tests.backends.tvm.graphs import assert_equal, compile_, parse, pruned
 
 

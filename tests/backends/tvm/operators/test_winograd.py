@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphprune.backends.tvm.kernels.winograd import transform_filters
-from graphprune.backends.tvm.lowering import constant_array
+from graphprune.backends.tvm.lowering.graph import constant_array
 from graphprune.backends.tvm.operators import winograd
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights

@@ -1,0 +1,4 @@
+"""From emitted functions to machine code: building, exporting, checking bounds, and measuring kernels on this machine.
+
+Imports: backends.tvm.kernels, errors, files, runtime, targets.
+"""

@@ -1,0 +1,185 @@
+"""What the machine can do at most: multiply-adds in registers, and bytes read from each cache and from memory.
+
+The roofline of Williams, Waterman and Patterson, "Roofline: An Insightful Visual Performance Model" (CACM 2009), with
+a roof for each cache, as Ilic, Pratas and Sousa, "Cache-aware Roofline model" (2014): a kernel takes at least the time
+of its operations, and at least that of its bytes from where they all fit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import tvm
+
+from graphprune.backends.tvm.building.measurements import Measurements
+from graphprune.backends.tvm.building.tuning import compile_kernel
+from graphprune.backends.tvm.kernels.builder import (
+    Expr,
+    Flat,
+    Kernel,
+    bind,
+    build_function,
+    loop,
+    registers,
+    store,
+    unrolled_lanes,
+)
+from graphprune.backends.tvm.kernels.view import Handle
+from graphprune.runtime.machine import use_threads
+from graphprune.targets.target import Target
+
+SUMS = 12
+"""Vector sums under way: enough to hide the latency of a multiply-add."""
+
+STEPS = 1 << 18
+"""Multiply-adds of each sum."""
+
+TIMES_CACHE = 8
+"""How many times the size of the last cache is read to read from memory: far more than stays in it."""
+
+SHARE_OF_CACHE = 0.5
+"""How much of a cache is read to read from it: it holds other things too."""
+
+LEAST_READ = 1 << 26
+"""Bytes to read in a run at least; small buffers are read repeatedly."""
+
+SECONDS = 0.3
+"""How long to go on running: other work on the machine must not be taken for its peak."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A cache, or memory: it holds `capacity` bytes, of which `gbytes` 10^9 can be read a second."""
+
+    capacity: float
+    gbytes: float
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """Peaks of so many threads.
+
+    Attributes:
+        gflops: Floating-point operations, two a multiply-add, 10^9 a second.
+        levels: Second cache, last cache and memory, whose capacity is infinite.
+    """
+
+    gflops: float
+    levels: tuple[Level, ...]
+
+    @property
+    def memory(self) -> Level:
+        """The level that holds everything."""
+        return self.levels[-1]
+
+    def level(self, nbytes: float) -> Level:
+        """The nearest level that holds so many bytes."""
+        return next(level for level in self.levels if nbytes <= level.capacity)
+
+    def least_seconds(self, operations: float, nbytes: float, level: Level) -> float:
+        """The time below which nothing of so many operations, and bytes from this level, can be."""
+        return max(operations / self.gflops, nbytes / level.gbytes) / 1e9
+
+
+def measure_roofline(target: Target, threads: int) -> Roofline:
+    """The peaks of this machine, which must be able to run the target's code.
+
+    The best that was ever measured is remembered in the user's cache folder.
+    """
+    use_threads(threads)
+    measurements = Measurements(target, threads)
+    width = target.vector_lanes
+    operations = 2.0 * threads * STEPS * SUMS * width
+    sums = threads * SUMS * width
+    fastest = measurements.least_seconds(
+        f"roofline: {STEPS} multiply-adds", lambda: _run(target, _compute(width, threads), sums)
+    )
+    caches = (threads * target.l2_bytes, target.l3_bytes)
+    levels = [_measure_level(measurements, capacity, SHARE_OF_CACHE * capacity) for capacity in caches]
+    memory = _measure_level(measurements, math.inf, TIMES_CACHE * target.l3_bytes)
+    return Roofline(operations / fastest / 1e9, (*levels, memory))
+
+
+def _measure_level(measurements: Measurements, capacity: float, nbytes: float) -> Level:
+    """Read a buffer of so many bytes."""
+    threads, width = measurements.threads, measurements.target.vector_lanes
+    step = threads * SUMS * width
+    floats = max(1, int(nbytes) // 4 // step) * step
+    repeats = max(1, LEAST_READ // (4 * floats))
+    seconds = measurements.least_seconds(
+        f"roofline: {repeats} times {floats} floats",
+        lambda: _run(measurements.target, _read(width, threads, floats, repeats), floats),
+    )
+    return Level(capacity, 4 * floats * repeats / seconds / 1e9)
+
+
+def _run(target: Target, function: Handle, size: int) -> float:
+    main = compile_kernel(function, target)
+    tensors = [tvm.runtime.tensor(np.full(n, 0.5, np.float32)) for n in (size, int(function.params[1].shape[0]))]
+    times: list[float] = []
+    while sum(times) < SECONDS:
+        start = time.perf_counter()
+        main(*tensors)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _compute(width: int, threads: int) -> Handle:
+    """The TIR function (x, y): every sum is multiplied and added to, `STEPS` times."""
+
+    def multiply_add(total: Expr, i: Expr) -> None:
+        store(total, i, total[i] * total[i] + total[i])
+
+    def body(kernel: Kernel) -> None:
+        with loop(threads, parallel=threads > 1) as thread:
+            sums = _sums(kernel, width, thread)
+            with loop(STEPS):
+                for total in sums:
+                    unrolled_lanes(width, width, partial(multiply_add, total))
+            _keep(kernel, width, thread, sums)
+
+    size = threads * SUMS * width
+    return build_function("compute", [Flat("x", size, "float32"), Flat("y", size, "float32")], body)
+
+
+def _read(width: int, threads: int, floats: int, repeats: int) -> Handle:
+    """The TIR function (x, y): the sums of a buffer, which each thread reads a part of, several times."""
+    part, step = floats // threads, SUMS * width
+
+    def add(x: Expr, at: Expr, total: Expr, i: Expr) -> None:
+        store(total, i, total[i] + x[at + i])
+
+    def body(kernel: Kernel) -> None:
+        with loop(threads, parallel=threads > 1) as thread:
+            sums = _sums(kernel, width, thread)
+            with loop(repeats), loop(part // step) as number:
+                at = bind(thread * part + number * step)
+                for j, total in enumerate(sums):
+                    unrolled_lanes(width, width, partial(add, kernel["x"], at + j * width, total))
+            _keep(kernel, width, thread, sums)
+
+    return build_function("read", [Flat("x", floats, "float32"), Flat("y", threads * step, "float32")], body)
+
+
+def _sums(kernel: Kernel, width: int, thread: Expr) -> list[Expr]:
+    """Vector sums that start from the input, so that nothing is known of them."""
+    sums = [registers(width) for _ in range(SUMS)]
+
+    def start(j: int, total: Expr, i: Expr) -> None:
+        store(total, i, kernel["x"][(thread * SUMS + j) * width + i])
+
+    for j, total in enumerate(sums):
+        unrolled_lanes(width, width, partial(start, j, total))
+    return sums
+
+
+def _keep(kernel: Kernel, width: int, thread: Expr, sums: list[Expr]) -> None:
+    def keep(j: int, total: Expr, i: Expr) -> None:
+        store(kernel["y"], (thread * SUMS + j) * width + i, total[i])
+
+    for j, total in enumerate(sums):
+        unrolled_lanes(width, width, partial(keep, j, total))

@@ -1,0 +1,82 @@
+"""Measuring the kernels that a weight may be given, each by itself."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tvm
+
+from graphprune.backends.tvm.building.measurements import Measurements
+from graphprune.backends.tvm.kernels.view import Handle
+from graphprune.targets.target import Target
+
+Array = npt.NDArray[Any]
+Emitted = tuple[Handle, list[Array]]
+"""A TIR function, and the constants that it takes after its input."""
+
+
+class Tune(StrEnum):
+    """How much time goes into choosing kernels."""
+
+    NONE = "none"
+    QUICK = "quick"
+    FULL = "full"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How often a kernel is run, and which ones are: those estimated at up to `within` times the fastest."""
+
+    runs: int
+    within: float
+
+
+EFFORTS = {Tune.QUICK: Effort(5, 1.25), Tune.FULL: Effort(25, math.inf)}
+
+WARM_UPS = 2
+
+
+@dataclass(frozen=True)
+class Tuner:
+    """Measures the kernels of one compilation; must run on a processor that can run the target's code."""
+
+    effort: Effort
+    measurements: Measurements
+
+    def seconds(self, kernel: str, emit: Callable[[], Emitted]) -> float:
+        """The least time of a run of a TIR function (x, constants..., operands..., y), x and operands random.
+
+        Args:
+            kernel: What decides the time: the kernel's name, shape and share of nonzeros.
+            emit: Makes the function and its constants.
+        """
+        return self.measurements.seconds(f"{kernel}, {self.effort.runs} runs", lambda: self._run(*emit()))
+
+    def _run(self, function: Handle, constants: Sequence[Array]) -> float:
+        main = compile_kernel(function, self.measurements.target)
+        given = dict(enumerate(map(np.ravel, constants), 1))
+        tensors = [tvm.runtime.tensor(given.get(i, _random(buffer))) for i, buffer in enumerate(function.params)]
+        times = []
+        for _ in range(WARM_UPS + self.effort.runs):
+            start = time.perf_counter()
+            main(*tensors)
+            times.append(time.perf_counter() - start)
+        return min(times[WARM_UPS:])
+
+
+def compile_kernel(function: Handle, target: Target) -> Handle:
+    """Machine code of one TIR function."""
+    module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
+    return tvm.compile(module, target=tvm.target.Target({"kind": "llvm", "mcpu": target.mcpu}))["main"]
+
+
+def _random(buffer: Handle) -> Array:
+    size = math.prod(int(extent) for extent in buffer.shape)
+    return np.random.default_rng(0).standard_normal(size).astype(str(buffer.dtype))

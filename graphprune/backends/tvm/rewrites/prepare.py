@@ -1,0 +1,127 @@
+"""From a packed model to a graph that can be lowered: functions inlined, constants computed, everything static."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, TopologicalSortPass
+
+from graphprune.backends.tvm.operators.support import RANDOM
+from graphprune.backends.tvm.rewrites.definitions import definition_of
+from graphprune.backends.tvm.rewrites.inline_branches import inline_branches
+from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
+from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
+from graphprune.errors import UnsupportedModelError
+from graphprune.graph.functions import DOMAIN
+from graphprune.passes.evaluation import CannotEvaluateError, evaluate
+from graphprune.passes.schema_functions import expand_functions
+from graphprune.passes.shape_inference import infer_shapes
+from graphprune.passes.structure import subgraphs
+
+OLDEST_OPSET = 18
+"""What operators mean here; `graphprune.load` converts older files."""
+
+Refusal = Callable[[ir.Node], str | None]
+"""Why a node cannot be lowered, or None."""
+
+
+def prepare(model: ir.Model, refusal: Refusal) -> ir.Model:
+    """A copy of `model` that is ready to be lowered.
+
+    Functions other than packed calls are inlined, constant sub-graphs computed, branches with a known condition taken,
+    and nodes that cannot be lowered replaced by ONNX's own definition of their operator where it has one.
+
+    Raises:
+        UnsupportedModelError: the opset is too old [GP415], values have no static shape [GP403], or nodes cannot be
+            lowered, all of which are listed with the reason [GP401].
+    """
+    opset = model.opset_imports.get("", OLDEST_OPSET)
+    if opset < OLDEST_OPSET:
+        raise UnsupportedModelError(f"the model has opset {opset}, expected at least {OLDEST_OPSET}", code="GP415")
+    model = model.clone()
+    InlinePass(criteria=lambda function: function.domain != DOMAIN)(model)
+    TopologicalSortPass()(model)
+    name_nodes(model.graph)
+    simplify(model)
+    _inline_packed(model, refusal)
+    while expand_functions(model, lambda node: refusal(node) is None, definition_of):
+        simplify(model)
+    if merge_pads(model.graph):
+        infer_shapes(model)
+    name_nodes(model.graph)
+    _check(model.graph, refusal)
+    return model
+
+
+def _inline_packed(model: ir.Model, refusal: Refusal) -> None:
+    """Replace packed calls without a kernel (double precision) by their bodies, which fold to dense weights."""
+    refused = {node.op_type for node in model.graph if node.domain == DOMAIN and refusal(node) is not None}
+    if refused:
+        InlinePass(criteria=lambda function: function.domain == DOMAIN and function.name in refused)(model)
+        simplify(model)
+
+
+def name_nodes(graph: ir.Graph) -> None:
+    """Give every node without a name one, so that messages can name it."""
+    for index, node in enumerate(graph):
+        node.name = node.name or f"{node.op_type}_{index}"
+
+
+def simplify(model: ir.Model) -> None:
+    """Infer shapes and compute what they and the constants determine, until nothing changes."""
+    infer_shapes(model)
+    while any([fold_static_values(model.graph), fold_constants(model), inline_branches(model)]):
+        RemoveUnusedNodesPass()(model)
+        infer_shapes(model)
+    RemoveUnusedNodesPass()(model)
+
+
+def fold_constants(model: ir.Model) -> bool:
+    """Replace every node whose inputs are all constant by initializers with its results; True if there was one.
+
+    An output of the graph that turns out constant is an initializer too.
+    """
+    graph = model.graph
+    folded: list[tuple[ir.Node, list[ir.TensorProtocol]]] = []
+    for node in graph:
+        if all(value is None or value.const_value is not None for value in node.inputs) and _is_pure(node):
+            with contextlib.suppress(CannotEvaluateError):
+                folded.append((node, evaluate(model, node)))
+                for output, tensor in zip(node.outputs, folded[-1][1], strict=True):
+                    output.const_value = tensor
+    for node, tensors in folded:
+        for output, tensor in zip(node.outputs, tensors, strict=True):
+            if output.uses() or output.is_graph_output():
+                become_initializer(graph, output, tensor)
+    graph.remove([node for node, _ in folded], safe=True)
+    return bool(folded)
+
+
+def _is_pure(node: ir.Node) -> bool:
+    """Whether the node always gives the same tensors for the same inputs; a Loop may, an If is inlined instead."""
+    strings = any(value.dtype == ir.DataType.STRING for value in node.outputs)
+    inner = [n for graph in subgraphs(node) for n in graph.all_nodes()]
+    random = any(n.op_type in RANDOM for n in (node, *inner))
+    return node.domain == "" and node.op_type != "If" and not strings and not random
+
+
+def _check(graph: ir.Graph, refusal: Refusal) -> None:
+    refused = {node: reason for node in graph if (reason := refusal(node)) is not None}
+    if refused:
+        listed = "; ".join(f"'{node.name}' ({_operator(node)}): {reason}" for node, reason in refused.items())
+        raise UnsupportedModelError(f"cannot lower {len(refused)} nodes: {listed}", code="GP401")
+    unknown = [f"'{value.name}'" for node in graph for value in node.outputs if not _is_static(value)]
+    if unknown:
+        raise UnsupportedModelError(f"no static shape for {len(unknown)} values: {', '.join(unknown)}", code="GP403")
+
+
+def _operator(node: ir.Node) -> str:
+    return f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+
+
+def _is_static(value: ir.Value) -> bool:
+    if not value.name or not (value.uses() or value.is_graph_output()):
+        return True
+    return value.shape is not None and value.dtype is not None and value.shape.is_static()

@@ -1,0 +1,158 @@
+"""From a recipe and a model to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from graphprune.analysis.weights import LinearWeight, linear_weights, prunable_weights
+from graphprune.diagnostics import Skip
+from graphprune.errors import RecipeError
+from graphprune.masks.criteria import parse_criterion
+from graphprune.masks.patterns import NM, Pattern, parse_pattern
+from graphprune.masks.selection import Scores, threshold
+from graphprune.planning.channels.planner import plan_channels
+from graphprune.planning.documents import suggestion
+from graphprune.planning.pruning_plan import PruningPlan, WeightPlan, fingerprint
+from graphprune.planning.recipe import Recipe, matches
+
+
+def plan(model: ir.Model, recipe: Recipe) -> PruningPlan:
+    """Decide how many zeros each weight of `model` gets; or, with the pattern `channel`, how many channels go.
+
+    The default scope is what `prunable_weights` returns; a weight that `targets` names exactly is taken beyond it.
+    Weight values are read only where the scope is global.
+
+    Raises:
+        RecipeError: A pattern matches nothing (GP321), a weight would keep nothing (GP322) or cannot be ranked (GP323),
+            a pattern does not fit a weight (GP329), or nothing is left to prune (GP326); for channels, see
+            `plan_channels`.
+    """
+    if recipe.of_channels:
+        return PruningPlan(model=fingerprint(linear_weights(model)[0]), channels=plan_channels(model, recipe))
+    weights, skips = prunable_weights(model)
+    everything = linear_weights(model)[0]
+    exact = {target for targets in (recipe.targets, *(rule.targets for rule in recipe.rules)) for target in targets}
+    in_scope = {weight.name for weight in weights} | exact
+    _verify_patterns(recipe, [_names(weight) for weight in everything if weight.name in in_scope], skips)
+    chosen = [weight for weight in everything if weight.name in in_scope and _is_chosen(recipe, weight)]
+    planned = {entry.name: entry for group in _groups(recipe, chosen) for entry in group.planned()}
+    if not planned:
+        raise RecipeError(f"nothing to prune: {_why_nothing(recipe, chosen, skips)}", code="GP326")
+    entries = tuple(planned[weight.name] for weight in chosen if weight.name in planned)
+    return PruningPlan(model=fingerprint(everything), weights=entries)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Weights that share one budget."""
+
+    weights: Sequence[LinearWeight]
+    sparsity: float
+    pattern: Pattern
+    scope: str
+    criterion: str
+
+    def planned(self) -> Iterator[WeightPlan]:
+        self._verify_fit()
+        for weight, share in zip(self.weights, self._shares(), strict=True):
+            count, size = self.pattern.pruned_count(weight.shape, weight.axes, share), weight.tensor.size
+            if count == size:
+                reason = f"all {size} elements would go at sparsity {self.sparsity} (scope {self.scope})"
+                raise RecipeError(f"weight '{weight.name}' would be left empty: {reason}", code="GP322")
+            yield WeightPlan(
+                name=weight.name,
+                shape=weight.shape,
+                output_axis=weight.axes.output,
+                input_axis=weight.axes.input,
+                pattern=str(self.pattern),
+                criterion=self.criterion,
+                sparsity=share,
+            )
+
+    def _verify_fit(self) -> None:
+        for weight in self.weights:
+            defect = self.pattern.defect(weight.shape, weight.axes)
+            if defect is not None:
+                message = f"weight '{weight.name}' does not take pattern '{self.pattern}': it has {defect}"
+                raise RecipeError(message, code="GP329")
+
+    def _shares(self) -> list[float]:
+        if isinstance(self.pattern, NM):
+            counts = (self.pattern.pruned_count(weight.shape, weight.axes, 0) for weight in self.weights)
+            return [count / weight.tensor.size for count, weight in zip(counts, self.weights, strict=True)]
+        return self._global_shares() if self.scope == "global" else [self.sparsity] * len(self.weights)
+
+    def _global_shares(self) -> list[float]:
+        """One threshold for all; ties go in the order of weights and, within one, of elements."""
+        sizes = [scores.size for scores in self._scores()]
+        total = round(sum(sizes) * self.sparsity)
+        if total == 0:
+            return [0.0] * len(self.weights)
+        limit = threshold(self._scores, total)
+        ties, shares = total - limit.below, []
+        for size, scores in zip(sizes, self._scores(), strict=True):
+            taken = min(ties, int(np.count_nonzero(scores == limit.value)))
+            ties -= taken
+            shares.append((int(np.count_nonzero(scores < limit.value)) + taken) / size)
+        return shares
+
+    def _scores(self) -> Iterator[Scores]:
+        criterion = parse_criterion(self.criterion)
+        for weight in self.weights:
+            yield self.pattern.unit_scores(criterion.score(weight.name, weight.tensor.numpy()), weight.axes)
+
+
+def _groups(recipe: Recipe, weights: Iterable[LinearWeight]) -> Iterator[_Group]:
+    """Each rule's weights, then those that no rule names; where no sparsity is said, nothing is planned."""
+    left = list(weights)
+    for rule in (*recipe.rules, None):
+        taken = [weight for weight in left if rule is None or _matches_any(rule.targets, weight)]
+        left = [weight for weight in left if weight not in taken]
+        own = {} if rule is None else rule.model_dump(exclude_none=True)
+        pattern = parse_pattern(own.get("pattern", recipe.pattern))
+        sparsity = pattern.sparsity if isinstance(pattern, NM) else own.get("sparsity", recipe.sparsity)
+        if sparsity is not None and taken:
+            scope, criterion = own.get("scope", recipe.scope), own.get("criterion", recipe.criterion)
+            yield _Group(taken, sparsity, pattern, scope, criterion)
+
+
+def _is_chosen(recipe: Recipe, weight: LinearWeight) -> bool:
+    wanted = not recipe.targets or _matches_any(recipe.targets, weight)
+    return wanted and not _matches_any(recipe.ignore, weight)
+
+
+def _matches_any(patterns: Iterable[str], weight: LinearWeight) -> bool:
+    names = _names(weight)
+    return any(matches(pattern, names) for pattern in patterns)
+
+
+def _names(weight: LinearWeight) -> list[str]:
+    """What a name pattern is held against."""
+    return [weight.name, *(use.node.name or "" for use in weight.uses), *(use.node.op_type for use in weight.uses)]
+
+
+def _verify_patterns(recipe: Recipe, names: Sequence[Sequence[str]], skips: Sequence[Skip]) -> None:
+    """Refuse what matches nothing: it is misspelt more often than meant."""
+    rules = [("targets", pattern) for rule in recipe.rules for pattern in rule.targets]
+    targets = [("targets", pattern) for pattern in recipe.targets]
+    for key, pattern in (*targets, *rules, *(("ignore", pattern) for pattern in recipe.ignore)):
+        if any(matches(pattern, group) for group in names):
+            continue
+        skip = next((skip for skip in skips if matches(pattern, [skip.node])), None)
+        if skip is not None and key == "ignore":
+            continue
+        every = [name for group in names for name in group]
+        reason = f"only weights that stay dense: {skip}" if skip else f"nothing{suggestion(pattern, every)}"
+        raise RecipeError(f"recipe: {key}: '{pattern}' matches {reason}", code="GP321")
+
+
+def _why_nothing(recipe: Recipe, chosen: Sequence[LinearWeight], skips: Sequence[Skip]) -> str:
+    if chosen:
+        return "the recipe gives no sparsity" + ("" if recipe.rules else "; set 'sparsity' or 'rules'")
+    if recipe.ignore or recipe.targets:
+        return "targets and ignore leave no weight"
+    return f"the model has no prunable weight{''.join(f'; {skip}' for skip in skips[:1])}"

@@ -1,0 +1,79 @@
+"""Whether two models are the same function: seeded cases, errors by output, and where they first part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from graphprune.errors import InputError
+from graphprune.verification.comparison import Tolerance
+from graphprune.verification.feeds import random_feed
+from graphprune.verification.first_difference import FirstDifference, find_first_difference
+from graphprune.verification.interface import check_interfaces, merged_inputs, merged_limits
+from graphprune.verification.report import VerifyReport
+from graphprune.verification.sides import OpenSide, Side, open_side
+from graphprune.verification.tally import Tally
+
+
+def verify(  # noqa: PLR0913 - one argument an option of the command
+    reference: Side,
+    candidate: Side,
+    cases: int = 3,
+    rtol: float | None = None,
+    atol: float | None = None,
+    seed: int = 0,
+    *,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    on_case: Callable[[int], None] | None = None,
+) -> VerifyReport:
+    """Compare all outputs of two models on seeded random inputs.
+
+    Models and `.onnx` files run on ONNX Runtime with every optimisation off. NaN equals NaN in the same place. If every
+    output is zero, NaN or empty in every case the verification fails: it compared nothing.
+
+    Args:
+        reference: what is right: a path (`.onnx` or compiled), a model in memory or a session.
+        candidate: what is checked, likewise.
+        cases: how many inputs are drawn.
+        rtol: relative tolerance, see `Tolerance` for the default.
+        atol: absolute tolerance, by default relative to the largest value of each output.
+        seed: case `i` is drawn with seed `seed + i`.
+        input_shapes: extents for inputs with open dimensions.
+        on_case: called with the number of cases done after each.
+
+    Raises:
+        InputError: an option is out of range, or a dimension is open.
+        VerificationError: the two have different inputs or outputs, so they cannot be compared at all.
+    """
+    tolerance = Tolerance(rtol, atol)
+    if cases < 1:
+        raise InputError(f"cases is {cases}, expected at least 1", code="GP563")
+    sides = open_side(reference, "reference"), open_side(candidate, "candidate")
+    check_interfaces(*sides)
+    infos, limits = merged_inputs(*sides), merged_limits(*sides)
+    tally = Tally([info.name for info in sides[0].session.get_outputs()], tolerance)
+    failing: dict[str, np.ndarray] | None = None
+    for case in range(cases):
+        feed = random_feed(infos, seed + case, input_shapes, limits)
+        passed = tally.add(sides[0].session.run(None, feed), sides[1].session.run(None, feed))
+        failing = feed if failing is None and not passed else failing
+        if on_case:
+            on_case(case + 1)
+    outputs, warnings = tally.finish()
+    return VerifyReport(
+        passed=all(output.difference.reason is None for output in outputs),
+        cases=cases,
+        seed=seed,
+        outputs=outputs,
+        first_difference=None if failing is None else _locate(*sides, failing, tolerance),
+        warnings=warnings,
+    )
+
+
+def _locate(
+    reference: OpenSide, candidate: OpenSide, feed: Mapping[str, np.ndarray], tolerance: Tolerance
+) -> FirstDifference | None:
+    if reference.model is None or candidate.model is None:
+        return None  # compiled code keeps no intermediate values
+    return find_first_difference(reference.model, candidate.model, feed, tolerance)

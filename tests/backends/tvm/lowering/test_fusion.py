@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from graphprune.backends.tvm.lowering.fusion import Group, fuse
+from graphprune.passes.shape_inference import infer_shapes
+from tests.backends.tvm.graphs import Initializer, parse
+
+ELEMENTWISE = ("Relu", "Add", "Mul", "Erf", "Sub")
+ANCHORS = ("Conv", "MatMul")
+
+
+def fused(text: str, initializers: dict[str, Initializer] | None = None) -> tuple[ir.Graph, list[Group]]:
+    model = parse(text, initializers)
+    infer_shapes(model)
+    return model.graph, fuse(model.graph, ELEMENTWISE, ANCHORS)
+
+
+def groups_of(text: str, initializers: dict[str, Initializer] | None = None) -> list[list[str]]:
+    return [[node.op_type for node in group.nodes] for group in fused(text, initializers)[1]]
+
+
+def test_chain_joins_its_anchor() -> None:
+    text = """g (float[1,8,4,4] x) => (float[1,8,4,4] y) {
+        c = Conv(x,w)
+        a = Add(c,x)
+        y = Relu(a) }"""
+    assert groups_of(text, {"w": (8, 8, 1, 1)}) == [["Conv", "Add", "Relu"]]
+
+
+def test_branches_that_meet_again_join() -> None:
+    text = """g (float[4,8] x) => (float[4,8] y) {
+        m = MatMul(x,w)
+        e = Erf(m)
+        s = Mul(m,e)
+        y = Add(s,m) }"""
+    assert groups_of(text, {"w": (8, 8)}) == [["MatMul", "Erf", "Mul", "Add"]]
+
+
+def test_a_value_read_outside_ends_the_region() -> None:
+    text = """g (float[4,8] x) => (float[4,8] y, float[4,8] z) {
+        m = MatMul(x,w)
+        r = Relu(m)
+        y = Erf(r)
+        z = MatMul(r,w) }"""
+    assert groups_of(text, {"w": (8, 8)}) == [["MatMul", "Relu"], ["Erf"], ["MatMul"]]
+
+
+def test_a_graph_output_ends_the_region() -> None:
+    text = """g (float[4,8] x) => (float[4,8] m, float[4,8] y) {
+        m = MatMul(x,w)
+        y = Relu(m) }"""
+    assert groups_of(text, {"w": (8, 8)}) == [["MatMul"], ["Relu"]]
+
+
+def test_another_shape_ends_the_region() -> None:
+    text = """g (float[4,8] x, float[3,4,8] z) => (float[3,4,8] y) {
+        m = MatMul(x,w)
+        r = Relu(m)
+        y = Add(r,z) }"""
+    assert groups_of(text, {"w": (8, 8)}) == [["MatMul", "Relu"], ["Add"]]
+
+
+def test_a_branch_through_another_operator_is_not_fused() -> None:
+    text = """g (float[4,8] x) => (float[4,8] y) {
+        m = MatMul(x,w)
+        n = MatMul(m,w)
+        y = Add(m,n) }"""
+    assert groups_of(text, {"w": (8, 8)}) == [["MatMul"], ["MatMul", "Add"]]
+
+
+def test_the_residual_joins_the_later_operand() -> None:
+    text = """g (float[4,8] x) => (float[4,8] y) {
+        a = MatMul(x,w)
+        b = MatMul(x,w)
+        s = Add(a,b)
+        y = Relu(s) }"""
+    graph, groups = fused(text, {"w": (8, 8)})
+    computed = {*graph.inputs, *graph.initializers.values()}
+    for group in groups:
+        assert computed.issuperset(group.external_inputs())
+        computed.add(group.output)
+    assert [len(group.nodes) for group in groups] == [1, 3]
+
+
+def test_an_operator_without_epilogue_keeps_no_region() -> None:
+    text = """g (float[4,8] x) => (float[4,8] y) {
+        m = Softmax(x)
+        y = Relu(m) }"""
+    assert groups_of(text) == [["Softmax"], ["Relu"]]
+
+
+def test_a_node_whose_output_nobody_reads_stands_alone() -> None:
+    text = """g (float[4,8] x) => (float[4,8] y) {
+        unused = Erf(x)
+        y = Relu(x) }"""
+    assert sorted(groups_of(text)) == [["Erf"], ["Relu"]]

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from graphprune.backends.tvm.operators import OPERATORS
+from graphprune.backends.tvm.operators.support import refusal
+from graphprune.backends.tvm.rewrites.prepare import prepare
+from graphprune.errors import UnsupportedModelError
+from tests.backends.tvm.graphs import assert_equal_on, compile_, parse
+
+X = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def prepared(model: ir.Model) -> ir.Model:
+    """The model as the backend lowers it."""
+    return prepare(model, lambda node: refusal(node, OPERATORS))
+
+
+def operators(model: ir.Model) -> list[str]:
+    """The operators of the prepared graph, in order."""
+    return [node.op_type for node in prepared(model).graph]
+
+
+def test_what_shapes_and_constants_determine_is_computed() -> None:
+    text = """g (float[2,3] x) => (float[6] y, int64 n) {
+        s = Shape(x)
+        first = Constant<value = int64[1] {0}>()
+        rows = Gather(s,first)
+        columns = Constant<value = int64[1] {3}>()
+        total = Mul(rows,columns)
+        y = Reshape(x,total)
+        n = Size(x) }"""
+    model = parse(text)
+    assert operators(model) == ["Reshape"]
+    assert_equal_on({"x": X}, model)
+
+
+def test_a_branch_with_a_known_condition_is_taken() -> None:
+    text = """g (float[2,3] x) => (float[2,3] y) {
+        y = If<then_branch = t () => (float[2,3] a) { b = Neg(x)  a = Add(b,one) },
+               else_branch = e () => (float[2,3] c) { c = Abs(x) }>(cond) }"""
+    model = parse(text, {"cond": np.array(True), "one": np.array(1, np.float32)})  # noqa: FBT003 - a value of the graph
+    assert operators(model) == ["Neg", "Add", "Identity"]
+    assert_equal_on({"x": X}, model)
+
+
+def test_a_branch_that_returns_an_outer_value() -> None:
+    text = """g (float[2,3] x) => (float[2,3] y) {
+        h = Neg(x)
+        z = If<then_branch = t () => (float[2,3] a) { a = Identity(h) },
+               else_branch = e () => (float[2,3] c) { c = Abs(x) }>(cond)
+        y = Add(z,h) }"""
+    model = parse(text, {"cond": np.array([True])})
+    assert_equal_on({"x": X}, model)
+
+
+def test_outputs_that_are_inputs_constants_or_the_same() -> None:
+    text = """g (float[2,3] x) => (float[2,3] x, float[2] c, float[2,3] y, float[2,3] z, int64[2] s) {
+        c = Constant<value = float[2] {1.0, 2.0}>()
+        y = Neg(x)
+        z = Identity(y)
+        s = Shape(x) }"""
+    assert_equal_on({"x": X}, parse(text))
+
+
+def test_tensors_without_elements_are_constants() -> None:
+    text = """g (float[2,3] x) => (float[2,3] y, float[0,3] e) {
+        e = Slice(x,zero,zero)
+        t = Neg(e)
+        y = Concat<axis=0>(t,x) }"""
+    assert_equal_on({"x": X}, parse(text, {"zero": np.array([0])}))
+
+
+def test_scalars_in_and_out() -> None:
+    text = "g (float x, int64 i) => (float y, int64 j) { y = Exp(x)\n j = Add(i,i) }"
+    assert_equal_on({"x": np.array(0.5, np.float32), "i": np.array(3)}, parse(text))
+
+
+def test_operators_without_a_kernel_are_expanded_by_their_definition() -> None:
+    text = "g (float[2,3] x) => (float[2,3] y) { y = MeanVarianceNormalization<axes=[1]>(x) }"
+    assert "MeanVarianceNormalization" not in operators(parse(text))
+    text = "g (float[2,3] x, float16 t) => (float16[2,3] y) { y = CastLike(x,t) }"
+    assert operators(parse(text)) == ["Cast"]
+
+
+def test_definitions_of_other_opsets_agree() -> None:
+    text = "g (float[2,3] x) => (float[2,3] y) { y = Softsign(x) }"
+    for opset in (18, 20, 22, 25):
+        np.testing.assert_allclose(compile_(parse(text, opset=opset)).run(None, {"x": X})[0], X / (1 + X), rtol=1e-6)
+
+
+def test_every_node_that_cannot_be_lowered_is_listed() -> None:
+    text = """g (float[4] x, int64[1] s) => (int64[1,n] y, float[4] z, float[m] w) {
+        y = NonZero(x)
+        z = RandomNormalLike(x)
+        w = Reshape(x,s) }"""
+    expected = (
+        r"cannot lower 3 nodes: 'NonZero_0' \(NonZero\): there is no kernel for this operator; "
+        r"'RandomNormalLike_1' \(RandomNormalLike\): its result is random; "
+        r"'Reshape_2' \(Reshape\): input 's' must be constant \[GP401\]"
+    )
+    with pytest.raises(UnsupportedModelError, match=expected):
+        prepared(parse(text))
+
+
+def test_an_old_opset_is_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"the model has opset 13, expected at least 18 \[GP415\]"):
+        prepared(parse("g (float[2] x) => (float[2] y) { y = Relu(x) }", opset=13))
+
+
+def test_values_without_a_static_shape_are_listed() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"no static shape for 1 values: 'y' \[GP403\]"):
+        prepared(parse("g (float[n] x) => (float[n] y) { y = Relu(x) }"))
+
+
+def test_the_model_given_stays_as_it_is() -> None:
+    model = parse("g (float[2,3] x) => (int64[2] y) { y = Shape(x) }")
+    prepared(model)
+    assert [node.op_type for node in model.graph] == ["Shape"]

@@ -1,0 +1,1 @@
+"""What developers of graphprune run on its source; none of it is installed."""

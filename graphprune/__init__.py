@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphprune import passes
+    from graphprune import passes, training
     from graphprune.compiler.compile import compile  # noqa: A004 - it is the verb for what a compiler does
     from graphprune.errors import GraphPruneError
     from graphprune.frontends.onnx_file import load, save
@@ -55,6 +55,7 @@ __all__ = [
     "profile",
     "save",
     "to_torch",
+    "training",
     "verify",
 ]
 
@@ -81,9 +82,13 @@ _HOMES = {
 """The module of each public name; no module of the package has one of these names, which would hide it."""
 
 
+_ROOMS = frozenset({"passes", "training"})
+"""Rooms that are public as they are: `graphprune.training.prepare`."""
+
+
 def __getattr__(name: str) -> object:
-    if name == "passes":
-        return importlib.import_module("graphprune.passes")
+    if name in _ROOMS:
+        return importlib.import_module(f"graphprune.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'graphprune' has no attribute '{name}'")
     found: object = getattr(importlib.import_module(_HOMES[name]), name)

@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import sys
 
+from graphprune.cli.exit_codes import INTERRUPTED
+
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 a failed verification, 2 what the user can fix."""
+    """Run the command line and exit: 0 done, 1 a failed verification, 2 what the user can fix, 130 interrupted."""
     try:
         from graphprune.cli.app import app
 
         app()
     except KeyboardInterrupt:  # while importing; a command that is interrupted is handled in `errors`
         sys.stderr.write("error: interrupted\n")
-        sys.exit(2)
+        sys.exit(INTERRUPTED)
     except SystemExit:
         _close_stderr()
         raise

@@ -28,7 +28,7 @@ app = typer.Typer(
     cls=OneLineErrors,
     help="Prune, compile, verify and benchmark neural networks.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from graphprune.cli import bench, verify
-from graphprune.cli.errors import FAILED_VERIFICATION
+from graphprune.cli.exit_codes import FAILED_VERIFICATION
 from graphprune.cli.options import Json, Threads
 from graphprune.cli.output import print_json, print_line, progress
 

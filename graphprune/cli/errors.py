@@ -10,13 +10,15 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from graphprune.errors import GraphPruneError, InputError, VerificationError
-
-FAILED_VERIFICATION = 1
-USER_ERROR = 2
+from graphprune.cli.exit_codes import FAILED_VERIFICATION, INTERRUPTED, USER_ERROR
+from graphprune.errors import GraphPruneError, VerificationError
 
 TRACEBACK_VARIABLE = "GRAPHPRUNE_TRACEBACK"
 """Set in the environment, it shows the traceback of every error."""
+
+
+class _InterruptionError(Exception):
+    """Ctrl-C, which typer would turn into an exit code of its own."""
 
 
 class OneLineErrors(TyperGroup):
@@ -28,7 +30,7 @@ class OneLineErrors(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except KeyboardInterrupt:
-            raise InputError("interrupted") from None
+            raise _InterruptionError from None
         except BrokenPipeError:  # whoever read us has left; there is nobody to tell
             _drop_stdout()
             raise typer.Exit(USER_ERROR) from None
@@ -50,6 +52,8 @@ def _report(error: Exception) -> int:
     if isinstance(error, OSError):
         _drop_stdout()
     sys.stderr.write(f"error: {' '.join(describe(error).split())}\n")
+    if isinstance(error, _InterruptionError):
+        return INTERRUPTED
     return FAILED_VERIFICATION if isinstance(error, VerificationError) else USER_ERROR
 
 
@@ -57,6 +61,8 @@ def describe(error: Exception) -> str:
     """The message for the user; for what no code of ours raised, also the kind of error."""
     if isinstance(error, GraphPruneError):
         return str(error)
+    if isinstance(error, _InterruptionError):
+        return "interrupted"
     if isinstance(error, typer.TyperException) and hasattr(error, "format_message"):
         message = str(error.format_message())
         return message[:1].lower() + message[1:]

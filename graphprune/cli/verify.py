@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphprune.cli.errors import FAILED_VERIFICATION
+from graphprune.cli.exit_codes import FAILED_VERIFICATION
 from graphprune.cli.options import InputShapes, Json, Seed, parse_input_shapes
 from graphprune.cli.output import print_json, print_line, print_table, progress
 

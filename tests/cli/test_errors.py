@@ -37,7 +37,7 @@ def raising(error: BaseException) -> Callable[[], None]:
         (VerificationError("outputs differ", code="GP565"), 1, "error: outputs differ [GP565]\n"),
         (OSError(errno.ENOSPC, "No space left on device", "m.so"), 2, "error: m.so: No space left on device\n"),
         (MemoryError(), 2, "error: out of memory\n"),
-        (KeyboardInterrupt(), 2, "error: interrupted\n"),
+        (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (ModelFileError("first\n  second"), 2, "error: first second\n"),
     ],
 )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graphprune.cli.options import InputShapes, Target, Threads, Tune, check_output_path, parse_input_shapes
-from graphprune.cli.output import print_line, print_table, progress
+from graphprune.cli.options import InputShapes, Json, Target, Threads, Tune, check_output_path, parse_input_shapes
+from graphprune.cli.output import print_json, print_line, print_table, progress
 
 if TYPE_CHECKING:
+    from graphprune.runtime.interface import Session, TensorInfo
     from graphprune.runtime.session import CompiledSession
 
 
-def compile_command(
+def compile_command(  # noqa: PLR0913 - one argument an option
     source: Annotated[Path, typer.Argument(metavar="IN", help="Model, an .onnx file.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Compiled file to write, ending in .so.")],
     target: Target = "native",
@@ -29,6 +30,7 @@ def compile_command(
             "--explain", help="Print how a batch is run, which kernel each weight is given and why, and how values lie."
         ),
     ] = False,
+    json: Json = False,
 ) -> None:
     """Compile a model for one processor; each weight is given the kernel that is fastest for its zeros."""
     from graphprune.compiler.compile import compile as compile_model
@@ -43,9 +45,35 @@ def compile_command(
         session = compile_model(load(source), target, threads, input_shapes=shapes, tune=tune)
         session.save(output)
     seconds = time.perf_counter() - start
+    if json:
+        print_json(_described(session, output, target, seconds))
+        return
     if explain and isinstance(session, CompiledSession):
         print_choices(session)
     print_line(f"{output}: {output.stat().st_size / 1e6:.1f} MB for {target}, compiled in {seconds:.1f} s")
+
+
+def _described(session: Session, output: Path, target: str, seconds: float) -> dict[str, Any]:
+    """What `--json` prints: the file, what it takes and gives, and what `--explain` shows."""
+    from graphprune.runtime.session import CompiledSession
+
+    assert isinstance(session, CompiledSession)  # the backend is TVM's
+    return {
+        "output": str(output),
+        "bytes": output.stat().st_size,
+        "target": target,
+        "seconds": seconds,
+        "inputs": [_tensor(info) for info in session.get_inputs()],
+        "outputs": [_tensor(info) for info in session.get_outputs()],
+        "batch": session.batch._asdict(),
+        "kernels": [note._asdict() for note in session.kernels],
+        "layouts": [note._asdict() for note in session.layouts],
+        "calls": [call._asdict() for call in session.calls],
+    }
+
+
+def _tensor(info: TensorInfo) -> dict[str, Any]:
+    return {"name": info.name, "dtype": info.dtype.name, "shape": list(info.shape)}
 
 
 CONVERSIONS = ("copy", "pad", "cut", "put_together")

@@ -1,10 +1,12 @@
-"""How a command ends: one line on stderr and an exit code, never a traceback."""
+"""How a command ends: one line on stderr, which is JSON under `--json`, and an exit code; never a traceback."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import typer
@@ -22,7 +24,7 @@ class _InterruptionError(Exception):
 
 
 class OneLineErrors(TyperGroup):
-    """A command group that prints every error as `error: ...` on one line."""
+    """A command group that prints every error on one line: as `error: ...`, or as JSON where `--json` was given."""
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer's own signature
         """Run the command, and end it ourselves where typer would exit with a code of its own."""
@@ -36,22 +38,34 @@ class OneLineErrors(TyperGroup):
             raise typer.Exit(USER_ERROR) from None
         return result
 
-    def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - typer's own signature
+    def main(self, args: Sequence[str] | None = None, *others: Any, **options: Any) -> NoReturn:  # noqa: ANN401
         """Run and exit."""
         options["standalone_mode"] = False
         try:
-            code = super().main(*args, **options)
+            code = super().main(args, *others, **options)
         except Exception as error:
             if os.environ.get(TRACEBACK_VARIABLE):
                 raise
-            sys.exit(_report(error))
+            sys.exit(_report(error, as_json="--json" in (sys.argv if args is None else args)))
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _report(error: Exception) -> int:
+def _report(error: Exception, *, as_json: bool) -> int:
     if isinstance(error, OSError):
         _drop_stdout()
-    sys.stderr.write(f"error: {' '.join(describe(error).split())}\n")
+    sys.stderr.write(_as_json(error) if as_json else f"error: {' '.join(describe(error).split())}\n")
+    return _exit_code(error)
+
+
+def _as_json(error: Exception) -> str:
+    """`{"error": {"code": "GP101", "message": "...", "exit_code": 2}}`; errors without a code have null."""
+    code = error.code if isinstance(error, GraphPruneError) else None
+    message = error.message if isinstance(error, GraphPruneError) else describe(error)
+    described = {"code": code, "message": " ".join(message.split()), "exit_code": _exit_code(error)}
+    return json.dumps({"error": described}) + "\n"
+
+
+def _exit_code(error: Exception) -> int:
     if isinstance(error, _InterruptionError):
         return INTERRUPTED
     return FAILED_VERIFICATION if isinstance(error, VerificationError) else USER_ERROR

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from graphprune.cli.options import Json, Seed, Threads, check_output_path
+from graphprune.cli.options import InputShapes, Json, Seed, Threads, check_output_path, parse_input_shapes
 from graphprune.cli.output import print_json, print_line, print_table, progress
 from graphprune.errors import InputError
 from graphprune.files import atomic_write
@@ -31,6 +31,7 @@ def run_command(
     output: Annotated[Path | None, typer.Option(help="Write the outputs to this .npz file.")] = None,
     threads: Threads = 1,
     seed: Seed = 0,
+    input_shape: InputShapes = None,
     *,
     json: Json = False,
 ) -> None:
@@ -38,6 +39,9 @@ def run_command(
     from graphprune.runtime.loading import check_threads
 
     check_threads(threads)
+    shapes = parse_input_shapes(input_shape)
+    if inputs and shapes:
+        raise InputError("--input-shape is for inputs drawn at random, but --input gives them", code="GP612")
     if output is not None:
         check_output_path(output, [".npz"])
     feed = read_arrays(inputs or ())
@@ -46,7 +50,7 @@ def run_command(
         if not feed:
             from graphprune.verification.feeds import random_feed
 
-            feed = random_feed(session.get_inputs(), seed, limits=limits)
+            feed = random_feed(session.get_inputs(), seed, shapes, limits)
         names = [info.name for info in session.get_outputs()]
         results = dict(zip(names, session.run(None, feed), strict=True))
     if output is not None:

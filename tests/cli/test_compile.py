@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 from tests.invoke import invoke
@@ -31,3 +32,16 @@ def test_kernels_are_explained(tmp_path: Path) -> None:
     assert "of the dense kernel's time" in outcome.out
     assert "batch: at once: there is no batch" in outcome.out
     assert "dense kernel" not in invoke("compile", pruned, tmp_path / "m.so").out
+
+
+def test_json_describes_what_was_compiled(tmp_path: Path) -> None:
+    pruned, compiled = tmp_path / "p.onnx", tmp_path / "m.so"
+    assert invoke("prune", write(tmp_path / "m.onnx"), pruned).code == 0
+    outcome = invoke("compile", pruned, compiled, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    described = json.loads(outcome.out)
+    assert (described["output"], described["bytes"]) == (str(compiled), compiled.stat().st_size)
+    assert described["inputs"] == [{"name": "x", "dtype": "float32", "shape": [1, 8, 6, 6]}]
+    assert described["batch"]["samples"] == 1
+    assert [set(note) for note in described["kernels"]] == [{"node", "kernel", "why", "eligible"}]
+    assert all(call["nbytes"] > 0 for call in described["calls"])

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from graphprune.cli.errors import OneLineErrors
 from graphprune.errors import ModelFileError, VerificationError
+from tests.invoke import invoke
 
 
 def run(action: Callable[[], None]) -> tuple[int, str]:
@@ -43,6 +45,23 @@ def raising(error: BaseException) -> Callable[[], None]:
 )
 def test_an_error_is_one_line_and_a_code(error: BaseException, code: int, line: str) -> None:
     assert run(raising(error)) == (code, line)
+
+
+def test_under_json_an_error_is_json() -> None:
+    outcome = invoke("inspect", "missing.onnx", "--json")
+    assert (outcome.code, outcome.out) == (2, "")
+    error = json.loads(outcome.err)["error"]
+    assert error == {
+        "code": "GP101",
+        "message": "cannot read 'missing.onnx': No such file or directory",
+        "exit_code": 2,
+    }
+
+
+def test_under_json_a_misspelt_option_is_json() -> None:
+    error = json.loads(invoke("inspect", "m.onnx", "--json", "--grups").err)["error"]
+    assert error["code"] is None
+    assert "--grups" in error["message"]
 
 
 def test_a_defect_says_so_without_a_traceback() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 
 from graphprune.cli.run import read_arrays, write_arrays
-from tests.invoke import invoke
-from tests.small_model import write
+from tests.invoke import assert_refused, invoke
+from tests.small_model import TEXT, write
 
 X = np.random.default_rng(1).standard_normal((1, 8, 6, 6)).astype("float32")
 
@@ -53,3 +53,18 @@ def test_an_output_without_numbers_has_no_statistics(tmp_path: Path) -> None:
     model = write(tmp_path / "m.onnx", text, unused_weight=np.zeros(1, "float32"))
     outcome = invoke("run", model, "--json")
     assert [output["mean"] for output in json.loads(outcome.out)["outputs"]] == [None, None]
+
+
+def test_open_dimensions_are_given(tmp_path: Path) -> None:
+    text = TEXT.replace("[1,8,6,6]", "[batch,8,h,6]").replace("[1,16,6,6]", "[batch,16,h,6]")
+    model = write(tmp_path / "m.onnx", text)
+    assert_refused(invoke("run", model), "GP543")
+    outcome = invoke("run", model, "--input-shape", "x:2x8x7x6", "--json")
+    assert json.loads(outcome.out)["outputs"][0]["shape"] == [2, 16, 7, 6]
+
+
+def test_given_inputs_take_no_shape(tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx")
+    np.save(tmp_path / "x.npy", X)
+    given = ("--input", f"x={tmp_path / 'x.npy'}", "--input-shape", "x:1x8x6x6")
+    assert_refused(invoke("run", model, *given), "--input-shape is for inputs drawn at random", "GP612")

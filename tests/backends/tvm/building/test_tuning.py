@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.backends.tvm.backend import make_tuner
+from graphprune.backends.tvm.building import measurements
 from graphprune.backends.tvm.building.measurements import Measurements
 from graphprune.backends.tvm.building.tuning import EFFORTS, Emitted, Tune, Tuner
 from graphprune.compiler.compile import compile as compile_model
@@ -106,6 +108,10 @@ def test_other_code_and_other_threads_are_measured_apart(model: ir.Model, folder
     compile_model(model, "x86-64-v3", tune="full")
     tuned(model, "full", threads=2)
     assert len(list(folder.iterdir())) == 3 * 4
+
+
+def test_what_was_measured_depends_on_the_code_of_kernels() -> None:
+    assert measurements._code_version() != hashlib.sha256().hexdigest()
 
 
 def test_an_unknown_effort_is_refused(model: ir.Model) -> None:

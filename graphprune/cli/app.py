@@ -11,6 +11,7 @@ from graphprune.cli.bench import bench_command
 from graphprune.cli.compile import compile_command
 from graphprune.cli.demo import demo_command
 from graphprune.cli.errors import OneLineErrors
+from graphprune.cli.explain import explain_command
 from graphprune.cli.fold import fold_command
 from graphprune.cli.harden import harden_command
 from graphprune.cli.inspect import inspect_command
@@ -61,4 +62,5 @@ app.command("run")(run_command)
 app.command("verify")(verify_command)
 app.command("bench")(bench_command)
 app.command("targets")(targets_command)
+app.command("explain")(explain_command)
 app.command("demo")(demo_command)

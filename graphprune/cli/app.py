@@ -19,6 +19,7 @@ from graphprune.cli.mask import mask_command
 from graphprune.cli.output import print_line
 from graphprune.cli.pack import pack_command
 from graphprune.cli.prune import prune_command
+from graphprune.cli.recipe_schema import recipe_schema_command
 from graphprune.cli.run import run_command
 from graphprune.cli.targets import targets_command
 from graphprune.cli.unpack import unpack_command
@@ -62,5 +63,6 @@ app.command("run")(run_command)
 app.command("verify")(verify_command)
 app.command("bench")(bench_command)
 app.command("targets")(targets_command)
+app.command("recipe-schema")(recipe_schema_command)
 app.command("explain")(explain_command)
 app.command("demo")(demo_command)

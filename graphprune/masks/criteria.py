@@ -45,12 +45,17 @@ class Magnitude:
         return scores
 
 
+CRITERIA: dict[str, Criterion] = {Magnitude.name: Magnitude()}
+"""By the name that recipes and plans give."""
+
+
 def parse_criterion(text: str) -> Criterion:
     """Return the criterion called `text`.
 
     Raises:
         RecipeError: There is none (GP327).
     """
-    if text == Magnitude.name:
-        return Magnitude()
-    raise RecipeError(f"unknown criterion '{text}', expected '{Magnitude.name}'", code="GP327")
+    if text not in CRITERIA:
+        expected = " or ".join(f"'{name}'" for name in CRITERIA)
+        raise RecipeError(f"unknown criterion '{text}', expected {expected}", code="GP327")
+    return CRITERIA[text]

@@ -16,7 +16,12 @@ from graphprune.masks.selection import Mask, Scores, keep_mask
 
 _NM_FORM = re.compile(r"([0-9]+):([0-9]+)(?:x([0-9]+))?")
 _BLOCK_FORM = re.compile(r"block ([0-9]+)x([0-9]+)")
-_FORMS = "'unstructured', '2:4' (keep 2 of 4), '2:4x4' (the same for 4 outputs) or 'block 4x1' (4 outputs by 1 input)"
+FORMS = (_NM_FORM, _BLOCK_FORM)
+"""The text forms of patterns that have numbers."""
+
+_EXPECTED = (
+    "'unstructured', '2:4' (keep 2 of 4), '2:4x4' (the same for 4 outputs) or 'block 4x1' (4 outputs by 1 input)"
+)
 
 
 class Pattern(Protocol):
@@ -186,4 +191,4 @@ def parse_pattern(text: str) -> Pattern:
         return NM(int(found[1]), int(found[2]), int(found[3] or 1))
     if found := _BLOCK_FORM.fullmatch(text):
         return Block(int(found[1]), int(found[2]))
-    raise RecipeError(f"unknown pattern '{text}', expected {_FORMS}", code="GP327")
+    raise RecipeError(f"unknown pattern '{text}', expected {_EXPECTED}", code="GP327")

@@ -6,13 +6,13 @@ import fnmatch
 import math
 import re
 from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from graphprune.errors import RecipeError
-from graphprune.masks.criteria import Magnitude, parse_criterion
-from graphprune.masks.patterns import NM, Unstructured, parse_pattern
+from graphprune.masks.criteria import CRITERIA, Magnitude, parse_criterion
+from graphprune.masks.patterns import FORMS, NM, Unstructured, parse_pattern
 from graphprune.planning.channels.options import CHANNEL, ChannelOptions
 from graphprune.planning.documents import Document
 from graphprune.planning.training_settings import TrainingSettings
@@ -47,16 +47,36 @@ def _known_criterion(text: str) -> str:
     return parse_criterion(text).name
 
 
-NamePatterns = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_compilable)]
+def _pattern_schema(*names: str) -> dict[str, Any]:
+    """Names and usual forms, which editors offer, or any other form."""
+    offered = {"enum": [*names, str(Unstructured()), "2:4", "1:4", "2:4x4", "block 4x1"]}
+    return {"type": "string", "anyOf": [offered, *({"pattern": f"^{form.pattern}$"} for form in FORMS)]}
+
+
+_NAMES_SCHEMA = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+
+NamePatterns = Annotated[
+    tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_compilable), WithJsonSchema(_NAMES_SCHEMA)
+]
 PatternText = Annotated[str, AfterValidator(_known_pattern)]
-RecipePatternText = Annotated[str, AfterValidator(_known_recipe_pattern)]
-CriterionText = Annotated[str, AfterValidator(_known_criterion)]
+RecipePatternText = Annotated[str, AfterValidator(_known_recipe_pattern), WithJsonSchema(_pattern_schema(CHANNEL))]
+CriterionText = Annotated[
+    str, AfterValidator(_known_criterion), WithJsonSchema({"type": "string", "enum": list(CRITERIA)})
+]
 Scope = Literal["layer", "global"]
 Sparsity = Annotated[float, Field(ge=0, lt=1, strict=True)]
 
 
 class Rule(Document):
-    """What differs for the weights that `targets` names; what is left out is as in the recipe."""
+    """What differs for some weights; what is left out is as in the recipe.
+
+    Attributes:
+        targets: Which weights: names of weights, nodes or operators, with `*`, or regular expressions behind `re:`.
+        sparsity: The share of zeros, in [0, 1).
+        pattern: How zeros may be placed.
+        scope: Over what the share is counted: `layer` or `global`.
+        criterion: What a weight is worth.
+    """
 
     targets: NamePatterns = Field(min_length=1)
     sparsity: Sparsity | None = None

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Annotated, Self
 
 import onnx_ir as ir
-from pydantic import AfterValidator, Field, computed_field, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, computed_field, model_validator
 
 from graphprune.analysis.channels import ChannelGroup, channel_groups
 from graphprune.errors import RecipeError
@@ -23,7 +23,9 @@ def _known_criterion(text: str) -> str:
     return text
 
 
-ChannelCriterionText = Annotated[str, AfterValidator(_known_criterion)]
+ChannelCriterionText = Annotated[
+    str, AfterValidator(_known_criterion), WithJsonSchema({"type": "string", "enum": list(CHANNEL_CRITERIA)})
+]
 
 
 class ChannelPlan(Document):

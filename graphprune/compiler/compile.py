@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from graphprune.backends.base import get_backend, tensor_infos
 from graphprune.errors import InputError, UnsupportedModelError
+from graphprune.graph.arguments import check_model
 from graphprune.passes.base import run_pass
 from graphprune.passes.fix_input_shapes import FixInputShapes
 from graphprune.passes.normalize import normalize
@@ -47,10 +48,11 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
         input_shapes: an extent for every dimension of the inputs listed, where the model leaves some open.
 
     Raises:
-        InputError: an option is out of range, or a dimension is open that `tvm` needs.
+        InputError: `model` is no model, an option is out of range, or a dimension is open that `tvm` needs.
         UnsupportedModelError: the model holds what the backend cannot lower.
         BackendError: the target or the backend is unknown, or building failed.
     """
+    check_model("compile", model)
     check_threads(threads)
     chosen_backend, chosen_target = get_backend(backend), resolve_target(target)
     if input_shapes:

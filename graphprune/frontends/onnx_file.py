@@ -26,6 +26,7 @@ from graphprune.frontends.external_data import (
 from graphprune.frontends.opset import modernize
 from graphprune.frontends.quiet import quiet
 from graphprune.frontends.well_formed import check_origin, check_well_formed
+from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import all_nodes
 
 SUFFIX = ".onnx"
@@ -79,9 +80,11 @@ def save(model: ir.Model, path: str | os.PathLike[str], *, limit: int = PROTOBUF
         limit: Bytes of weights above which external data is written (protobuf cannot hold 2 GiB).
 
     Raises:
+        InputError: `model` is no model [GP536].
         ModelFileError: The name does not end in `.onnx` [GP102], the file cannot be written [GP106], or what is not a
             weight exceeds what protobuf can hold [GP107].
     """
+    check_model("save", model)
     target = Path(path).absolute()
     _check_suffix(target)
     copy = model.clone()

@@ -20,6 +20,7 @@ from graphprune.frontends.torch_operators import (
 )
 from graphprune.frontends.torch_operators.values import TYPES
 from graphprune.frontends.torch_support import has_only_first_output, prepare, used_outputs, uses_all_outputs
+from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import describe
 from graphprune.stages.stage import Stage, get_stage
 
@@ -42,9 +43,11 @@ def to_torch(model: ir.Model) -> fx.GraphModule:
         A module called with tensors in the order of the graph's inputs; it returns a tensor, or a tuple of them.
 
     Raises:
+        InputError: `model` is no model (GP536).
         UnsupportedModelError: Operators that are not supported, all in one message (GP130); an attribute or an output
             that is not (GP131); names that cannot be those of parameters (GP132); a packed model (GP133).
     """
+    check_model("to_torch", model)
     if get_stage(model) is Stage.PACKED:
         raise UnsupportedModelError("model is in stage packed; unpack it before it is trained", code="GP133")
     return _Builder(prepare(model)).build()

@@ -1,4 +1,4 @@
 """What every room asks of an ONNX graph: its nodes, their names in messages, and functions of the domain `graphprune`.
 
-Imports: nothing.
+Imports: errors.
 """

@@ -17,6 +17,7 @@ import onnx_ir as ir
 
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.errors import InputError, PostconditionError, PreconditionError, UnsupportedModelError
+from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import describe
 from graphprune.passes.fingerprint import fingerprint
 from graphprune.passes.interface import verify_interface
@@ -135,11 +136,13 @@ def run_pass(pass_: Pass, model: ir.Model, *, verify: bool = True) -> PassResult
         The rewritten clone with freshly inferred shapes; `changed` is measured.
 
     Raises:
+        InputError: `model` is no model (GP536).
         PreconditionError: The model is in a stage that the pass does not accept (GP255).
         UnsupportedModelError: `model` itself is not sound.
         PostconditionError: The pass left an unsound graph (GP271), changed the interface (GP272) or left forms that
             the stage does not allow (GP273).
     """
+    check_model(pass_.name, model)
     _verify_input(pass_, model, verify=verify)
     clone = _clone(model)
     outcome = pass_.apply(clone)

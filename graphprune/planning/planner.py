@@ -11,13 +11,14 @@ import onnx_ir as ir
 from graphprune.analysis.weights import LinearWeight, linear_weights, prunable_weights
 from graphprune.diagnostics import Skip
 from graphprune.errors import RecipeError
+from graphprune.graph.arguments import check_model
 from graphprune.masks.criteria import parse_criterion
 from graphprune.masks.patterns import NM, Pattern, parse_pattern
 from graphprune.masks.selection import Scores, threshold
 from graphprune.planning.channels.planner import plan_channels
 from graphprune.planning.documents import suggestion
 from graphprune.planning.pruning_plan import PruningPlan, WeightPlan, fingerprint
-from graphprune.planning.recipe import Recipe, matches
+from graphprune.planning.recipe import Recipe, check_recipe, matches
 
 
 def plan(model: ir.Model, recipe: Recipe) -> PruningPlan:
@@ -27,10 +28,13 @@ def plan(model: ir.Model, recipe: Recipe) -> PruningPlan:
     Weight values are read only where the scope is global.
 
     Raises:
+        InputError: `model` or `recipe` is of another type (GP536).
         RecipeError: A pattern matches nothing (GP321), a weight would keep nothing (GP322) or cannot be ranked (GP323),
             a pattern does not fit a weight (GP329), or nothing is left to prune (GP326); for channels, see
             `plan_channels`.
     """
+    check_model("plan", model)
+    check_recipe("plan", recipe)
     if recipe.of_channels:
         return PruningPlan(model=fingerprint(linear_weights(model)[0]), channels=plan_channels(model, recipe))
     weights, skips = prunable_weights(model)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from graphprune.errors import RecipeError
+from graphprune.graph.arguments import is_path, wrong_type
 from graphprune.masks.criteria import CRITERIA, Magnitude, parse_criterion
 from graphprune.masks.patterns import FORMS, NM, Unstructured, parse_pattern
 from graphprune.planning.channels.options import CHANNEL, ChannelOptions
@@ -152,6 +153,17 @@ def _verify_share(pattern: str | None, sparsity: float | None) -> None:
     if isinstance(fixed, NM) and sparsity is not None and not math.isclose(sparsity, fixed.sparsity, abs_tol=1e-3):
         reason = f"keeps {fixed.keep} of {fixed.of}, a sparsity of {fixed.sparsity:g}, but sparsity is {sparsity:g}"
         raise RecipeError(f"pattern '{fixed}' {reason}; leave it out", code="GP336")
+
+
+def check_recipe(function: str, given: object) -> None:
+    """Refuse what is given to a public function as a recipe and is none.
+
+    Raises:
+        InputError: It is not a `Recipe` (GP536).
+    """
+    if not isinstance(given, Recipe):
+        hint = "read it with Recipe.load(path)" if is_path(given) else "make one with Recipe(sparsity=0.9, ...)"
+        raise wrong_type(function, "recipe", given, "a graphprune.Recipe", hint)
 
 
 def matches(pattern: str, names: Iterable[str]) -> bool:

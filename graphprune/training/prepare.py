@@ -9,9 +9,10 @@ from torch import nn
 
 from graphprune.errors import RecipeError
 from graphprune.frontends.torch_module import from_torch
+from graphprune.graph.arguments import wrong_type
 from graphprune.planning.planner import plan as make_plan
 from graphprune.planning.pruning_plan import PruningPlan
-from graphprune.planning.recipe import Recipe
+from graphprune.planning.recipe import Recipe, check_recipe
 from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.channel_sites import channel_sites
 from graphprune.training.methods import METHODS, ChannelMask, ParameterMask
@@ -37,10 +38,12 @@ def prepare(
         What drives the masks: call its `step` after every epoch, or after every step of the optimizer.
 
     Raises:
+        InputError: An argument is of another type (GP536).
         RecipeError: The recipe or the plan does not fit (GP321 to GP329), a weight is no parameter of the module or has
             a parametrization already (GP702), or the method is no method for a pattern (GP703).
         UnsupportedModelError: The module cannot be exported (GP121).
     """
+    _check_arguments(module, recipe, plan)
     if any(isinstance(child, ParameterMask) for child in module.modules()):
         raise RecipeError(f"{type(module).__name__}: was prepared before; finalize its pruner first", code="GP702")
     settings = recipe.training or TrainingSettings()
@@ -51,6 +54,15 @@ def prepare(
         site.register()
     _follow(model, sites)
     return Pruner(module, tuple(sites), groups, model, recipe, settings, fixed=plan is not None)
+
+
+def _check_arguments(module: object, recipe: object, plan: object) -> None:
+    if not isinstance(module, nn.Module):
+        hint = "a file becomes one by graphprune.to_torch(graphprune.load(path))"
+        raise wrong_type("prepare", "module", module, "a torch.nn.Module", hint)
+    check_recipe("prepare", recipe)
+    if not (plan is None or isinstance(plan, PruningPlan)):
+        raise wrong_type("prepare", "plan", plan, "a graphprune.PruningPlan", "read it with PruningPlan.load(path)")
 
 
 def _sites(

@@ -45,7 +45,8 @@ def open_side(side: object, label: str) -> OpenSide:
         return OpenSide(label, side, None)
     if type(side).__module__.startswith("onnxruntime."):
         return OpenSide(label, OnnxRuntimeSession(side), None)
-    message = f"{label} is a {type(side).__name__}, expected a path, an onnx_ir.Model or a session"
+    hint = "; make a model of it with onnx_ir.from_proto" if type(side).__name__ == "ModelProto" else ""
+    message = f"{label} is a {type(side).__name__}, expected a path, an onnx_ir.Model or a session{hint}"
     raise InputError(message, code="GP566")
 
 

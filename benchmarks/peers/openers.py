@@ -73,7 +73,7 @@ def tvm(path: str, feed: Feed, threads: int) -> Run:
     from graphprune.targets.target import resolve_target
 
     module = relax.transform.DecomposeOpsForInference()(from_onnx(onnx.load(path)))
-    target = tvm.target.Target({"kind": "llvm", "mcpu": resolve_target("native").mcpu, "num-cores": threads})
+    target = tvm.target.Target({**resolve_target("native").llvm, "num-cores": threads})
     executable = tvm.compile(module, target, relax_pipeline=relax.get_default_pipeline(target))
     main = relax.VirtualMachine(executable, tvm.cpu())["main"]
     inputs = [tvm.runtime.tensor(feed[parameter.name]) for parameter in module["main"].params]

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from graphprune.graph.functions import DOMAIN
 from graphprune.masked.calls import MaskCall, call_form, wide_type
 from graphprune.masked.functions import function_text
-from graphprune.masks.criteria import Magnitude
+from graphprune.masks.criteria import Magnitude, WeightValues
 
 UNDECIDED = (0.01, 0.99)
 """Between them a mask is undecided: hardening changes the weight."""
@@ -51,7 +51,7 @@ def harden(call: MaskCall) -> HardenedWeight:
         RecipeError: The weight holds NaN or an infinity (GP323).
     """
     array = call.tensor.numpy()
-    scores = Magnitude().score(call.name, array)
+    scores = Magnitude().score(WeightValues(call.name, array))
     keep = call.pattern.keep_mask(scores, call.axes, call.pruned)
     hard = np.where(keep, array, array.dtype.type(0))
     mask, wide = soft_mask(call), array.astype(wide_type(call.tensor.dtype).numpy(), copy=False)

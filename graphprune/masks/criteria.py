@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from graphprune.errors import RecipeError
 from graphprune.masks.selection import Scores
+
+
+class WeightValues(NamedTuple):
+    """What a criterion may look at: a floating weight and what it is called in messages.
+
+    A criterion that needs more than the weight (norms of its inputs, gradients) adds a field here, which those fill in
+    that score: `graphprune.planning.planner` and `graphprune.passes.prune_weights`.
+    """
+
+    name: str
+    values: npt.NDArray[Any]
 
 
 class Criterion(Protocol):
@@ -19,8 +30,8 @@ class Criterion(Protocol):
     def name(self) -> str:
         """Its text form, read by `parse_criterion`."""
 
-    def score(self, name: str, weight: npt.NDArray[Any]) -> Scores:
-        """Return finite float32 scores of the shape of `weight`, the floating tensor called `name`.
+    def score(self, weight: WeightValues) -> Scores:
+        """Return finite float32 scores of the shape of the weight.
 
         Raises:
             RecipeError: The weight cannot be scored.
@@ -33,15 +44,15 @@ class Magnitude:
 
     name: ClassVar[str] = "magnitude"
 
-    def score(self, name: str, weight: npt.NDArray[Any]) -> Scores:
+    def score(self, weight: WeightValues) -> Scores:
         """Return absolute values.
 
         Raises:
             RecipeError: The weight holds NaN or an infinity (GP323).
         """
-        scores: Scores = np.abs(weight.astype(np.float32, copy=False))
+        scores: Scores = np.abs(weight.values.astype(np.float32, copy=False))
         if not np.isfinite(scores.max(initial=0)):
-            raise RecipeError(f"weight '{name}' holds NaN or an infinity and cannot be ranked", code="GP323")
+            raise RecipeError(f"weight '{weight.name}' holds NaN or an infinity and cannot be ranked", code="GP323")
         return scores
 
 

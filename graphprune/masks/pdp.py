@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 
 from graphprune.masks.axes import WeightAxes
-from graphprune.masks.criteria import Magnitude
+from graphprune.masks.criteria import Magnitude, WeightValues
 from graphprune.masks.patterns import NM, Block, Pattern
 from graphprune.masks.temperature import Temperature
 from graphprune.masks.torch_masked import MaskedWeight
@@ -89,7 +89,7 @@ def hard_mask(weight: torch.Tensor, *, pattern: Pattern, axes: WeightAxes, budge
     Raises:
         RecipeError: The weight holds NaN or an infinity (GP323).
     """
-    scores = Magnitude().score("weight", wide(weight.detach()).cpu().numpy())
+    scores = Magnitude().score(WeightValues("weight", wide(weight.detach()).cpu().numpy()))
     pruned = pattern.pruned_count(tuple(weight.shape), axes, budget)
     return torch.from_numpy(pattern.keep_mask(scores, axes, pruned)).to(weight.device)
 

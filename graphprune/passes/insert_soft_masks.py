@@ -15,7 +15,7 @@ from graphprune.errors import InputError, PreconditionError, RecipeError
 from graphprune.graph.functions import DOMAIN
 from graphprune.masked.calls import SCALARS, call_form, find_defect, wide_type
 from graphprune.masked.functions import define
-from graphprune.masks.criteria import parse_criterion
+from graphprune.masks.criteria import WeightValues, parse_criterion
 from graphprune.masks.patterns import NM, parse_pattern
 from graphprune.masks.temperature import Temperature, parse_temperature
 from graphprune.passes.base import Equivalence, PassOutcome, mark
@@ -108,7 +108,8 @@ def _verify_weight(name: str, planned: WeightPlan, weight: LinearWeight) -> None
     if defect is not None:
         code = "GP329" if pattern.defect(weight.shape, planned.axes) else "GP322"
         raise RecipeError(f"weight '{weight.name}' cannot be masked: it has {defect}", code=code)
-    parse_criterion(planned.criterion).score(weight.name, weight.tensor.numpy())  # raises if it is not finite
+    values = WeightValues(weight.name, weight.tensor.numpy())
+    parse_criterion(planned.criterion).score(values)  # raises if it is not finite
 
 
 @dataclass

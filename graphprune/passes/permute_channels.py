@@ -17,7 +17,7 @@ from graphprune.analysis.constants import derive_constant
 from graphprune.analysis.weights import LinearWeight, linear_weights
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.errors import InputError
-from graphprune.masks.criteria import Magnitude
+from graphprune.masks.criteria import Magnitude, WeightValues
 from graphprune.masks.patterns import NM, parse_pattern
 from graphprune.masks.permutation import Permutation, find_permutation
 from graphprune.masks.selection import Scores
@@ -137,7 +137,7 @@ class _Search:
 
 def _scores(weight: LinearWeight, pattern: NM) -> Scores:
     """Return magnitudes, [outputs (or those that share a mask) and positions, inputs]."""
-    scores = pattern.unit_scores(Magnitude().score(weight.name, weight.tensor.numpy()), weight.axes)
+    scores = pattern.unit_scores(Magnitude().score(WeightValues(weight.name, weight.tensor.numpy())), weight.axes)
     return scores.reshape(-1, scores.shape[-1])
 
 

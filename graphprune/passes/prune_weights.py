@@ -12,7 +12,7 @@ import onnx_ir as ir
 from graphprune.analysis.constants import replace_constant
 from graphprune.analysis.weights import LinearWeight
 from graphprune.diagnostics import Rewrite, Skip
-from graphprune.masks.criteria import parse_criterion
+from graphprune.masks.criteria import WeightValues, parse_criterion
 from graphprune.masks.patterns import parse_pattern
 from graphprune.passes.base import Equivalence, PassOutcome
 from graphprune.passes.plan_option import PlanPass
@@ -71,7 +71,7 @@ class PruneWeights(PlanPass):
 
 
 def _pruned(planned: WeightPlan, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    scores = parse_criterion(planned.criterion).score(planned.name, array)
+    scores = parse_criterion(planned.criterion).score(WeightValues(planned.name, array))
     keep = parse_pattern(planned.pattern).keep_mask(scores, planned.axes, planned.pruned)
     return np.where(keep, array, array.dtype.type(0))
 

@@ -12,7 +12,7 @@ from graphprune.analysis.weights import LinearWeight, linear_weights, prunable_w
 from graphprune.diagnostics import Skip
 from graphprune.errors import RecipeError
 from graphprune.graph.arguments import check_model
-from graphprune.masks.criteria import parse_criterion
+from graphprune.masks.criteria import WeightValues, parse_criterion
 from graphprune.masks.patterns import NM, Pattern, parse_pattern
 from graphprune.masks.selection import Scores, threshold
 from graphprune.planning.channels.planner import plan_channels
@@ -107,7 +107,8 @@ class _Group:
     def _scores(self) -> Iterator[Scores]:
         criterion = parse_criterion(self.criterion)
         for weight in self.weights:
-            yield self.pattern.unit_scores(criterion.score(weight.name, weight.tensor.numpy()), weight.axes)
+            scores = criterion.score(WeightValues(weight.name, weight.tensor.numpy()))
+            yield self.pattern.unit_scores(scores, weight.axes)
 
 
 def _groups(recipe: Recipe, weights: Iterable[LinearWeight]) -> Iterator[_Group]:

@@ -15,11 +15,20 @@ MIB = 1 << 20
 class Target:
     """What a kernel's tile sizes and instructions are chosen by.
 
-    Cache sizes are bytes: L1 data and L2 of one core, L3 shared. `features` are Linux's names of instruction sets.
-    `mcpu` is LLVM's name of the level, never of one chip: a virtual machine may hide what the chip's name implies.
+    Attributes:
+        name: What users call it; `native` for this machine's processor.
+        level: The entry of `TARGETS` that code is compiled for; compiled files name it.
+        mcpu: LLVM's name of the level, never of one chip: a virtual machine may hide what the chip's name implies.
+        vector_bits: Of a vector register.
+        vector_registers: How many of them there are.
+        l1d_bytes: L1 data cache of one core.
+        l2_bytes: L2 cache of one core.
+        l3_bytes: L3 cache, shared.
+        features: Instruction sets, as Linux names them.
     """
 
     name: str
+    level: str
     mcpu: str
     vector_bits: int
     vector_registers: int
@@ -27,6 +36,11 @@ class Target:
     l2_bytes: int
     l3_bytes: int
     features: tuple[str, ...]
+
+    @property
+    def llvm(self) -> dict[str, str]:
+        """What the code generator is told, as TVM spells it."""
+        return {"kind": "llvm", "mcpu": self.mcpu}
 
     @property
     def vector_lanes(self) -> int:
@@ -43,8 +57,8 @@ _EXTRAS = ("avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", 
 
 # Caches are the smallest among common chips of the level, so that tiles fit on all of them.
 TARGETS: dict[str, Target] = {
-    "x86-64-v3": Target("x86-64-v3", "x86-64-v3", 256, 16, 32 * KIB, 256 * KIB, 8 * MIB, _V3),
-    "x86-64-v4": Target("x86-64-v4", "x86-64-v4", 512, 32, 32 * KIB, 1 * MIB, 16 * MIB, _V4),
+    "x86-64-v3": Target("x86-64-v3", "x86-64-v3", "x86-64-v3", 256, 16, 32 * KIB, 256 * KIB, 8 * MIB, _V3),
+    "x86-64-v4": Target("x86-64-v4", "x86-64-v4", "x86-64-v4", 512, 32, 32 * KIB, 1 * MIB, 16 * MIB, _V4),
 }
 
 

@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from graphprune.errors import RecipeError
-from graphprune.masks.criteria import Magnitude, parse_criterion
+from graphprune.masks.criteria import Magnitude, WeightValues, parse_criterion
 
 
 def test_text_form_goes_both_ways() -> None:
@@ -20,16 +20,16 @@ def test_an_unknown_criterion_is_named() -> None:
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ml_dtypes.bfloat16])
 def test_magnitude_is_the_absolute_value_in_float32(dtype: npt.DTypeLike) -> None:
-    scores = Magnitude().score("w", np.array([-2, 0.5, -0.0], dtype))
+    scores = Magnitude().score(WeightValues("w", np.array([-2, 0.5, -0.0], dtype)))
     assert scores.dtype == np.float32
     np.testing.assert_array_equal(scores, np.array([2, 0.5, 0], np.float32))
 
 
 def test_an_empty_weight_has_no_scores() -> None:
-    assert Magnitude().score("w", np.zeros((0, 3), np.float32)).size == 0
+    assert Magnitude().score(WeightValues("w", np.zeros((0, 3), np.float32))).size == 0
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_weight_that_is_not_finite_is_named(bad: float) -> None:
     with pytest.raises(RecipeError, match=r"weight 'layer.w' holds NaN or an infinity .* \[GP323\]"):
-        Magnitude().score("layer.w", np.array([1, bad], np.float32))
+        Magnitude().score(WeightValues("layer.w", np.array([1, bad], np.float32)))

@@ -22,14 +22,14 @@ def test_the_table() -> None:
 def test_native_takes_the_highest_level_and_the_machines_caches() -> None:
     features = (*TARGETS["x86-64-v4"].features, "avx512_vnni", "sse2")
     target = native_target(cpu(*features), {1: 48 * KIB, 2: 2 * MIB})
-    assert (target.name, target.mcpu) == ("native", "x86-64-v4")
+    assert (target.name, target.level) == ("native", "x86-64-v4")
     assert (target.l1d_bytes, target.l2_bytes, target.l3_bytes) == (48 * KIB, 2 * MIB, 16 * MIB)
     assert target.features[-1] == "avx512_vnni"
 
 
 def test_one_missing_feature_of_a_level_drops_it() -> None:
     features = set(TARGETS["x86-64-v4"].features) - {"avx512dq"}
-    assert native_target(cpu(*features), {}).mcpu == "x86-64-v3"
+    assert native_target(cpu(*features), {}).level == "x86-64-v3"
 
 
 def test_native_refuses_a_processor_below_the_table() -> None:

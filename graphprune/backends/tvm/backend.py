@@ -27,6 +27,7 @@ from graphprune.runtime.description import DESCRIPTION, Description
 from graphprune.runtime.machine import use_threads
 from graphprune.runtime.session import CompiledSession, missing_features
 from graphprune.runtime.weights import aligned
+from graphprune.targets.target import TARGETS
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -46,7 +47,7 @@ class TvmBackend:
     def compile(self, model: ir.Model, target: Target, threads: int, tune: str = "none") -> CompiledSession:
         """Lower, compile and wrap `model`; see `graphprune.backends.base.Backend.compile`."""
         tuner = make_tuner(tune, target, threads)
-        machine = Machine(target.vector_lanes, target.vector_registers, target.l1d_bytes, target.l2_bytes, threads)
+        machine = machine_of(target, threads)
         prepared = prepare(model, lambda node: refusal(node, OPERATORS))
         outputs = tuple(tensor_infos(prepared.graph.outputs))
         batch = split_batch(prepared, machine)
@@ -57,7 +58,7 @@ class TvmBackend:
         description = Description(
             tuple(tensor_infos(model.graph.inputs)),
             outputs,
-            target.mcpu,
+            target.level,
             target.features,
             threads,
             tuple((str(array.dtype), array.size) for array in lowered.weights),
@@ -74,6 +75,12 @@ class TvmBackend:
         return CompiledSession(executable.jit(), description, threads, weights, write)
 
 
+def machine_of(target: Target, threads: int) -> Machine:
+    """What kernels are emitted for: code for a level uses the instruction sets of that level, not all of the chip."""
+    sizes = target.vector_lanes, target.vector_registers, target.l1d_bytes, target.l2_bytes
+    return Machine(*sizes, threads, frozenset(TARGETS[target.level].features))
+
+
 def make_tuner(tune: str, target: Target, threads: int) -> Tuner | None:
     """What measures kernels for `target`; None if nothing is to be.
 
@@ -85,8 +92,8 @@ def make_tuner(tune: str, target: Target, threads: int) -> Tuner | None:
         raise InputError(f"tune is {tune!r}, expected one of {', '.join(Tune)}", code="GP420")
     if tune == Tune.NONE:
         return None
-    if missing := missing_features(target.mcpu):
-        message = f"kernels for {target.mcpu} cannot be measured here, this processor lacks {', '.join(missing)}"
+    if missing := missing_features(target.level):
+        message = f"kernels for {target.level} cannot be measured here, this processor lacks {', '.join(missing)}"
         raise BackendError(message, code="GP421")
     use_threads(threads)
     return Tuner(EFFORTS[Tune(tune)], Measurements(target, threads))

@@ -10,8 +10,8 @@ import onnx_ir as ir
 from tvm import relax
 
 from graphprune.backends.onnxruntime import session_for
-from graphprune.backends.tvm.backend import TvmBackend
-from graphprune.backends.tvm.kernels.builder import NAME, Machine
+from graphprune.backends.tvm.backend import TvmBackend, machine_of
+from graphprune.backends.tvm.kernels.builder import NAME
 from graphprune.backends.tvm.lowering.graph import lower_graph
 from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
 from graphprune.backends.tvm.operators.nm import choose_nm
@@ -51,7 +51,7 @@ def compile_(model: ir.Model, target: str = "native", threads: int = 1) -> Compi
 
 def kernels(model: ir.Model) -> list[str]:
     """Names of the kernels that the compiled model calls, in order."""
-    machine = Machine(lanes=16, registers=32, l1_bytes=32768, l2_bytes=1 << 20, threads=1)
+    machine = machine_of(resolve_target("x86-64-v4"), 1)
     prepared = prepare(model, lambda node: refusal(node, OPERATORS))
     module = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm).builder.get()
     values = [binding.value for block in module["main"].body.blocks for binding in block.bindings]

@@ -31,7 +31,7 @@ def build(builder: relax.BlockBuilder, target: Target) -> Handle:
     Raises:
         BackendError: TVM could not compile it.
     """
-    chip = tvm.target.Target({"kind": "llvm", "mcpu": target.mcpu})
+    chip = tvm.target.Target(target.llvm)
     try:
         with tvm.transform.PassContext(opt_level=3), quiet_stderr():
             return relax.build(builder.get(), chip, relax_pipeline=_pipeline(), tir_pipeline=tir_pipeline())

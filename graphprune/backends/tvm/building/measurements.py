@@ -51,7 +51,7 @@ class Measurements:
         return least
 
     def _key(self, described: str) -> str:
-        machine = (self.target.mcpu, read_cpu().model, str(self.threads))
+        machine = (self.target.level, read_cpu().model, str(self.threads))
         return hashlib.sha256("\n".join((described, *machine, tvm.__version__, _code_version())).encode()).hexdigest()
 
 

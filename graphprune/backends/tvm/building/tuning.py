@@ -74,7 +74,7 @@ class Tuner:
 def compile_kernel(function: Handle, target: Target) -> Handle:
     """Machine code of one TIR function."""
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
-    return tvm.compile(module, target=tvm.target.Target({"kind": "llvm", "mcpu": target.mcpu}))["main"]
+    return tvm.compile(module, target=tvm.target.Target(target.llvm))["main"]
 
 
 def _random(buffer: Handle) -> Array:

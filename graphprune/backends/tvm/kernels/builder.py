@@ -39,13 +39,24 @@ LaneBody = Callable[[Expr], None]
 
 @dataclass(frozen=True)
 class Machine:
-    """What a kernel is emitted for: float32 lanes of a vector, vector registers, bytes of L1 data and L2, threads."""
+    """What a kernel is emitted for.
+
+    Attributes:
+        lanes: Elements of 4 bytes in a vector.
+        registers: Vector registers.
+        l1_bytes: Of the L1 data cache of one core.
+        l2_bytes: Of the L2 cache of one core.
+        threads: That share the work of one call.
+        features: Instruction sets, as Linux names them, beyond what LLVM uses by itself: a kernel that names its
+            instructions says which it needs.
+    """
 
     lanes: int
     registers: int
     l1_bytes: int
     l2_bytes: int
     threads: int
+    features: frozenset[str]
 
 
 @dataclass(frozen=True)

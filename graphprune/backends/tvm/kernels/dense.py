@@ -44,7 +44,7 @@ class DenseBlocks:
     register tile, `rows` its height.
     """
 
-    values: npt.NDArray[np.float32]
+    values: npt.NDArray[np.generic]
     groups: int
     outputs: int
     inputs: int
@@ -76,11 +76,11 @@ def register_tile(machine: Machine, span: int, outputs: int) -> tuple[int, int]:
     return min(rows, outputs), min(vectors, available)
 
 
-def dense_blocks(weight: npt.NDArray[np.float32], groups: int, rows: int, vectors: int) -> DenseBlocks:
+def dense_blocks(weight: npt.NDArray[np.generic], groups: int, rows: int, vectors: int) -> DenseBlocks:
     """Pack a weight [groups * outputs, inputs, taps] for register tiles of `rows` channels."""
     outputs, inputs, depth = weight.shape[0] // groups, weight.shape[1], weight.shape[1] * weight.shape[2]
     blocks = -(-outputs // rows)
-    padded = np.zeros((groups, blocks * rows, depth), np.float32)
+    padded = np.zeros((groups, blocks * rows, depth), weight.dtype)
     padded[:, :outputs] = weight.reshape(groups, outputs, depth)
     values = padded.reshape(groups, blocks, rows, depth).transpose(0, 1, 3, 2)
     return DenseBlocks(np.ascontiguousarray(values), groups, outputs, inputs, depth, rows, vectors)
@@ -101,11 +101,12 @@ def dense_function(
     output_dtype: str = "float32",
 ) -> Expr:
     """The TIR function (x, weight, offsets, operands..., y)."""
-    arguments = [Flat("weight", weight.values.size, "float32"), Flat("offsets", weight.depth, "int32"), *operands]
+    values = Flat("weight", weight.values.size, str(weight.values.dtype))
+    arguments = [values, Flat("offsets", weight.depth, "int32"), *operands]
 
     def inner(tile: TileContext) -> None:
         whole = len(tile.tile.segments) > 1
-        line = scratch(weight.rows * _padded(tile)) if whole else None
+        line = scratch(weight.rows * _padded(tile), problem.elements.sums) if whole else None
         blocks, parts = weight.groups * weight.blocks, problem.parts
         begin, count = span_of(tile.part, [part * blocks // parts for part in range(parts + 1)])
         with loop(count) as number:
@@ -139,7 +140,7 @@ def _register_tile(
     wide = vectors * width
     if vectors >= VECTORS_TO_HALVE:
         wide = min(wide, in_half_vectors(tile.tile.span - start, width))
-    sums = [registers(vectors * width) for _ in range(weight.rows)]
+    sums = [registers(vectors * width, tile.problem.elements.sums) for _ in range(weight.rows)]
     for total in sums:
         unrolled_lanes(wide, width, partial(clear, total))
     with loop(weight.depth) as k:
@@ -160,7 +161,7 @@ def _keep(tile: TileContext, sums: Sequence[Expr], start: int, vectors: int, lin
 
 def clear(total: Expr, i: Expr) -> None:
     """total[i] = 0."""
-    store(total, i, constant(0.0, "float32"))
+    store(total, i, constant(0, total.dtype))
 
 
 def multiply_add(total: Expr, value: Expr, x: Expr, source: Expr, i: Expr) -> None:

@@ -35,14 +35,31 @@ from graphprune.backends.tvm.kernels.builder import (
 from graphprune.backends.tvm.kernels.dense import clear, copy_lanes
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 
-PERMUTATIONS: dict[tuple[int, int], str] = {
-    (16, 4): "llvm.x86.avx512.vpermilvar.ps.512",
-    (16, 8): "llvm.x86.avx512.permvar.sf.512",
-    (16, 16): "llvm.x86.avx512.permvar.sf.512",
-    (8, 4): "llvm.x86.avx.vpermilvar.ps.256",
-    (8, 8): "llvm.x86.avx2.permps",
-}
-"""(lanes of a vector, inputs of a group) -> the instruction that picks an input for each lane."""
+
+@dataclass(frozen=True)
+class Permutation:
+    """An instruction that picks one of `of` inputs for each of `lanes` lanes, and the instruction set that has it."""
+
+    feature: str
+    lanes: int
+    of: int
+    intrinsic: str
+
+
+PERMUTATIONS = (
+    Permutation("avx512f", 16, 4, "llvm.x86.avx512.vpermilvar.ps.512"),
+    Permutation("avx512f", 16, 8, "llvm.x86.avx512.permvar.sf.512"),
+    Permutation("avx512f", 16, 16, "llvm.x86.avx512.permvar.sf.512"),
+    Permutation("avx", 8, 4, "llvm.x86.avx.vpermilvar.ps.256"),
+    Permutation("avx2", 8, 8, "llvm.x86.avx2.permps"),
+)
+"""Of float32; a target that has none of these is not served by this kernel."""
+
+
+def permutations(machine: Machine) -> dict[int, str]:
+    """The instruction for groups of each number of inputs that the machine's vectors can be picked from."""
+    return {p.of: p.intrinsic for p in PERMUTATIONS if p.lanes == machine.lanes and p.feature in machine.features}
+
 
 IN_WORDS = 4
 """The group whose places are stored two bits each, a vector of them in one word; places of others take a byte."""
@@ -193,6 +210,7 @@ def _emit_tile(
     kernel: Kernel, p: RowsProblem, weight: NmBlocks, source: _Source, block: Expr, row: Expr, epilogue: Epilogue
 ) -> None:
     width, wide = p.machine.lanes, weight.vectors * p.machine.lanes
+    pick = permutations(p.machine)[weight.of]
     sums = [registers(wide) for _ in range(p.tile_rows)]
     for total in sums:
         unrolled_lanes(wide, width, partial(clear, total))
@@ -205,7 +223,7 @@ def _emit_tile(
             places = _places(kernel, weight, first + slot, width)
             lane = T.ramp(slot % weight.vectors * width, 1, width)
             for total, x in zip(sums, inputs, strict=True):
-                picked = call_llvm_pure_intrin(f"float32x{width}", PERMUTATIONS[width, weight.of], x, places)
+                picked = call_llvm_pure_intrin(f"float32x{width}", pick, x, places)
                 store(total, lane, total[lane] + values * picked)
     _write_tile(kernel, p, weight, block, row, sums, epilogue)
 

@@ -54,7 +54,7 @@ def plane_function(
     """The TIR function (x, operands..., y): `inner` emits the code of one tile."""
     p = problem
     arguments = [
-        Flat("x", p.planes.size, p.dtype),
+        Flat("x", p.planes.size, p.elements.inputs),
         *operands,
         Flat("y", p.images * p.outputs * p.positions, output_dtype),
     ]
@@ -98,7 +98,7 @@ def _copied_tile(p: PlaneProblem, tile: Tile, x: Expr, base: Expr) -> Expr:
     Lanes beyond the tile stay unset; they only ever reach outputs that are not stored.
     """
     stride = tile_stride(p)
-    copy = scratch(p.planes.channels * stride, p.dtype)
+    copy = scratch(p.planes.channels * stride, p.elements.inputs)
     if p.planes.position_stride != 1 and p.planes.channel_stride == 1:
         _copy_transposed(p, tile, x, base, copy, stride)
         return copy

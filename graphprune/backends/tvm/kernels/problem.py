@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from graphprune.backends.tvm.kernels.builder import Machine
+from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
 from graphprune.backends.tvm.kernels.tiling import Tiling
 
 MANY = 8
@@ -39,7 +40,7 @@ class PlaneProblem:
     positions: int
     planes: Planes
     tiling: Tiling
-    dtype: str = "float32"
+    elements: Elements = FLOAT32
     copy_tile: bool = False
     """Copy each input tile into aligned scratch memory first."""
 

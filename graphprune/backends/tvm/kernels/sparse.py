@@ -60,7 +60,7 @@ class SparseRows:
     of so many elements of the input planes.
     """
 
-    values: npt.NDArray[np.float32]
+    values: npt.NDArray[np.generic]
     offsets: npt.NDArray[np.uint16] | npt.NDArray[np.int32]
     starts: npt.NDArray[np.int32]
     rows: int
@@ -91,7 +91,7 @@ def channels_per_block(problem: PlaneProblem, nonzeros: int) -> int:
     A tile's part of the block fits L1, but a row of the block is long enough to be worth picking up its partial sums.
     """
     touched = problem.planes.phases * (problem.tiling.span + problem.planes.halo)
-    fitting = int(BLOCK_PER_L1 * problem.machine.l1_bytes / (4 * touched))
+    fitting = int(BLOCK_PER_L1 * problem.machine.l1_bytes / (problem.elements.input_bytes * touched))
     channels = problem.planes.channels
     a_row = nonzeros / (problem.outputs * channels)
     block = max(fitting, math.ceil(ROW_OF_BLOCK / a_row) if a_row else channels)
@@ -131,7 +131,7 @@ def sparse_rows(
     found, output = _any_of(weight, height), _row_of(weight)
     number = (np.cumsum(found) - 1).reshape(found.shape)
     row, column = np.nonzero(found)
-    tall = np.zeros((len(row), height), np.float32)
+    tall = np.zeros((len(row), height), weight.values.dtype)
     tall[number[output // height, weight.columns], output % height] = weight.values
     channel, tap = np.divmod(column, taps)
     channel_block = channel // block
@@ -177,7 +177,8 @@ def sparse_function(
 def _all_rows(tile: TileContext, weight: SparseRows) -> None:
     width = tile.problem.machine.lanes
     span = -(-tile.tile.span // width) * width
-    partial = scratch(weight.rows * weight.height * span) if weight.blocks > 1 else None
+    dtype = tile.problem.elements.sums
+    partial = scratch(weight.rows * weight.height * span, dtype) if weight.blocks > 1 else None
     begin, count_of_rows = span_of(tile.part, weight.bounds(tile.problem.parts))
     for block in range(weight.blocks):
         with loop(count_of_rows) as number_of_row:
@@ -187,7 +188,7 @@ def _all_rows(tile: TileContext, weight: SparseRows) -> None:
                 tile.prefetch_outputs(row + ROWS_AHEAD)
             first = bind(tile.kernel["starts"][block * weight.rows + row])
             count = bind(tile.kernel["starts"][block * weight.rows + row + 1] - first)
-            sums = [registers(span) for _ in range(weight.height)]
+            sums = [registers(span, dtype) for _ in range(weight.height)]
             places = [bind((row * weight.height + i) * span) for i in range(weight.height)]
             for start, vectors in chunks(tile.tile.span, width, _most_vectors(tile.problem.machine, weight.height)):
                 length = min(vectors * width, in_half_vectors(tile.tile.span - start, width))
@@ -207,11 +208,11 @@ def _most_vectors(machine: Machine, height: int) -> int:
 
 def _begin(sums: Sequence[Expr], start: int, length: int, width: int, partial: Expr, places: Sequence[Expr]) -> None:
     """Start from zero, or from what the blocks before have come to."""
-    zero = constant(0.0, "float32")
     for total, place in zip(sums, places, strict=True):
 
         def begin(i: Expr, total: Expr = total, place: Expr = place) -> None:
-            store(total, start + i, zero if partial is None else partial[place + start + i])
+            none = constant(0, total.dtype)
+            store(total, start + i, none if partial is None else partial[place + start + i])
 
         unrolled_lanes(length, width, begin)
 
@@ -243,6 +244,6 @@ def _finish(tile: TileContext, row: Expr, sums: Expr, span: int) -> None:
         tile.write(row, sums, in_registers=True)
         return
     width = tile.problem.machine.lanes
-    line = scratch(span)
+    line = scratch(span, tile.problem.elements.sums)
     unrolled_lanes(span, width, lambda i: store(line, i, sums[i]))
     tile.write(row, line)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from graphprune.backends.tvm.kernels.builder import Expr, Kernel, bind, lanes, loop, prefetch, store, unrolled_lanes
+from graphprune.backends.tvm.kernels.elements import itemsize
 from graphprune.backends.tvm.kernels.epilogue import Epilogue
 from graphprune.backends.tvm.kernels.problem import PlaneProblem
 from graphprune.backends.tvm.kernels.tiling import Tile, in_half_vectors
 
-FLOAT_BYTES = 4
 FAR_PER_L2 = 2
 """Planes of so many times the L2 cache's size are fetched ahead (measured)."""
 
@@ -37,7 +37,7 @@ class TileContext:
     def prefetch_next(self, step: Expr, steps: int) -> None:
         """Bring one of `steps` parts of the next tile's input near, if the planes are too large to lie near anyway."""
         p = self.problem
-        if p.planes.size * FLOAT_BYTES < FAR_PER_L2 * p.machine.l2_bytes or p.planes.position_stride != 1:
+        if p.planes.size * p.elements.input_bytes < FAR_PER_L2 * p.machine.l2_bytes or p.planes.position_stride != 1:
             return
         share = -(-p.planes.channels // steps)
         with loop(share) as i:
@@ -48,7 +48,8 @@ class TileContext:
     def prefetch_outputs(self, channel: Expr) -> None:
         """Bring the places near that `write` of this channel stores to and reads operands from."""
         p = self.problem
-        if p.images * p.outputs * p.positions * FLOAT_BYTES < FAR_PER_L2 * p.machine.l2_bytes:
+        written = p.images * p.outputs * p.positions * itemsize(self.kernel["y"].dtype)
+        if written < FAR_PER_L2 * p.machine.l2_bytes:
             return
         row = (self.image * p.outputs + channel) * p.positions + self.output_start
         _, start, length = self.tile.segments[0]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
-import tvm
 from tvm import relax
 
 from graphprune.backends.tvm.building.tuning import Tuner
 from graphprune.backends.tvm.kernels.builder import NAME, Machine
+from graphprune.backends.tvm.kernels.elements import itemsize
 from graphprune.backends.tvm.kernels.elementwise import copy_function
 from graphprune.backends.tvm.kernels.view import Handle, View
 from graphprune.backends.tvm.lowering.fusion import Group, fuse
@@ -103,7 +103,7 @@ class Lowering:
 
         `operations` are those of products (see `KernelCall`); `read` is what it reads, where not all of `inputs`.
         """
-        nbytes = _bytes_of(inputs if read is None else read) + size * _itemsize(dtype)
+        nbytes = _bytes_of(inputs if read is None else read) + size * itemsize(dtype)
         self._record(function, operations, nbytes)
         arguments = relax.Tuple([view.buffer for view in inputs])
         return self.builder.emit(relax.call_tir(self._add(function), arguments, relax.TensorType((size,), dtype)))
@@ -143,11 +143,7 @@ class Lowering:
 
 def _bytes_of(views: Sequence[View]) -> int:
     """Bytes of the elements that the views reach, each counted once."""
-    return sum(min(view.size, view.elements) * _itemsize(view.dtype) for view in views)
-
-
-def _itemsize(dtype: str) -> int:
-    return int(tvm.DataType(dtype).itemsize)
+    return sum(min(view.size, view.elements) * itemsize(view.dtype) for view in views)
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:

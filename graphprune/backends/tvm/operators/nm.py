@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphprune.backends.tvm.kernels.builder import Machine
-from graphprune.backends.tvm.kernels.nm import PERMUTATIONS, RowsProblem, nm_blocks, nm_function
+from graphprune.backends.tvm.kernels.nm import RowsProblem, nm_blocks, nm_function, permutations
 from graphprune.backends.tvm.kernels.view import View, merged_stride
 from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Array, Lowering, constant_array, is_constant, static_shape
@@ -37,7 +37,9 @@ def choose_nm(node: ir.Node, machine: Machine) -> nm.NMRows | None:
     allowed = min(MOST_SLOTS * nonzeros, (1 - LEAST_ZEROS) * weight.size)
     if nonzeros > allowed:
         return None
-    forms = [(nm.count_kept(weight, of), of) for lanes, of in PERMUTATIONS if lanes == machine.lanes]
+    forms = [(nm.count_kept(weight, of), of) for of in permutations(machine)]
+    if not forms:
+        return None
     keep, of = min(forms, key=lambda form: (nm.slot_count(weight.shape[1], *form), form))
     slots = weight.shape[0] * nm.slot_count(weight.shape[1], keep, of)
     if not 0 < slots <= allowed:

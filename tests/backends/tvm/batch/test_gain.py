@@ -14,7 +14,7 @@ def reason(samples: int, rows: int, threads: int = 1, width: int = 256) -> str |
     """Why a product of `rows` rows a sample should be computed for all samples at once."""
     text = f"g (float[{samples},{rows},{width}] x) => (float[{samples},{rows},{width}] y) {{ y = MatMul(x,w) }}"
     model = prepare(parse(text, {"w": (width, width)}), lambda node: refusal(node, OPERATORS))
-    return reason_to_keep(model, samples, Machine(16, 32, 32768, 1 << 20, threads))
+    return reason_to_keep(model, samples, Machine(16, 32, 32768, 1 << 20, threads, frozenset()))
 
 
 def test_large_values_go_sample_by_sample() -> None:

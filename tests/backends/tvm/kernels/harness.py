@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,17 @@ import numpy.typing as npt
 import pytest
 import tvm
 
+from graphprune.backends.tvm.backend import machine_of
 from graphprune.backends.tvm.building.bounds import tir_pipeline
 from graphprune.backends.tvm.kernels.builder import Expr, Machine
 from graphprune.backends.tvm.kernels.view import View
 from graphprune.targets.cpuinfo import read_cpu
+from graphprune.targets.target import TARGETS
 from tests.backends.tvm.kernels.guarded import CANARY, Guarded
 
 Array = npt.NDArray[Any]
 
-V4 = Machine(lanes=16, registers=32, l1_bytes=32768, l2_bytes=1 << 20, threads=1)
-V3 = Machine(lanes=8, registers=16, l1_bytes=32768, l2_bytes=1 << 20, threads=1)
+V4, V3 = (replace(machine_of(TARGETS[level], 1), l2_bytes=1 << 20) for level in ("x86-64-v4", "x86-64-v3"))
 NEEDS = {16: ("x86-64-v4", "avx512vl"), 8: ("x86-64-v3", "avx2")}
 MACHINES = [pytest.param(V4, id="v4"), pytest.param(V3, id="v3")]
 

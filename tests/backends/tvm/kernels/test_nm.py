@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
-from graphprune.backends.tvm.kernels.nm import PERMUTATIONS, RowsProblem, nm_blocks, nm_function
+from graphprune.backends.tvm.kernels.nm import RowsProblem, nm_blocks, nm_function, permutations
 from tests.backends.tvm.kernels.harness import MACHINES, V3, V4, Array, random, run
 
-GROUPS = [(machine, of) for machine in (V4, V3) for lanes, of in PERMUTATIONS if lanes == machine.lanes]
+GROUPS = [(machine, of) for machine in (V4, V3) for of in permutations(machine)]
 SIZES = [(1, 16, 16), (1, 40, 130), (2, 32, 7), (3, 17, 33), (5, 64, 64), (9, 23, 100), (12, 48, 1)]
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from graphprune.backends.tvm.backend import machine_of
+from graphprune.backends.tvm.kernels.nm import permutations
+from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.masks.axes import WeightAxes
 from graphprune.masks.patterns import NM
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
+from graphprune.targets.target import resolve_target
 from tests.backends.tvm.graphs import Initializer, assert_equal, compile_, kernels, parse, pruned
 
 
@@ -92,3 +98,12 @@ def test_another_kernel_is_better(rows: int, weight: np.ndarray) -> None:
     model = parse(f"g (float[{rows},32] x) => (float[{rows},20] y) {{ y = MatMul(x,w) }}", {"w": weight})
     assert "nm" not in kernels(model)
     assert_equal(compile_(model), model)
+
+
+@pytest.mark.parametrize(("features", "served"), [((), set()), (("avx",), {4}), (("avx", "avx2"), {4, 8})])
+def test_a_target_without_the_instruction_is_not_served(features: tuple[str, ...], served: set[int]) -> None:
+    machine = replace(machine_of(resolve_target("x86-64-v3"), 1), features=frozenset(features))
+    assert set(permutations(machine)) == served
+    model = parse(*CASES["one row"])
+    chosen = choose_nm(model.graph[0], machine)
+    assert (chosen is not None) is bool(served)

@@ -1,0 +1,35 @@
+"""The element types of a product. Kernels take them from here; a kernel that is for one of them only says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tvm
+
+
+@dataclass(frozen=True)
+class Elements:
+    """TVM's names of the element types that a product reads, and that it sums in.
+
+    Attributes:
+        inputs: Of the activations.
+        weight: Of the values of the weight.
+        sums: Of the sums, before the epilogue turns them into outputs.
+    """
+
+    inputs: str
+    weight: str
+    sums: str
+
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of an activation."""
+        return itemsize(self.inputs)
+
+
+FLOAT32 = Elements("float32", "float32", "float32")
+
+
+def itemsize(dtype: str) -> int:
+    """Bytes of an element of the type that TVM calls so."""
+    return int(tvm.DataType(dtype).itemsize)

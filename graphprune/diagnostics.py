@@ -1,4 +1,4 @@
-"""What a pass did and what it left alone, as data."""
+"""Rewrites and skips: what a pass changed and what it refused, as data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Skip:
-    """A site that looked like the pass's business but does not qualify.
+    """A site that matched a pass but does not qualify for its rewrite.
 
     Attributes:
         code: The `GPxxx` code documented in `docs/errors.md`.

@@ -20,7 +20,7 @@ PICTURE = PACKAGE.parent / "docs" / "pictures" / "map.svg"
 INNER = "backends.tvm"
 """The room whose own rooms have a picture of their own below."""
 
-_BOX_WIDTH, _BOX_HEIGHT = 206, 84
+_BOX_WIDTH, _BOX_HEIGHT = 212, 84
 _GAP_X, _GAP_Y = 16, 34
 _MARGIN = 20
 _TOP = 44

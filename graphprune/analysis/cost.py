@@ -38,7 +38,7 @@ class NodeCost:
         macs: Multiply-accumulates of convolutions and matrix products; of packed weights, of the stored values only.
         parameters: Numbers in the constants that it is the first to read.
         weight_bytes: Bytes of those constants as stored.
-        activation_bytes: Bytes of the values that it reads and writes, constants apart.
+        activation_bytes: Bytes of the values that it reads and writes, without constants.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What turns a model into a session: one protocol and registry (`base`), and one backend a module or folder.
+"""Backends, which compile a model to a session: their protocol and registry (`base`), and one module or folder each.
 
 Imports: errors, frontends, runtime, targets.
 """

@@ -77,11 +77,11 @@ def _tensor(info: TensorInfo) -> dict[str, Any]:
 
 
 CONVERSIONS = ("copy", "pad", "cut", "put_together")
-"""Kernels that compute nothing and only lay values out for the next one."""
+"""Kernels that compute nothing and only change the memory layout for the next one."""
 
 
 def print_choices(session: CompiledSession) -> None:
-    """Print how a batch is run, which kernel each weight was given, how values lie, and what is converted."""
+    """Print how a batch is run, which kernel each weight was given, memory layouts, and conversions between them."""
     if (batch := session.batch).samples > 1:
         print_line(f"batch: {batch.samples} samples, one after another: {batch.why}")
     else:

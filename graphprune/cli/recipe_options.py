@@ -1,4 +1,4 @@
-"""What is pruned and how much: the options of every command that makes a plan, and how the plan is shown."""
+"""Options of the commands that make a plan, and how the plan is printed."""
 
 from __future__ import annotations
 

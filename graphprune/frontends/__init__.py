@@ -1,4 +1,4 @@
-"""Ways in and out: ONNX files and torch modules.
+"""Import and export: ONNX files and torch modules.
 
 Imports: analysis, errors, files, graph, passes, stages.
 """

@@ -1,4 +1,4 @@
-"""Whether convolutions get as many channels as their weights take: ONNX's own shape inference does not ask."""
+"""Whether convolutions get as many channels as their weights take: ONNX's own shape inference does not check it."""
 
 from __future__ import annotations
 

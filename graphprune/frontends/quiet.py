@@ -1,4 +1,4 @@
-"""Keep the notices of libraries off the user's terminal: what matters is raised as an error."""
+"""Suppress warnings and log messages of libraries: what matters is raised as an error."""
 
 from __future__ import annotations
 

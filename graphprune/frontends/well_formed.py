@@ -1,4 +1,4 @@
-"""What a model must be to enter: of known versions and domains, without cycle, accepted by ONNX's checker."""
+"""The checks of a model that is read: known versions and domains, no cycle, accepted by ONNX's checker."""
 
 from __future__ import annotations
 

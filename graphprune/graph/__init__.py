@@ -1,4 +1,4 @@
-"""What every room asks of an ONNX graph: its nodes, their names in messages, and functions of the domain `graphprune`.
+"""Helpers for ONNX graphs that every room uses: nodes, their names in messages, functions of the domain `graphprune`.
 
 Imports: errors.
 """

@@ -1,4 +1,4 @@
-"""What the layouts check alike: dtypes and ranks, row offsets, and columns that increase within a row."""
+"""Checks that layouts share: dtypes and ranks, row offsets, and columns that increase within a row."""
 
 from __future__ import annotations
 

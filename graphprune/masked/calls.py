@@ -137,7 +137,7 @@ def read_call(node: ir.Node) -> MaskCall:
     """Read one soft-mask call.
 
     Raises:
-        UnsupportedModelError: As `verify_mask_calls`, the version apart.
+        UnsupportedModelError: As `verify_mask_calls`, except for the version.
     """
     tensor = _constant(node, 0, "weight", set(_WIDE_TYPES))
     wide = wide_type(tensor.dtype)

@@ -1,4 +1,4 @@
-"""What a soft mask becomes: exact zeros, and how far the soft weight is from them."""
+"""Hardening a soft mask: exact zeros, and the distance between the soft and the hard weight."""
 
 from __future__ import annotations
 

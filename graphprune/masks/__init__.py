@@ -1,4 +1,4 @@
-"""Which weights go: criteria that score, patterns that select, soft masks that train.
+"""Which weights are pruned: criteria that score, patterns that select, soft masks that train.
 
 Imports: errors.
 """

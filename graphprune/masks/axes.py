@@ -1,4 +1,4 @@
-"""Which axes of a weight count what: patterns, masks and layouts see every weight as [outputs, positions, inputs]."""
+"""The output and input axes of a weight: patterns, masks and layouts see it as [outputs, positions, inputs]."""
 
 from __future__ import annotations
 

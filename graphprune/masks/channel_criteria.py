@@ -1,4 +1,4 @@
-"""Criteria of channels: what one channel of a coupled group is worth. The lowest go first."""
+"""Criteria of channels: scores of the channels of a coupled group. Those with the lowest scores are pruned first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Criteria: what a single weight is worth."""
+"""Criteria: scores of the elements of a weight. Those with the lowest scores are pruned first."""
 
 from __future__ import annotations
 

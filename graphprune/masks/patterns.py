@@ -1,4 +1,4 @@
-"""Patterns: which sets of weights may go together. A pattern selects by score and knows no graph."""
+"""Patterns: which sets of elements may be pruned. A pattern selects by score and knows no graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How masks look at torch tensors: wide enough to square, flat in the order of memory, in chunks that fit a cache."""
+"""Helpers for torch tensors: a type wide enough to square, flat in memory order, in chunks that fit a cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast sessions are beside each other: alternating runs on one input, medians, and what they were taken with."""
+"""Benchmarks of sessions: alternating runs on one input, medians, and the environment of the measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a measurement was taken with: processor, versions and, in a checkout, the commit."""
+"""The environment of a measurement: processor, versions and, in a checkout, the commit."""
 
 from __future__ import annotations
 

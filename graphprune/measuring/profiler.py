@@ -1,4 +1,4 @@
-"""Where the time of a compiled model goes: each kernel beside what the machine can do at most."""
+"""The time of each kernel of a compiled model, beside the limit of the machine (roofline)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Weights as their nonzeros and one bit an element.
 
-The decoding takes the bytes of the mask apart into bits, counts the ones up to each element, and gathers the value of
+The decoding unpacks the bytes of the mask into bits, counts the ones up to each element, and gathers the value of
 that number where the bit is set. What is infinite or NaN stays where it is: elements are selected, not multiplied.
 """
 

@@ -1,4 +1,4 @@
-"""Which layout a weight is packed in: the one that is asked for, or the smallest of those that fit."""
+"""The choice of a layout for a packed weight: the requested one, or the smallest that fits."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Weights in N:M groups of input channels, one line for each output feature and kernel position.
 
-The decoding takes the bytes of the indices apart into bits, adds those of each slot up to its place, and scatters the
+The decoding unpacks the bytes of the indices into bits, adds those of each slot up to its place, and scatters the
 values line by line. A place has as many bits as there are powers of two below the size of a group. Constant folding of
 runtimes computes all of it once: no operator is used that ONNX Runtime does not fold, as `Compress`.
 """

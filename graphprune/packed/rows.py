@@ -1,7 +1,7 @@
 """Weights in compressed sparse rows, one row an output feature.
 
 The decoding costs one pass over the nonzeros and one over the dense weight. The row of each nonzero is the number of
-rows, the first apart, that start at or before it: a one is added where each starts, then summed along.
+rows, not counting the first, that start at or before it: a one is added where each starts, then summed along.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the weights of a packed model are stored in, as data."""
+"""The layouts and sizes of the weights of a packed model, as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all packed forms of a weight have in common."""
+"""The base class of all packed forms of a weight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pass contract: what a pass declares, and the runner that holds it to its word.
+"""The pass contract: what a pass declares, and the runner that checks it.
 
 A pass is a frozen dataclass whose fields are its options. It works on a clone that the runner made, replaces tensors
 instead of writing into them, and reports what it did and what it refused; whether it changed anything is measured.

@@ -1,4 +1,4 @@
-"""Tell whether two models are the same graph, without trusting anybody's claim.
+"""Whether two models are the same graph: measured, not claimed by a pass.
 
 The comparison covers names, operators, attributes, connections, initializers, functions, the stage and the types of the
 graph's inputs. Left out is what inference derives (types of other values) and what only describes (doc strings,

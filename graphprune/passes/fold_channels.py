@@ -17,7 +17,7 @@ from graphprune.analysis.constants import constant_tensor, derive_constant
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.passes.base import ChannelMap, Equivalence, Pass, PassOutcome
 from graphprune.passes.fresh_names import FreshNames
-from graphprune.passes.operands import FOLLOW, CutNode, take_up, takes_up
+from graphprune.passes.operands import FOLLOW, CutNode, can_fold, fold_into_bias
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.stages.stage import Stage
 
@@ -63,7 +63,7 @@ class FoldChannels(Pass):
     def apply(self, model: ir.Model) -> PassOutcome:
         """Find what is zero, then cut constants, operands and shapes."""
         rounds: list[_Round] = []
-        while not rounds or rounds[-1].takes_up:
+        while not rounds or rounds[-1].folded:
             rounds.append(_fold(model))
         return PassOutcome(
             tuple(rewrite for each in rounds for rewrite in each.rewrites),
@@ -74,29 +74,29 @@ class FoldChannels(Pass):
 
 @dataclass(frozen=True)
 class _Round:
-    """What went at once; where biases took something up, they decide what goes next."""
+    """What one round removed; `folded` says whether it changed biases, which the next round looks at."""
 
     rewrites: tuple[Rewrite, ...]
     skips: tuple[Skip, ...]
     channel_map: ChannelMap
-    takes_up: bool
+    folded: bool
 
 
 def _fold(model: ir.Model) -> _Round:
     infer_shapes(model)  # channels are followed through them
     layout = channel_layout(model)
-    found = removable_channels(layout, model, takes_up)
+    found = removable_channels(layout, model, can_fold)
     kept, names = dict(layout.kept(found.channels)), FreshNames(model)
     for node in list(model.graph) if kept else ():
         if node.domain == "" and node.op_type in FOLLOW:
             FOLLOW[node.op_type](CutNode(node, kept, names))
-    for node, at in found.taken_up:
-        take_up(CutNode(node, kept, names), at)
+    for node, at in found.folded:
+        fold_into_bias(CutNode(node, kept, names), at)
     for value, cuts in kept.items():
         _cut(value, cuts)
     groups = [group for group in layout.groups if group.name in found.channels]
     rewrites = tuple(_rewrite(group, found.channels[group.name]) for group in groups)
-    return _Round(rewrites, found.skips, layout.channel_map(kept), bool(found.taken_up))
+    return _Round(rewrites, found.skips, layout.channel_map(kept), bool(found.folded))
 
 
 def _composed(first: ChannelMap, second: ChannelMap) -> ChannelMap:

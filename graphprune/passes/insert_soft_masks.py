@@ -1,4 +1,4 @@
-"""Let readers of planned weights read them through soft masks."""
+"""Insert soft masks between planned weights and their readers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Onnx's reference evaluator, with the operators mended that it gets wrong."""
+"""ONNX's reference evaluator, with corrected versions of the operators that it computes wrongly."""
 
 from __future__ import annotations
 

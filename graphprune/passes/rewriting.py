@@ -1,4 +1,4 @@
-"""The few moves that rewritings are made of; each keeps the graph sound and its outputs' names."""
+"""The basic graph edits of passes; each keeps the graph valid and the names of its outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How masks are trained: the method, its temperature and its schedule. Data only, so that a recipe can hold it."""
+"""Settings of mask training: method, temperature and schedule. Data only, so that a recipe can hold them."""
 
 from __future__ import annotations
 

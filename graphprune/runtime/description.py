@@ -1,4 +1,4 @@
-"""What a compiled model says of itself: inputs, outputs, target, and which kernels it is made of."""
+"""The description that a compiled model carries: inputs, outputs, target, and its kernels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KernelNote(NamedTuple):
 
 
 class LayoutNote(NamedTuple):
-    """A value that does not lie row-major: its shape, and its axes from slowest to fastest in memory."""
+    """The memory layout of a value that is not row-major: its shape, and its axes from slowest to fastest."""
 
     value: str
     shape: tuple[int, ...]
@@ -66,7 +66,7 @@ AT_ONCE = BatchNote(1, "")
 
 @dataclass(frozen=True)
 class Description:
-    """What a session knows of its model besides the code."""
+    """What a compiled model stores besides code and weights."""
 
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]

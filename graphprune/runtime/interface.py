@@ -1,4 +1,4 @@
-"""What a session is to its callers: inputs and outputs, one method to run it, and the checks of what it is fed."""
+"""The interface of a session: its inputs and outputs, one method to run it, and the checks of its feed."""
 
 from __future__ import annotations
 

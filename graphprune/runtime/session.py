@@ -172,7 +172,7 @@ class CompiledSession:
 
     @property
     def layouts(self) -> tuple[LayoutNote, ...]:
-        """The values that do not lie row-major."""
+        """The memory layouts of the values that are not row-major."""
         return self._description.layouts
 
     @property

@@ -1,4 +1,4 @@
-"""What is needed to test passes and models; shipped, because users write passes too.
+"""Test helpers for passes and models; shipped, because users write passes too.
 
 Imports: backends, errors, files, frontends, graph, masked, packed, passes, runtime, stages, verification.
 """

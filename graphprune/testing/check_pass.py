@@ -1,4 +1,4 @@
-"""Judge one run of a pass independently of what the pass says about itself."""
+"""Check one run of a pass, independently of what the pass reports."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_pass(
     cases: int | Sequence[Mapping[str, np.ndarray]] = 3,
     reference: ir.Model | None = None,
 ) -> PassResult:
-    """Run `pass_` on `before` and check everything that a pass owes.
+    """Run `pass_` on `before` and check its whole contract.
 
     The checks, in order, by the name that a failure carries: `contract` (the runner: the graph is sound, forms legal,
     interface kept), `untouched` (the input, its tensors included, is as it was), `stage` (the one declared), `changed`

@@ -1,4 +1,4 @@
-"""The oracle that belongs to each promise a pass can make about the numbers."""
+"""The oracle for each numerical equivalence that a pass can promise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Callbacks that step a pruner in other people's loops. The libraries are imported when a callback is made."""
+"""Callbacks for the trainers of Hugging Face and Lightning. The libraries are imported when a callback is made."""
 
 from __future__ import annotations
 

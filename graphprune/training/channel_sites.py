@@ -1,4 +1,4 @@
-"""The parameters that make or carry planned channels, under the masks of their groups."""
+"""The parameters that produce or carry planned channels, with the masks of their groups."""
 
 from __future__ import annotations
 

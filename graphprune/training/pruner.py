@@ -93,7 +93,7 @@ class Pruner:
 
     @contextlib.contextmanager
     def hardened(self) -> Iterator[nn.Module]:
-        """Give the module with exact zeros at the full budget, to be evaluated; training goes on behind as before."""
+        """Inside the block the module has exact zeros, at the full budget; then training goes on as before."""
         self._verify_open()
         weights = self._hardened()
         try:

@@ -1,4 +1,4 @@
-"""How far two arrays that should be equal are apart."""
+"""The differences between two arrays that should be equal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where two graphs part: the first node whose value differs when both compute every intermediate value."""
+"""The first node of two graphs whose value differs when both compute every intermediate value."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class VerifyReport:
         """Do nothing where verified.
 
         Raises:
-            VerificationError: names the first output that differs, by how much, and the node where the graphs part.
+            VerificationError: names the first output that differs, by how much, and the first node that differs.
         """
         if self.passed:
             return

@@ -1,4 +1,4 @@
-"""The worst difference of each output over the cases so far, and whether it ever said anything."""
+"""The worst difference of each output over the cases so far, and whether any value was compared at all."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Tally:
         self._varies[name] |= bool(np.any(array.ravel() != first)) if array.size else False
 
     def finish(self) -> tuple[tuple[OutputReport, ...], tuple[str, ...]]:
-        """The reports, in which nothing counts as passed if no output ever said anything."""
+        """The reports; nothing counts as passed if every output was zero, NaN or empty in all cases."""
         if not any(self._says_something.values()):
             self._worst = {name: _vacuous(worst) for name, worst in self._worst.items()}
         constant = [name for name, varies in self._varies.items() if not varies]

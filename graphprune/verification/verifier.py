@@ -1,4 +1,4 @@
-"""Whether two models are the same function: seeded cases, errors by output, and where they first part."""
+"""Whether two models are the same function: seeded cases, errors by output, and the first node that differs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which channels of a model can be removed together."""
+"""Coupled channels: which channels of a model can only be removed together, and which can be removed at all."""
 
 from graphprune.analysis.channels.groups import ChannelGroup, ChannelSlice
 from graphprune.analysis.channels.index_map import IndexMap

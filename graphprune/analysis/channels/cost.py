@@ -1,4 +1,4 @@
-"""What a model costs once channels are gone: parameters and multiply-accumulates, without removing them."""
+"""The cost of a model after channels would be removed: parameters and multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class _Constant:
 
 @dataclass(frozen=True)
 class ChannelCost:
-    """The cost of a model as a function of how many channels of each group are gone.
+    """The cost of a model as a function of the number of channels removed from each group.
 
     Multiply-accumulates go in proportion to the weights of a node; products of two activations count as they are.
     """
@@ -52,11 +52,11 @@ class ChannelCost:
         return cls(tuple(found), sum(macs.values()))
 
     def parameters(self, removed: Sequence[int]) -> int:
-        """Return the numbers in constants once `removed[i]` channels of group `i` are gone."""
+        """Return the number of parameters after `removed[i]` channels of group `i` are removed."""
         return sum(constant.size(removed) for constant in self.constants)
 
     def macs(self, removed: Sequence[int]) -> int:
-        """Return the multiply-accumulates then."""
+        """Return the multiply-accumulates after `removed[i]` channels of group `i` are removed."""
         left = (
             constant.macs * constant.size(removed) / math.prod(constant.shape)
             for constant in self.constants

@@ -39,7 +39,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of a constant; its indices are the unknowns from `base`."""
+    """One axis of a constant; its indices are the unknowns `base`, `base + 1`, and so on."""
 
     constant: ir.Value
     axis: int
@@ -102,7 +102,7 @@ class Equations:
         self.roles.append((labels.reshape(-1), role))
 
     def grid(self, labels: IntArray) -> None:
-        """Say that these form a shape with several axes, of which only whole slices can be cut."""
+        """Say that these unknowns are the elements of a tensor, of which only whole slices can be removed."""
         self._grids.append(labels)
 
     def solve(self) -> IntArray:

@@ -53,7 +53,7 @@ class ChannelSlice:
 
 @dataclass(frozen=True)
 class ChannelGroup:
-    """Channels that run through the same places of a model; each slice has all of them, in the same order.
+    """Channels that the same axes of the same constants hold; each slice has all of them, in the same order.
 
     Attributes:
         name: The first producer's, with the index where it starts if a group has only a part of that weight.

@@ -1,4 +1,4 @@
-"""Where values meet element by element, as broadcasting aligns them: channels along the same axes become one."""
+"""Element-wise combination of values under broadcasting: channels along the same axes become one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphprune.analysis.channels.site import Site
 from graphprune.analysis.channels.state import Factor, FloatArray, State
 
 Combine = Callable[..., FloatArray]
-"""What the operator makes of its operands' masked values, NaN for what is not known."""
+"""From the masked values of the operands to that of the result; NaN is unknown."""
 
 _Entry = tuple[int, Factor]  # which operand, and its channels along some axes
 

@@ -1,4 +1,4 @@
-"""Where the channels of a model lie: in which constants, and along which axes of which activations."""
+"""The channels of a model: which constants and which axes of activations hold them."""
 
 from __future__ import annotations
 

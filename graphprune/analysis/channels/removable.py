@@ -1,4 +1,4 @@
-"""Which channels of a model are constants, zero mostly, and can be taken out."""
+"""Which channels of a model are constant, usually zero, so that they can be removed."""
 
 from __future__ import annotations
 
@@ -24,44 +24,45 @@ _SOME = 8  # indices that are kept, which decide for almost any weight that it i
 Channels = Mapping[str, IntArray]
 """Channels by the name of their group."""
 
-TakesUp = Callable[[ir.Node], bool]
-"""Whether a node can take what it reads of a constant channel into its bias."""
+CanFold = Callable[[ir.Node], bool]
+"""Whether what a node reads of a constant channel can be folded into its bias."""
 
 
 @dataclass(frozen=True)
 class Removable:
-    """What can be taken out.
+    """The channels that can be removed.
 
     Attributes:
         channels: By group.
-        taken_up: The nodes that read constants other than zero of these, and what they read, float64 [inputs]; zero
+        folded: The nodes that read nonzero constants of these channels, and the constants, float64 [inputs]; zero
             for all other channels.
         skips: Why channels whose weights are zero have to stay.
     """
 
     channels: Channels
-    taken_up: tuple[tuple[ir.Node, FloatArray], ...]
+    folded: tuple[tuple[ir.Node, FloatArray], ...]
     skips: tuple[Skip, ...]
 
 
-def removable_channels(layout: ChannelLayout, model: ir.Model, takes_up: TakesUp) -> Removable:
+def removable_channels(layout: ChannelLayout, model: ir.Model, can_fold: CanFold) -> Removable:
     """Find the channels that are constants wherever they are read, without leaving a tensor empty.
 
     Their weights are zero, but for the columns of other channels that go and are zero; what they are follows from
-    biases and norms. Skips: the group is blocked (GP370 to GP378), a constant is read where it cannot be taken up
-    (GP380), an axis would be empty (GP381), or something else decides what is read (GP382).
+    biases and norms. Skips: the group is blocked (GP370 to GP378), a constant is read where it
+    cannot be folded into a bias (GP380), an axis would be empty (GP381), or something else decides what is read
+    (GP382).
 
     Args:
         layout: Of `model`.
         model: The model; all of its weights are read.
-        takes_up: Which nodes can take up constants.
+        can_fold: Which nodes have a bias that constants can be folded into.
     """
     held = _Held(constant_values(model))
     zero: Channels = {}
     while True:
         kept = layout.kept(zero)
         reads = collect(model, partial(held.along, kept=kept)).equations.reads
-        found = _Found(layout, reads, takes_up)
+        found = _Found(layout, reads, can_fold)
         made = {group.name: held.zeros(group.size, group.producers, kept) for group in layout.groups}
         grown = {name: channels[~found.nonzero[layout.components(name)[channels]]] for name, channels in made.items()}
         if _count(grown) == _count(zero):
@@ -70,7 +71,7 @@ def removable_channels(layout: ChannelLayout, model: ir.Model, takes_up: TakesUp
     constant = {name: channels[~found.bad[layout.components(name)[channels]]] for name, channels in made.items()}
     gone, emptied = _without_empty_axes(layout, {name: each for name, each in constant.items() if each.size})
     skips = [*emptied, *_blocked(layout, held, kept), *_staying(found, made)]
-    return Removable(gone, tuple(found.taken_up(gone)), tuple(skips))
+    return Removable(gone, tuple(found.folded(gone)), tuple(skips))
 
 
 class _Held:
@@ -119,23 +120,23 @@ class _Found:
 
     Attributes:
         nonzero: Whether something else than zero is read of it.
-        bad: Whether something is that is not known, or cannot be taken up.
+        bad: Whether something is that is not known, or cannot be folded into a bias.
     """
 
-    def __init__(self, layout: ChannelLayout, reads: Sequence[Read], takes_up: TakesUp) -> None:
+    def __init__(self, layout: ChannelLayout, reads: Sequence[Read], can_fold: CanFold) -> None:
         self._layout = layout
         self._reads = reads
         self.nonzero, self.bad = (np.zeros(layout.unknowns, bool) for _ in range(2))
         self._blame: dict[int, tuple[Read, float]] = {}
         for each in reads:
             roots, other = layout.roots(each.labels), each.at != 0
-            wrong = np.isnan(each.at) | (other & (not takes_up(each.node)))
+            wrong = np.isnan(each.at) | (other & (not can_fold(each.node)))
             self.nonzero[roots[other]] = True
             self.bad[roots[wrong]] = True
             for root, at in zip(roots[wrong].tolist(), each.at[wrong].tolist(), strict=True):
                 self._blame.setdefault(root, (each, at))
 
-    def taken_up(self, gone: Channels) -> Iterator[tuple[ir.Node, FloatArray]]:
+    def folded(self, gone: Channels) -> Iterator[tuple[ir.Node, FloatArray]]:
         """Yield what nodes read of channels that go, where it is not zero."""
         goes = np.zeros(self._layout.unknowns, bool)
         for name, channels in gone.items():

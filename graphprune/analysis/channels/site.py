@@ -1,4 +1,4 @@
-"""Where a rule works: one node, what is known of its inputs, and the equations it adds to."""
+"""The node to which a rule is applied, with what is known of its inputs, and the equations that the rule adds to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a value: which unknowns each of its elements belongs to, and what it is once these are masked."""
+"""What is known of a value: the unknown that each element depends on, and the element's value when that is masked."""
 
 from __future__ import annotations
 

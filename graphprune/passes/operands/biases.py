@@ -1,4 +1,4 @@
-"""Biases that take up what a node reads of channels that are constants, so that these can go."""
+"""Constant folding into biases: what a node reads of constant channels goes into its bias, so that they can go."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _Array = npt.NDArray[Any]
 _MATRIX = 2
 
 
-def takes_up(node: ir.Node) -> bool:
-    """Whether constants that the node reads can go into a bias: not where zeros are put around them."""
+def can_fold(node: ir.Node) -> bool:
+    """Whether constants that the node reads can be folded into its bias: not where the node pads with zeros."""
     if node.domain or node.op_type not in _TAKE_UP or weight_of(node) is None:
         return False
     if node.op_type == "Conv":
@@ -52,8 +52,8 @@ def _bias(node: ir.Node) -> ir.Value | None:
     return next(iter(node.inputs[2:]), None)
 
 
-def take_up(cut: CutNode, at: FloatArray) -> None:
-    """Add what the node makes of `at` to its bias.
+def fold_into_bias(cut: CutNode, at: FloatArray) -> None:
+    """Fold `at` into the bias of the node: add what its weight makes of it.
 
     Args:
         cut: The node, before anything of it is cut.

@@ -1,4 +1,4 @@
-"""A node whose values lose channels, and the moves that its operands are changed by."""
+"""A node whose values lose channels, and the edits of its operands."""
 
 from __future__ import annotations
 

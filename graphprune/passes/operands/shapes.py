@@ -28,7 +28,7 @@ def _shaped_by(index: int, name: str) -> Follow:
 
 
 def _set_entries(cut: CutNode, index: int, name: str, entries: Mapping[int, int]) -> None:
-    """Replace some entries of a vector; one that is computed is taken apart."""
+    """Replace some entries of a vector; one that is computed is split first."""
     vector = cut.integers(name, index)
     if vector is not None:
         wanted = {place: extent for place, extent in entries.items() if vector[place] > 1}  # else it follows by itself

@@ -1,4 +1,4 @@
-"""Which channel groups the names in a recipe mean."""
+"""Matching the names in a recipe with channel groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What masks that are trained have in common: where their schedule stands, and how a parameter is read through them."""
+"""The base of trained masks: the state of the schedule, and the parametrization through which a parameter is read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Scheduled(nn.Module):
         return {"budget": self.budget, "ratio": self.ratio, "progress": self.progress}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take up what `get_extra_state` returned."""
+        """Restore what `get_extra_state` returned."""
         self.budget, self.ratio, self.progress = (float(state[key]) for key in ("budget", "ratio", "progress"))
 
 

@@ -65,6 +65,6 @@ class OneShotMask(GradualMask):
         return super().get_extra_state() | {"chosen": self._chosen}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take up what `get_extra_state` returned."""
+        """Restore what `get_extra_state` returned."""
         super().set_extra_state(state)
         self._chosen = bool(state["chosen"])

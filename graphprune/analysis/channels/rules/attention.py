@@ -1,4 +1,4 @@
-"""`Attention`: queries, keys and values meet head by head; heads of queries that share a key go with it."""
+"""`Attention`: queries, keys and values are combined head by head; query heads that share a key head go together."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from graphprune.analysis.channels.site import CannotFollowError, Site
 from graphprune.analysis.channels.state import UNKNOWN, State
 
 _BATCH, _HEAD, _SHARER, _QUERY, _KEY, _WITHIN = range(6)
-"""The space in which values meet: a head of the keys is shared by some of the queries."""
+"""The axes of scores: several query heads may share a key head."""
 
 _POSITIONS = "attends to positions that channels lie along"
 _FLAT = 3  # the rank of operands that have heads and what is in them along one axis
@@ -20,7 +20,7 @@ _Counts = tuple[int, int]
 
 
 def attention(site: Site) -> list[State]:
-    """`Attention`: the head size stays where it gives the scale; what is in a head of the values stays with it."""
+    """`Attention`: without a `scale` the size of query and key heads stays, because the scale follows from it."""
     if any(site.has(index) for index in _CACHE):
         raise CannotFollowError("GP375", "has keys and values of earlier calls")
     if any(output.uses() or output.is_graph_output() for output in site.node.outputs[1:]):

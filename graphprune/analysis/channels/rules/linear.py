@@ -25,7 +25,7 @@ def contract(site: Site, operands: Sequence[State], summed: Collection[int]) -> 
 
 
 def summed_over(site: Site, factor: Factor, axes: Collection[int]) -> Factor | None:
-    """Sum channels up along axes: they end there, unless they also lie along other axes."""
+    """Sum over axes: channels end there, unless they are also on other axes."""
     if set(factor.axes) <= set(axes):
         site.read(factor)
         return None

@@ -1,4 +1,4 @@
-"""Operators that only move elements: the labels are moved with them."""
+"""Operators that only move elements: labels move in the same way."""
 
 from __future__ import annotations
 

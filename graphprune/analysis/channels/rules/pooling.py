@@ -1,4 +1,4 @@
-"""Operators that combine positions, and pass each channel on."""
+"""Operators that combine positions within a channel, so that channels pass unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators that pick, join or surround elements along an axis."""
+"""Operators that select, concatenate or pad along an axis."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the samples of a batch one after another, so that what one layer writes is near when the next reads it.
+"""Running a batch sample by sample, so that what one layer writes is still in cache when the next layer reads it.
 
 Imports: analysis, backends.tvm.kernels, backends.tvm.lowering, backends.tvm.operators, packed, runtime.
 """

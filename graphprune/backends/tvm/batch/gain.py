@@ -1,4 +1,4 @@
-"""Whether the samples of a batch are faster one after another than each layer for all of them."""
+"""Whether it is faster to run a batch sample by sample than layer by layer."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BALANCE = 0.8
 
 
 def reason_to_keep(model: ir.Model, samples: int, machine: Machine) -> str | None:
-    """Why the layers should each compute the whole batch; None if its samples should go one after another.
+    """Why each layer should compute the whole batch at once; None if running sample by sample is faster.
 
-    A layer is called and reads its weight again for each sample then, which costs where one does not keep it busy.
+    Sample by sample, each layer is called, and reads its weight, once a sample: too often where layers are short.
     """
     rounds = -(-samples // machine.threads)
     if samples < BALANCE * rounds * machine.threads:

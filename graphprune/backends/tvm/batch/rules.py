@@ -1,4 +1,4 @@
-"""For each operator, along which axis its results hold the samples of a batch, where no sample depends on another."""
+"""For each operator, the batch axis of its results, where it treats the samples of a batch independently."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from graphprune.packed.calls import extra_index
 from graphprune.packed.forms import CALLS
 
 Rule = Callable[[Site], BatchAxis]
-"""The batch axis of a node's outputs; one of its inputs has one. Raises `MixedSamplesError` where samples meet."""
+"""The batch axis of a node's outputs; one of its inputs has one.
+
+Raises `MixedSamplesError` where samples are not independent.
+"""
 
 
 def _elementwise(site: Site) -> BatchAxis:
@@ -120,7 +123,7 @@ def _transpose(site: Site) -> BatchAxis:
 
 
 def _reshape(site: Site) -> BatchAxis:
-    """The samples stay apart if their axis is the slowest of those that are merged or split."""
+    """Samples stay independent if their axis is the slowest of those that are merged or split."""
     (axis, _), old, new = site.only(), site.shape(0), site.output_shape
     if 0 in old:
         raise MixedSamplesError("it is empty")
@@ -239,4 +242,4 @@ RULES: dict[str, Rule] = {
     "Gather": _gather,
     "GatherND": _gather_nd,
 }
-"""By operator. One without a rule is taken to mix samples."""
+"""By operator. An operator without a rule is assumed to mix samples."""

@@ -1,4 +1,4 @@
-"""Which axis of a value counts the samples of a batch, and what a node's rule may ask and say about that."""
+"""The batch axis of a value, and the node at which a rule is applied."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Array = npt.NDArray[Any]
 
 
 class BatchAxis(NamedTuple):
-    """`axis` of a value holds `inner` neighbouring elements of each sample, the samples in order."""
+    """Where samples lie in a value: along `axis`, in order, `inner` neighbouring elements each."""
 
     axis: int
     inner: int = 1
 
 
 class MixedSamplesError(Exception):
-    """A node's result for one sample depends on others, or cannot be seen not to."""
+    """A node does not treat samples independently, or cannot be shown to."""
 
 
 @dataclass(frozen=True)

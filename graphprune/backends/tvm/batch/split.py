@@ -1,4 +1,4 @@
-"""Finding out whether a graph computes each sample of its batch for itself, and rewriting it to one sample."""
+"""Deciding whether the samples of a batch are independent in a graph, and rewriting it to one sample."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def find_batch_axes(graph: ir.Graph, samples: int) -> BatchAxes:
 
     Raises:
         MixedSamplesError: A sample of an output may depend on more than that sample of the inputs; the message names
-            the first node where samples meet, or the output that is the same for all.
+            the first node that does not treat samples independently, or the output that is the same for all.
     """
     found = BatchAxes(samples)
     found.axes.update({value: BatchAxis(0) for value in graph.inputs if static_shape(value)[:1] == (samples,)})
@@ -81,7 +81,7 @@ def find_batch_axes(graph: ir.Graph, samples: int) -> BatchAxes:
 
 def _rule_of(node: ir.Node) -> Rule:
     if node.op_type not in RULES:
-        raise MixedSamplesError("it is not known to leave samples apart")
+        raise MixedSamplesError("it is not known to treat samples independently")
     return RULES[node.op_type]
 
 

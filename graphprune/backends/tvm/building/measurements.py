@@ -1,4 +1,4 @@
-"""Remembering what was measured on this machine.
+"""A cache of measurements on this machine, in files.
 
 A measurement is one small file in the user's cache folder, named by all that decides it: what is measured, the target,
 the processor, the number of threads, the version of TVM and of the code that emits kernels. Files appear whole or not

@@ -1,4 +1,4 @@
-"""What the machine can do at most: multiply-adds in registers, and bytes read from each cache and from memory.
+"""The peak of the machine: multiply-adds in registers, and bytes read from each cache and from memory.
 
 The roofline of Williams, Waterman and Patterson, "Roofline: An Insightful Visual Performance Model" (CACM 2009), with
 a roof for each cache, as Ilic, Pratas and Sousa, "Cache-aware Roofline model" (2014): a kernel takes at least the time
@@ -33,7 +33,7 @@ from graphprune.runtime.machine import use_threads
 from graphprune.targets.target import Target
 
 SUMS = 12
-"""Vector sums under way: enough to hide the latency of a multiply-add."""
+"""Independent vector sums: enough to hide the latency of a multiply-add."""
 
 STEPS = 1 << 18
 """Multiply-adds of each sum."""

@@ -1,4 +1,4 @@
-"""Computing a value once: variables that TVM's simplifiers leave alone.
+"""Binding a value to a variable that TVM's simplifiers do not inline.
 
 TVM puts the definition of a variable in place of each use, whatever its type, and then takes (a + b) - b for a. A chain
 of functions would grow exponentially and lose its roundings. It does not look through memory: a float is therefore

@@ -117,7 +117,7 @@ def store(buffer: Expr, index: Expr, value: Expr) -> None:
 
 
 def prefetch(buffer: Expr, index: Expr, *, to_write: bool = False) -> None:
-    """Ask for the cache line of buffer[index] to be brought near; it need not be one of the buffer's."""
+    """Prefetch the cache line of buffer[index]; the index may be outside the buffer."""
     writing, near, data = (tirx.const(value, "int32") for value in (int(to_write), 2, 1))
     T.evaluate(
         tirx.op.call_llvm_intrin("void", "llvm.prefetch", tirx.op.address_of(buffer[index]), writing, near, data)

@@ -38,7 +38,7 @@ VECTORS_TO_HALVE = 3
 
 @dataclass(frozen=True)
 class DenseBlocks:
-    """A weight packed for the kernel: `values` [groups][blocks][depth][rows], padded with zero rows.
+    """The packed weight of the kernel: `values` [groups][blocks][depth][rows], padded with zero rows.
 
     `outputs` and `inputs` are channels of one group; `depth` is inputs times taps; `vectors` is the width of the
     register tile, `rows` its height.

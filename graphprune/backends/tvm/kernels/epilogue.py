@@ -1,4 +1,4 @@
-"""What a kernel does with each of its sums before it stores it."""
+"""The epilogue of a kernel: what is done with each sum before it is stored."""
 
 from __future__ import annotations
 

@@ -68,12 +68,12 @@ TILES = {32: (4, 4), 16: (4, 2)}
 """Vector registers -> rows and vectors of outputs of a register tile, beside inputs, places and weights (measured)."""
 
 DECODE_VECTORS = 4
-"""Vectors of outputs of the register tile of a single row: enough sums under way."""
+"""Vectors of outputs of the register tile of a single row: enough independent sums to hide the latency."""
 
 
 @dataclass(frozen=True)
 class RowsProblem:
-    """`rows` rows of `inputs` neighbouring numbers, `row_stride` apart from `offset` on in a buffer of `size`."""
+    """Rows of `inputs` contiguous numbers in a buffer of `size`: the first at `offset`, then every `row_stride`."""
 
     machine: Machine
     size: int
@@ -97,7 +97,7 @@ class RowsProblem:
 
 @dataclass(frozen=True)
 class NmBlocks:
-    """A weight packed for the kernel: `values` [block][group][slot][vector][lane], `places` the same.
+    """The packed weight of the kernel: `values` [block][group][slot][vector][lane], `places` the same.
 
     Values are float32; float16 where that holds all of them exactly, or the upper halves of float32 (bfloat16) as
     uint16. Places are uint8, or int32 (16 lanes) and uint16 (8 lanes) words with two bits a lane. Outputs are padded

@@ -85,7 +85,7 @@ class PaddedPlanes:
         return self.tap_offsets_within(self.rows, self.pitch)
 
     def tap_offsets_within(self, rows: int, pitch: int) -> Indices:
-        """As `tap_offsets`, where a phase has so many rows, `pitch` apart."""
+        """As `tap_offsets`, for phases of so many rows with a row stride of `pitch`."""
         (kernel_h, kernel_w), (stride_h, stride_w), (dil_h, dil_w) = (
             self.window.kernel,
             self.window.strides,

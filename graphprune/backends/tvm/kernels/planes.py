@@ -113,7 +113,7 @@ def _copied_tile(p: PlaneProblem, tile: Tile, x: Expr, base: Expr) -> Expr:
 
 
 def _copy_transposed(p: PlaneProblem, tile: Tile, x: Expr, base: Expr, copy: Expr, stride: int) -> None:
-    """The channels of a position lie next to each other: load along them, store apart."""
+    """The channels of a position lie next to each other: load along channels, store with a stride."""
     with loop(tile.span) as i:
         source = bind(base + i * p.planes.position_stride)
         lanes(p.planes.channels, p.machine.lanes, lambda c: store(copy, c * stride + i, x[source + c]))

@@ -1,4 +1,4 @@
-"""The sizes of a kernel that maps planes to planes, and where its input lies."""
+"""The sizes of a kernel that maps planes to planes, and the memory layout of its input."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
 from graphprune.backends.tvm.kernels.tiling import Tiling
 
 MANY = 8
-"""Jobs a thread of which one more or less no longer matters."""
+"""Jobs a thread from which on an uneven share of one job does not matter."""
 
 
 @dataclass(frozen=True)
 class Planes:
-    """Where the input planes lie: channel `c` of image `n` starts at `offset + n * image_stride + c * channel_stride`.
+    """The memory layout of the input planes.
 
-    `position_stride` separates neighbouring positions; `size` is the whole buffer. A tile reads `halo` positions beyond
-    its span, in each of `phases` parts of a channel.
+    Channel `c` of image `n` starts at `offset + n * image_stride + c * channel_stride`. `position_stride`
+    separates neighbouring positions; `size` is the whole buffer. A tile reads `halo` positions beyond its span, in each
+    of `phases` parts of a channel.
     """
 
     size: int
@@ -46,7 +47,7 @@ class PlaneProblem:
 
     @property
     def parts(self) -> int:
-        """In how many parts the output channels are shared among threads: more than one where tiles alone are few."""
+        """How many parts the output channels are split into for threads; more than one where there are few tiles."""
         threads = self.machine.threads
         jobs = [self.images * tile.count for tile in self.tiling.tiles]
         even = (n for n in range(1, threads) if all(j * n % threads == 0 or j * n >= MANY * threads for j in jobs))

@@ -1,4 +1,4 @@
-"""Kernels that first reduce along some axes and then map: reductions, Softmax, LayerNormalization and their kin.
+"""Kernels that reduce along some axes and then map: reductions, Softmax, LayerNormalization and similar ones.
 
 The elements that are reduced together are a *row*. Where neighbouring rows are neighbours in memory (a channel-major
 LayerNormalization), vectors run across rows and nothing is ever summed within a vector; where a row itself is

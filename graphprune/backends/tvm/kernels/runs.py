@@ -13,7 +13,7 @@ from graphprune.backends.tvm.kernels.tiling import in_half_vectors
 
 @dataclass(frozen=True)
 class Run:
-    """Elements of a buffer that lie `step` apart, from `start` on."""
+    """Elements of a buffer: `start`, `start + step`, and so on."""
 
     buffer: Expr
     start: Expr

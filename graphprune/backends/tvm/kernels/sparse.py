@@ -44,7 +44,7 @@ ROW_OF_BLOCK = 16
 
 
 ROWS_AHEAD = 4
-"""How many rows before they are stored outputs are brought near (measured)."""
+"""How many rows ahead outputs are prefetched (measured)."""
 
 MOST_IN_16_BITS = np.iinfo(np.uint16).max
 
@@ -78,7 +78,7 @@ class SparseRows:
         return tirx.Cast("int32", kernel["offsets"][j]) * self.unit
 
     def bounds(self, parts: int) -> list[int]:
-        """Where to cut the rows in parts of as many nonzeros: first rows, and the end."""
+        """The first row of each of `parts` parts with about as many nonzeros each, and the end."""
         costs = np.diff(self.starts).reshape(self.blocks, self.rows).sum(axis=0) + 1  # an empty row takes time too
         middles = np.cumsum(costs) - costs / 2
         cuts = np.searchsorted(middles, costs.sum() * np.arange(1, parts) / parts)
@@ -148,7 +148,7 @@ def sparse_rows(
 def _in_16_bits(offsets: npt.NDArray[np.signedinteger]) -> tuple[npt.NDArray[np.uint16] | npt.NDArray[np.int32], int]:
     """The offsets in half the bytes, and their unit, where they fit; else as they are.
 
-    They lie whole vectors or rows apart as a rule, so that a unit of those makes many fit.
+    Offsets are multiples of whole vectors or rows as a rule: in units of their common divisor most of them fit.
     """
     least, most = int(offsets.min(initial=0)), int(offsets.max(initial=0))
     unit = 1 if most <= MOST_IN_16_BITS else int(np.gcd.reduce(offsets))

@@ -24,7 +24,7 @@ from graphprune.backends.tvm.kernels.view import View
 
 @dataclass(frozen=True)
 class Cut:
-    """`count` strips of `size` along one axis, `step` apart; they overlap where the axis has no equal parts."""
+    """`count` strips of `size` along one axis, starting every `step`; they overlap where equal parts do not fit."""
 
     count: int
     size: int

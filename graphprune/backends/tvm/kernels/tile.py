@@ -1,4 +1,4 @@
-"""One tile of a plane: where its input lies, where its outputs go, and what is fetched ahead of either."""
+"""One tile of a plane: the addresses of its input and outputs, and what is prefetched."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TileContext:
     """Operands as large as the output, which are taken to lie in its order."""
 
     def prefetch_next(self, step: Expr, steps: int) -> None:
-        """Bring one of `steps` parts of the next tile's input near, if the planes are too large to lie near anyway."""
+        """Prefetch one of `steps` parts of the next tile's input, if the planes are too large to stay in cache."""
         p = self.problem
         if p.planes.size * p.elements.input_bytes < FAR_PER_L2 * p.machine.l2_bytes or p.planes.position_stride != 1:
             return
@@ -46,7 +46,7 @@ class TileContext:
                 prefetch(self.kernel["x"], place + first)
 
     def prefetch_outputs(self, channel: Expr) -> None:
-        """Bring the places near that `write` of this channel stores to and reads operands from."""
+        """Prefetch the addresses that `write` of this channel stores to and reads operands from."""
         p = self.problem
         written = p.images * p.outputs * p.positions * itemsize(self.kernel["y"].dtype)
         if written < FAR_PER_L2 * p.machine.l2_bytes:

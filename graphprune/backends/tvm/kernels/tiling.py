@@ -1,4 +1,4 @@
-"""How the output positions of one image (or the tokens of one sequence) are cut into register tiles.
+"""Tiling of the output positions of one image (or the tokens of one sequence) into register tiles.
 
 Kernels for convolutions and matrix products work on *planes*: for each input channel, a row of positions. A tile is a
 run of `span` consecutive input positions, starting at `tile * input_step`, of which the `segments` are outputs:

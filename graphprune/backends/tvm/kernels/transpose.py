@@ -1,4 +1,4 @@
-"""Copies and element-wise kernels between memory orders: square tiles are turned over in registers.
+"""Copies and element-wise kernels between memory layouts: square tiles are transposed in registers.
 
 The result's fastest axes (`along`) and the operand's (`across`) are different ones. Read one element at a time, either
 side would waste most of each cache line; a tile is instead loaded in vectors across, transposed by shuffles, and stored

@@ -1,7 +1,7 @@
 """Constant weight times a few vectors: matrix products of fewer positions than a vector has lanes.
 
 With so few positions the weight is what moves through memory, each element once. A dense weight is read in vectors of
-neighbouring outputs; a sparse one row after row, with several sums under way so that no addition waits for another.
+neighbouring outputs; a sparse one row after row, with several independent sums, so that no addition waits for another.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MOST_VECTORS = 8
 """Vectors of outputs that are summed together."""
 
 SUMS = 8
-"""Sums under way in a sparse row."""
+"""Independent sums of a sparse row."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Strided views: how a logical tensor lies in a flat buffer.
+"""Strided views: the memory layout of a logical tensor in a flat buffer.
 
 Every value of the lowered program is a flat buffer plus a shape and strides. Transpose, Slice, Split, Expand, Squeeze
 and most Reshapes are then changes of strides that cost nothing at run time; a kernel reads its inputs through views.

@@ -1,4 +1,4 @@
-"""Grouping nodes into kernels: a node that computes, and the element-wise region that can follow it in registers."""
+"""Fusion of nodes into kernels: an anchor, and the element-wise region that can follow it in registers."""
 
 from __future__ import annotations
 

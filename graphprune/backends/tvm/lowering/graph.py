@@ -29,7 +29,7 @@ Array = npt.NDArray[Any]
 
 
 class Lowering:
-    """The state of one lowering: where each value lies, and the Relax function under construction."""
+    """The state of one lowering: the view of each value, and the Relax function under construction."""
 
     def __init__(
         self,
@@ -60,17 +60,17 @@ class Lowering:
         self.kernels.append(KernelNote(self._node, kernel, why, eligible))
 
     def define(self, value: ir.Value, view: View) -> None:
-        """Record where a value lies."""
+        """Record the view of a value."""
         self._views[value] = view
 
     def layouts(self, groups: Sequence[Group]) -> list[LayoutNote]:
-        """The groups' outputs that do not lie row-major."""
+        """The memory layouts of those outputs of the groups that are not row-major."""
         lying = ((group.output, self._views[group.output]) for group in groups if group.output in self._views)
         orders = ((value.name or "", view.shape, view.memory_order()) for value, view in lying)
         return [LayoutNote(*each) for each in orders if each[2] != tuple(range(len(each[2])))]
 
     def view(self, value: ir.Value) -> View:
-        """Where a value lies; a constant is placed in the module when it is first asked for."""
+        """The view of a value; a constant becomes a parameter of the module when it is first asked for."""
         if value not in self._views:
             self._views[value] = self.constant(constant_array(value))
         return self._views[value]

@@ -1,7 +1,8 @@
-"""The layout plan: in which memory order each value should be written, so that its readers need no conversion.
+"""The layout plan: the memory layout in which each value should be written, so that its readers need no conversion.
 
-Preferences start at the operators that care (a matrix product with a constant weight wants its input channel-major: the
-channels slowest, the tokens next to each other) and travel backwards through everything that can write any order.
+Preferences start at the operators that have one (a matrix product with a constant weight prefers its input
+channel-major: the channels slowest, the tokens contiguous) and travel backwards through everything that can write any
+order.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Rule = Callable[[ir.Node, Order | None], dict[int, Order]]
 def plan_layouts(
     groups: Sequence[Group], elementwise: Callable[[str], bool], by_row: Collection[ir.Node] = ()
 ) -> dict[ir.Value, Order]:
-    """The wanted memory order of each value that some reader cares about; all others may lie in any order.
+    """The preferred memory order of each value of which a reader has a preference; all others may have any order.
 
     The first reader in graph order wins where readers differ. Products in `by_row` read the channels of a position
     next to each other.

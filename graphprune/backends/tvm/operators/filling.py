@@ -1,4 +1,4 @@
-"""Pad and Tile: copies of parts of the input, each a view, side by side."""
+"""Pad and Tile: the result is copied part by part, each a view of the input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which operators take the generic route, alone or where a faster kernel does not apply."""
+"""The operators that are lowered as tensor expressions, always or where no faster kernel applies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Concat, Gather and GatherND: parts of tensors put together."""
+"""Concat, Gather and GatherND: results copied from parts of tensors."""
 
 from __future__ import annotations
 

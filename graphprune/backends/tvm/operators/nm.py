@@ -1,4 +1,4 @@
-"""Products whose weight follows an N:M pattern: which the kernel for that is faster for, and lowering these."""
+"""Products with N:M weights: whether the N:M kernel is the fastest, and their lowering."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluating the element-wise nodes of a group, one element at a time, inside whatever kernel they are fused into."""
+"""Evaluation of the element-wise nodes of a group, one element at a time, inside the kernel they are fused into."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which nodes the backend can lower, and why not the others."""
+"""Which nodes the backend can lower, and why it refuses the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generic route for operators without a kernel of their own: a tensor expression with a plain CPU schedule.
+"""Lowering of operators without a kernel of their own: a tensor expression with a plain CPU schedule.
 
 An entry of these tables is a function from a node and its inputs, as TE tensors of the node's shapes, to its outputs.
 Inputs are read through their views; outputs are written row-major.

@@ -1,4 +1,4 @@
-"""Operators that only change how a buffer is seen; most cost nothing at run time."""
+"""Operators that only change the view of a buffer (shape, strides, offset); most cost nothing at run time."""
 
 from __future__ import annotations
 

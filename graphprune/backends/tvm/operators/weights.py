@@ -1,4 +1,4 @@
-"""Constant weights of convolutions and products, and which kernel is the fastest for the zeros of one."""
+"""Constant weights of convolutions and products, and the estimate of which kernel is the fastest for their zeros."""
 
 from __future__ import annotations
 

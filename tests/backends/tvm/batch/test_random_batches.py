@@ -1,4 +1,4 @@
-"""Random graphs, of which those that keep their samples apart give one sample after another what they give at once."""
+"""Random graphs: those whose samples are independent give the same sample by sample as all at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each rule beside ONNX Runtime: a graph taken apart into samples computes the same, or is left as it is, with why."""
+"""Each rule beside ONNX Runtime: a graph run sample by sample computes the same, or is refused, with the reason."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ APART: dict[str, tuple[str, Initializers]] = {
 
 
 @pytest.mark.parametrize("case", APART)
-def test_samples_apart(case: str) -> None:
+def test_independent_samples(case: str) -> None:
     text, initializers = APART[case]
     model = parse(f"g {text}", initializers)
     session = compile_samples(model)
@@ -223,7 +223,7 @@ MIXED: dict[str, tuple[str, Initializers, str]] = {
         "(float[3,5] x) => (float[3,1,5] y) { y = GatherND(x,i) }", {"i": MASK_PLACES[::-1].copy()}, "picks samples"
     ),
     "no rule": (
-        "(float[3,3] x) => (float[3,3] y) { y = CumSum(x,a) }", {"a": ints(0)}, "not known to leave samples apart"
+        "(float[3,3] x) => (float[3,3] y) { y = CumSum(x,a) }", {"a": ints(0)}, "not known to treat samples independently"
     ),
     "the same for all": (
         "(float[3,4] x, float[1,4] z) => (float[3,4] y, float[3,4] u) { y = Relu(x)\n u = Expand(z,s) }",
@@ -236,7 +236,7 @@ MIXED: dict[str, tuple[str, Initializers, str]] = {
 
 
 @pytest.mark.parametrize("case", MIXED)
-def test_samples_that_meet(case: str) -> None:
+def test_samples_that_are_not_independent(case: str) -> None:
     text, initializers, reason = MIXED[case]
     with pytest.raises(MixedSamplesError, match=reason):
         found_axes(f"g {text}", initializers)

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from graphprune.cli.exit_codes import FAILED_VERIFICATION, INTERRUPTED, USER_ERROR
-from graphprune.errors import GraphPruneError, VerificationError
+from graphprune.errors import GraphPruneError, InputError, ModelFileError, VerificationError
 
 TRACEBACK_VARIABLE = "GRAPHPRUNE_TRACEBACK"
 """Set in the environment, it shows the traceback of every error."""
@@ -53,16 +53,13 @@ class OneLineErrors(TyperGroup):
 def _report(error: Exception, *, as_json: bool) -> int:
     if isinstance(error, OSError):
         _drop_stdout()
-    sys.stderr.write(_as_json(error) if as_json else f"error: {' '.join(describe(error).split())}\n")
-    return _exit_code(error)
-
-
-def _as_json(error: Exception) -> str:
-    """`{"error": {"code": "GP101", "message": "...", "exit_code": 2}}`; errors without a code have null."""
-    code = error.code if isinstance(error, GraphPruneError) else None
-    message = error.message if isinstance(error, GraphPruneError) else describe(error)
-    described = {"code": code, "message": " ".join(message.split()), "exit_code": _exit_code(error)}
-    return json.dumps({"error": described}) + "\n"
+    named = name_error(error)
+    exit_code = _exit_code(error)
+    message = " ".join(named.message.split())
+    described = {"code": named.code, "message": message, "exit_code": exit_code}
+    line = f"error: {message}" + (f" [{named.code}]" if named.code else "")
+    sys.stderr.write((json.dumps({"error": described}) if as_json else line) + "\n")
+    return exit_code
 
 
 def _exit_code(error: Exception) -> int:
@@ -71,21 +68,22 @@ def _exit_code(error: Exception) -> int:
     return FAILED_VERIFICATION if isinstance(error, VerificationError) else USER_ERROR
 
 
-def describe(error: Exception) -> str:
-    """The message for the user; for what no code of ours raised, also the kind of error."""
+def name_error(error: Exception) -> GraphPruneError:
+    """Return what ended a command as an error of ours: with a message for the user, and a code to look up."""
     if isinstance(error, GraphPruneError):
-        return str(error)
+        return error
     if isinstance(error, _InterruptionError):
-        return "interrupted"
+        return GraphPruneError("interrupted")
     if isinstance(error, typer.TyperException) and hasattr(error, "format_message"):
         message = str(error.format_message())
-        return message[:1].lower() + message[1:]
+        return InputError(message[:1].lower() + message[1:], code="GP600")
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
-        return f"{place}{error.strerror or error}"
+        return ModelFileError(f"{place}{error.strerror or error}", code="GP690")
     if isinstance(error, MemoryError):
-        return "out of memory"
-    return f"internal error: {type(error).__name__}: {error} (set {TRACEBACK_VARIABLE}=1 for the traceback)"
+        return GraphPruneError("out of memory", code="GP691")
+    hint = f"set {TRACEBACK_VARIABLE}=1 for the traceback"
+    return GraphPruneError(f"internal error: {type(error).__name__}: {error} ({hint})", code="GP692")
 
 
 def _drop_stdout() -> None:

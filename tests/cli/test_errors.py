@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import pytest
 import typer
@@ -37,8 +38,8 @@ def raising(error: BaseException) -> Callable[[], None]:
     [
         (ModelFileError("m.onnx: no such file", code="GP101"), 2, "error: m.onnx: no such file [GP101]\n"),
         (VerificationError("outputs differ", code="GP565"), 1, "error: outputs differ [GP565]\n"),
-        (OSError(errno.ENOSPC, "No space left on device", "m.so"), 2, "error: m.so: No space left on device\n"),
-        (MemoryError(), 2, "error: out of memory\n"),
+        (OSError(errno.ENOSPC, "No space left on device", "m.so"), 2, "error: m.so: No space left on device [GP690]\n"),
+        (MemoryError(), 2, "error: out of memory [GP691]\n"),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (ModelFileError("first\n  second"), 2, "error: first second\n"),
     ],
@@ -58,9 +59,34 @@ def test_under_json_an_error_is_json() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "exit_code"),
+    [
+        (VerificationError("outputs differ", code="GP565"), "GP565", 1),
+        (OSError(errno.ENOSPC, "No space left on device"), "GP690", 2),
+        (MemoryError(), "GP691", 2),
+        (ZeroDivisionError("division by zero"), "GP692", 2),
+        (KeyboardInterrupt(), None, 130),
+    ],
+)
+def test_under_json_every_error_is_json(error: BaseException, code: str | None, exit_code: int) -> None:
+    app = typer.Typer(cls=OneLineErrors)
+    app.callback()(lambda: None)
+
+    @app.command("act")
+    def act(*, json: Annotated[bool, typer.Option("--json")]) -> None:
+        assert json
+        raise error
+
+    result = CliRunner().invoke(app, ["act", "--json"])
+    described = json.loads(result.stderr)["error"]
+    assert (result.exit_code, described["exit_code"], described["code"]) == (exit_code, exit_code, code)
+    assert described["message"]
+
+
 def test_under_json_a_misspelt_option_is_json() -> None:
     error = json.loads(invoke("inspect", "m.onnx", "--json", "--grups").err)["error"]
-    assert error["code"] is None
+    assert error["code"] == "GP600"
     assert "--grups" in error["message"]
 
 
@@ -111,4 +137,4 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     done = cli("targets", stdout=full)
     os.close(full)
-    assert (done.returncode, done.stderr) == (2, "error: No space left on device\n")
+    assert (done.returncode, done.stderr) == (2, "error: No space left on device [GP690]\n")

@@ -223,7 +223,7 @@ MIXED: dict[str, tuple[str, Initializers, str]] = {
         "(float[3,5] x) => (float[3,1,5] y) { y = GatherND(x,i) }", {"i": MASK_PLACES[::-1].copy()}, "picks samples"
     ),
     "no rule": (
-        "(float[3,3] x) => (float[3,3] y) { y = CumSum(x,a) }", {"a": ints(0)}, "not known to treat samples independently"
+        "(float[3,3] x) => (float[3,3] y) { y = CumSum(x,a) }", {"a": ints(0)}, "not known to treat samples"
     ),
     "the same for all": (
         "(float[3,4] x, float[1,4] z) => (float[3,4] y, float[3,4] u) { y = Relu(x)\n u = Expand(z,s) }",

@@ -14,6 +14,7 @@ The names below are imported when they are first used, so that `import graphprun
 from __future__ import annotations
 
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -88,12 +89,23 @@ _ROOMS = frozenset({"passes", "training"})
 
 def __getattr__(name: str) -> object:
     if name in _ROOMS:
-        return importlib.import_module(f"graphprune.{name}")
+        return _imported(f"graphprune.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'graphprune' has no attribute '{name}'")
-    found: object = getattr(importlib.import_module(_HOMES[name]), name)
+    found: object = getattr(_imported(_HOMES[name]), name)
     globals()[name] = found
     return found
+
+
+def _imported(module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from graphprune.errors import torch_is_missing
+
+        raise torch_is_missing(error) from error
 
 
 def __dir__() -> list[str]:

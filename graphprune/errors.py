@@ -62,6 +62,11 @@ class BackendError(GraphPruneError):
     """A backend that cannot lower, build, store or run a model."""
 
 
+def torch_is_missing(error: ImportError) -> GraphPruneError:
+    """Return the error for what needs torch where it is not installed."""
+    return GraphPruneError(f"torch is needed for this ({error}): pip install 'graphprune[train]'", code="GP122")
+
+
 def _rebuild(kind: type[GraphPruneError], message: str, code: str | None) -> GraphPruneError:
     """Restore an error that crossed a process boundary, with its code."""
     return kind(message, code=code)

@@ -45,3 +45,16 @@ def test_planning_and_passes_need_neither_torch_nor_tvm() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["training", "to_torch"])
+def test_what_needs_torch_says_so_without_it(name: str) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import graphprune as gp\n"
+        f"try: gp.{name}\n"
+        "except gp.GraphPruneError as error: print(error)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.startswith("torch is needed for this (")
+    assert run.stdout.endswith("pip install 'graphprune[train]' [GP122]\n")

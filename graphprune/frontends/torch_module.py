@@ -12,7 +12,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 from onnxscript import optimizer
 
-from graphprune.errors import GraphPruneError, InputError, UnsupportedModelError
+from graphprune.errors import InputError, UnsupportedModelError, torch_is_missing
 from graphprune.frontends.quiet import quiet
 from graphprune.frontends.well_formed import infer_or_refuse
 
@@ -71,9 +71,7 @@ def _require_torch() -> None:
     try:
         import torch  # noqa: F401
     except ImportError as error:
-        raise GraphPruneError(
-            f"torch is needed for this ({error}): pip install 'graphprune[train]'", code="GP122"
-        ) from error
+        raise torch_is_missing(error) from error
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from graphprune.errors import InputError
 _READ = "read it with graphprune.load(path)"
 _MODEL_HINTS = {
     "ModelProto": "make one with onnx_ir.from_proto, or write it to a file and " + _READ,
-    "ExportedProgram": "write it with torch.onnx.export(program).save(path) and " + _READ,
+    "ExportedProgram": "convert it with graphprune.from_torch(program)",
     "Module": "convert it with graphprune.from_torch(module, example_inputs)",
 }
 """By the name of the type, or of one that it derives from: those of other packages are not imported to be named."""

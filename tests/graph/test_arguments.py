@@ -33,7 +33,7 @@ PROGRAM = torch.export.export(torch.nn.Linear(2, 3), (torch.ones(1, 2),))
         (torch.nn.Linear(2, 3), "a Linear, expected an onnx_ir.Model; convert it with graphprune.from_torch(module"),
         (
             PROGRAM,
-            "a ExportedProgram, expected an onnx_ir.Model; write it with torch.onnx.export(program)",
+            "a ExportedProgram, expected an onnx_ir.Model; convert it with graphprune.from_torch(program)",
         ),
         (None, "a NoneType, expected an onnx_ir.Model; read it with graphprune.load(path)"),
     ],
@@ -45,11 +45,8 @@ def test_what_is_no_model(function: str, given: object, said: str) -> None:
     assert caught.value.code == "GP536"
 
 
-def test_the_way_on_from_a_program_leads_there(tmp_path: Path) -> None:
-    written = torch.onnx.export(PROGRAM)
-    assert written is not None
-    written.save(tmp_path / "m.onnx")
-    assert gp.plan(gp.load(tmp_path / "m.onnx"), RECIPE).weights
+def test_the_way_on_from_a_program_leads_there() -> None:
+    assert gp.plan(gp.from_torch(PROGRAM), RECIPE).weights
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from graphprune.verification.feeds import random_feed
 if path.endswith(".onnx"):
     from graphprune.backends.onnxruntime import session_for_file as open_session
 else:
-    from graphprune.runtime.loading import load_session as open_session
+    from graphprune_runtime.loading import load_session as open_session
 
 def megabytes(file, name):
     return int(re.search(name + r":\\s*(\\d+)", open("/proc/self/" + file).read())[1]) / 1024

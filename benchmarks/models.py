@@ -20,8 +20,8 @@ import onnx_ir as ir
 
 import graphprune as gp
 from graphprune.measuring.environment import pinned, read_environment
-from graphprune.runtime.interface import Session
 from graphprune.testing import models
+from graphprune_runtime.interface import Session
 
 DEFAULT = ("resnet50", "mobilenet_v1", "bert_base")
 

@@ -25,9 +25,9 @@ from graphprune.measuring.environment import pinned, read_environment
 from graphprune.passes import PruneWeights
 from graphprune.passes.base import run_pass
 from graphprune.passes.shape_inference import infer_shapes
-from graphprune.runtime.session import CompiledSession
 from graphprune.targets.target import resolve_target
 from graphprune.verification.feeds import random_feed
+from graphprune_runtime.session import CompiledSession
 
 PRODUCTS = {
     "BERT-base attention": (128, 768, 768),

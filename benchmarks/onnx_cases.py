@@ -21,8 +21,8 @@ from pathlib import Path
 import onnx_ir as ir
 
 import graphprune as gp
-from graphprune.runtime.interface import Session
 from graphprune.testing.onnx_cases import Case, Outcome, Verdict, by_operator, cases, run_case
+from graphprune_runtime.interface import Session
 
 
 def compile_case(model: ir.Model) -> Session:

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from graphprune.planning.planner import plan
     from graphprune.planning.pruning_plan import PruningPlan
     from graphprune.planning.recipe import Recipe
-    from graphprune.runtime.loading import load_session
     from graphprune.verification.report import VerifyReport
     from graphprune.verification.verifier import verify
+    from graphprune_runtime.loading import load_session
 
 __version__ = "0.1.0"
 
@@ -72,7 +72,7 @@ _HOMES = {
     "compile": "graphprune.compiler.compile",
     "from_torch": "graphprune.frontends.torch_module",
     "load": "graphprune.frontends.onnx_file",
-    "load_session": "graphprune.runtime.loading",
+    "load_session": "graphprune_runtime.loading",
     "normalize": "graphprune.passes.normalize",
     "plan": "graphprune.planning.planner",
     "profile": "graphprune.measuring.profiler",

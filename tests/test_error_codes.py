@@ -9,7 +9,8 @@ ROOT = Path(__file__).resolve().parents[1]
 def codes_in_source() -> dict[str, str]:
     """Return each code with the first file that uses it."""
     found: dict[str, str] = {}
-    for path in sorted((ROOT / "graphprune").rglob("*.py")):
+    folders = ROOT / "graphprune", ROOT / "runtime" / "graphprune_runtime"
+    for path in sorted(path for folder in folders for path in folder.rglob("*.[pch]*") if path.suffix != ".pyc"):
         for code in re.findall(r"GP\d{3}", path.read_text(encoding="utf-8")):
             found.setdefault(code, str(path.relative_to(ROOT)))
     return found

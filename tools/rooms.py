@@ -1,7 +1,8 @@
 """The rooms of the package, and which imports which, read from the source.
 
 A room is a folder whose `__init__` says in a line `Imports: ...` what it may import; folders without that line are
-part of the room that they lie in. Modules that lie loose in the package's root are rooms of their own.
+part of the room that they lie in. Modules that lie loose in the package's root are rooms of their own. The package
+`graphprune_runtime`, which is installed by itself too, is the room `runtime`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "graphprune"
 
 _NOTHING = "nothing"
+
+_RUNTIME = "graphprune_runtime"
 
 
 @dataclass(frozen=True)
@@ -45,9 +48,10 @@ def _read_room(folder: Path, package: Path) -> Room | None:
 def read_modules(package: Path = PACKAGE) -> dict[str, Path]:
     """Return the files of `package` by the dotted name of their module."""
     modules = {}
-    for path in sorted(package.rglob("*.py")):
-        parts = path.relative_to(package.parent).with_suffix("").parts
-        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    for root in (package, package.parent / "runtime" / _RUNTIME):
+        for path in sorted(root.rglob("*.py")):
+            parts = path.relative_to(root.parent).with_suffix("").parts
+            modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return modules
 
 
@@ -69,6 +73,8 @@ def _imported(path: Path, modules: dict[str, Path]) -> Iterator[str]:
 
 def room_of(module: str, rooms: dict[str, Room], package: Path = PACKAGE) -> str:
     """Return the innermost room of a module: a folder, or the module itself where it lies in the root."""
+    if module.split(".", maxsplit=1)[0] == _RUNTIME:
+        return "runtime"
     parts = module.split(".")[1:]
     for end in range(len(parts), 0, -1):
         if ".".join(parts[:end]) in rooms:

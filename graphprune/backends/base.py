@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from graphprune.errors import BackendError, UnsupportedModelError
-from graphprune.runtime.interface import TensorInfo
+from graphprune_runtime.interface import TensorInfo
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from graphprune.runtime.interface import Session
     from graphprune.targets.target import Target
+    from graphprune_runtime.interface import Session
 
 
 def tensor_infos(values: Iterable[ir.Value]) -> list[TensorInfo]:

@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from graphprune.errors import BackendError, UnsupportedModelError
 from graphprune.frontends.onnx_file import save
-from graphprune.runtime.interface import TensorInfo, check_feed, check_output_names
+from graphprune_runtime.interface import TensorInfo, check_feed, check_output_names
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -61,12 +61,17 @@ class OnnxRuntimeSession:
         self._inputs = [_tensor_info(arg) for arg in session.get_inputs()]
         self._outputs = [_tensor_info(arg) for arg in session.get_outputs()]
 
-    def run(self, output_names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Run once. See :meth:`graphprune.runtime.interface.Session.run`."""
+    def run(
+        self,
+        output_names: Sequence[str] | None,
+        input_feed: Mapping[str, np.ndarray],
+        run_options: object = None,
+    ) -> list[np.ndarray]:
+        """Run once. See :meth:`graphprune_runtime.interface.Session.run`; `run_options` are ONNX Runtime's."""
         names = check_output_names(self._outputs, output_names)
-        check_feed(self._inputs, feed)
+        check_feed(self._inputs, input_feed)
         try:
-            results: list[np.ndarray] = self._session.run(names, dict(feed))
+            results: list[np.ndarray] = self._session.run(names, dict(input_feed), run_options)
         except Exception as error:  # its exception classes share no base
             raise BackendError(f"onnxruntime: {_one_line(error)}", code="GP481") from error
         return results

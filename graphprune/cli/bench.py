@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphprune.measuring.benchmark import BenchReport
-    from graphprune.runtime.interface import Session
+    from graphprune_runtime.interface import Session
 
 
 class Rival(StrEnum):
@@ -47,8 +47,8 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
     """Time models in turns on the same random input; the last side is the baseline of the speed-ups."""
     from graphprune.measuring.benchmark import bench
     from graphprune.measuring.environment import pinned
-    from graphprune.runtime.loading import check_threads
     from graphprune.verification.feeds import index_limits, random_feed
+    from graphprune_runtime.loading import check_threads
 
     shapes = parse_input_shapes(input_shape)
     check_threads(threads)
@@ -85,7 +85,7 @@ def _check_picture(picture: Path | None, models: list[Path]) -> None:
 
 def _load_graphs(paths: list[Path], *, needed: bool) -> dict[Path, ir.Model]:
     from graphprune.frontends.onnx_file import load
-    from graphprune.runtime.loading import is_compiled
+    from graphprune_runtime.loading import is_compiled
 
     graphs = {path: load(path) for path in paths if not is_compiled(path)}
     if needed and not graphs:
@@ -103,7 +103,7 @@ def _open_sides(
 ) -> dict[str, Session]:
     from graphprune.backends.onnxruntime import session_for_file
     from graphprune.compiler.compile import compile as compile_model
-    from graphprune.runtime.loading import load_session
+    from graphprune_runtime.loading import load_session
 
     sides: dict[str, Session] = {}
     for path in paths:

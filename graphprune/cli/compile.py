@@ -12,8 +12,8 @@ from graphprune.cli.options import InputShapes, Json, Target, Threads, Tune, che
 from graphprune.cli.output import print_json, print_line, print_table, progress
 
 if TYPE_CHECKING:
-    from graphprune.runtime.interface import Session, TensorInfo
-    from graphprune.runtime.session import CompiledSession
+    from graphprune_runtime.interface import Session, TensorInfo
+    from graphprune_runtime.session import CompiledSession
 
 
 def compile_command(  # noqa: PLR0913 - one argument an option
@@ -35,8 +35,8 @@ def compile_command(  # noqa: PLR0913 - one argument an option
     """Compile a model for one processor; each weight is given the kernel that is fastest for its zeros."""
     from graphprune.compiler.compile import compile as compile_model
     from graphprune.frontends.onnx_file import load
-    from graphprune.runtime.loading import COMPILED_SUFFIXES
-    from graphprune.runtime.session import CompiledSession
+    from graphprune_runtime.loading import COMPILED_SUFFIXES
+    from graphprune_runtime.session import CompiledSession
 
     shapes = parse_input_shapes(input_shape)
     check_output_path(output, COMPILED_SUFFIXES)
@@ -55,7 +55,7 @@ def compile_command(  # noqa: PLR0913 - one argument an option
 
 def _described(session: Session, output: Path, target: str, seconds: float) -> dict[str, Any]:
     """What `--json` prints: the file, what it takes and gives, and what `--explain` shows."""
-    from graphprune.runtime.session import CompiledSession
+    from graphprune_runtime.session import CompiledSession
 
     assert isinstance(session, CompiledSession)  # the backend is TVM's
     return {
@@ -82,8 +82,8 @@ CONVERSIONS = ("copy", "pad", "cut", "put_together")
 
 def print_choices(session: CompiledSession) -> None:
     """Print how a batch is run, which kernel each weight was given, memory layouts, and conversions between them."""
-    if (batch := session.batch).samples > 1:
-        print_line(f"batch: {batch.samples} samples, one after another: {batch.why}")
+    if (batch := session.batch).samples != 1:
+        print_line(f"batch: {batch.samples or 'any number of'} samples, one after another: {batch.why}")
     else:
         print_line(f"batch: at once: {batch.why}")
     kernels = ((note.node, ", ".join(note.eligible), note.kernel, note.why) for note in session.kernels)

@@ -27,10 +27,10 @@ def demo_command(
     from graphprune.passes.prune_weights import PruneWeights
     from graphprune.planning.planner import plan
     from graphprune.planning.recipe import Recipe
-    from graphprune.runtime.loading import check_threads
     from graphprune.testing.models import build
     from graphprune.verification.feeds import random_feed
     from graphprune.verification.verifier import verify as compare
+    from graphprune_runtime.loading import check_threads
 
     check_threads(threads)
     recipe = Recipe(sparsity=sparsity)

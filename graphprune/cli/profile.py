@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from graphprune.measuring.profiler import KernelTime, Profile
-    from graphprune.runtime.interface import Session
+    from graphprune_runtime.interface import Session
 
 
 def profile_sides(
@@ -19,7 +19,7 @@ def profile_sides(
 ) -> dict[str, Profile]:
     """The profiles of the sides that are compiled code."""
     from graphprune.measuring.profiler import profile
-    from graphprune.runtime.session import CompiledSession
+    from graphprune_runtime.session import CompiledSession
 
     profiles = {}
     for label, session in sides.items():

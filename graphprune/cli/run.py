@@ -17,7 +17,7 @@ from graphprune.errors import InputError
 from graphprune.files import atomic_write
 
 if TYPE_CHECKING:
-    from graphprune.runtime.interface import Session
+    from graphprune_runtime.interface import Session
 
 
 def run_command(
@@ -36,7 +36,7 @@ def run_command(
     json: Json = False,
 ) -> None:
     """Run a model once and say what came out."""
-    from graphprune.runtime.loading import check_threads
+    from graphprune_runtime.loading import check_threads
 
     check_threads(threads)
     shapes = parse_input_shapes(input_shape)
@@ -104,7 +104,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 
 def _open(path: Path, threads: int) -> tuple[Session, dict[str, int]]:
-    from graphprune.runtime.loading import is_compiled, load_session
+    from graphprune_runtime.loading import is_compiled, load_session
 
     if is_compiled(path):
         return load_session(path, threads), {}

@@ -13,10 +13,10 @@ from graphprune.passes.fix_input_shapes import FixInputShapes
 from graphprune.passes.normalize import normalize
 from graphprune.passes.pack_weights import PackWeights
 from graphprune.passes.unpack_weights import UnpackWeights
-from graphprune.runtime.interface import Session
-from graphprune.runtime.loading import check_threads
 from graphprune.stages.stage import Stage, get_stage
 from graphprune.targets.target import resolve_target
+from graphprune_runtime.interface import Session
+from graphprune_runtime.loading import check_threads
 
 if TYPE_CHECKING:
     import onnx_ir as ir

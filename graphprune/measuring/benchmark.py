@@ -11,7 +11,7 @@ import numpy as np
 
 from graphprune.errors import InputError
 from graphprune.measuring.environment import Environment, pinned, read_environment
-from graphprune.runtime.interface import Session, check_feed
+from graphprune_runtime.interface import Session, check_feed
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from graphprune.measuring.environment import Environment, pinned, read_environme
 
 if TYPE_CHECKING:
     from graphprune.backends.tvm.building.roofline import Roofline
-    from graphprune.runtime.interface import Session
-    from graphprune.runtime.session import CompiledSession
+    from graphprune_runtime.interface import Session
+    from graphprune_runtime.session import CompiledSession
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def profile(
         InputError: there is no run to time, the session is not compiled code, or it does not take `feed`.
     """
     from graphprune.backends.tvm.building.roofline import measure_roofline
-    from graphprune.runtime.session import CompiledSession
     from graphprune.targets.target import resolve_target
+    from graphprune_runtime.session import CompiledSession
 
     if not isinstance(session, CompiledSession):
         raise InputError(f"a {type(session).__name__} cannot be profiled, expected compiled code", code="GP574")
@@ -125,7 +125,7 @@ def profile(
         whole = [_seconds(session, feed) for _ in range(WARM_UPS + runs)][WARM_UPS:]
         seconds = session.time_kernels(feed, WARM_UPS + runs, on_run)[WARM_UPS:]
     medians: list[float] = np.median(seconds, axis=0).tolist()
-    kernels = _kernels(session, medians, roofline)
+    kernels = _kernels(session, session.count_samples(feed), medians, roofline)
     return Profile(kernels, 1e3 * float(np.median(whole)), runs, threads, roofline, read_environment())
 
 
@@ -138,8 +138,10 @@ def _seconds(session: Session, feed: Mapping[str, np.ndarray]) -> float:
     return time.perf_counter() - start
 
 
-def _kernels(session: CompiledSession, seconds: Sequence[float], roofline: Roofline) -> tuple[KernelTime, ...]:
-    times = session.batch.samples
+def _kernels(
+    session: CompiledSession, times: int, seconds: Sequence[float], roofline: Roofline
+) -> tuple[KernelTime, ...]:
+    """The times of a run's kernels, each of which is called `times` times."""
     return tuple(
         KernelTime(
             call.node,

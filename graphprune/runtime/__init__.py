@@ -1,4 +1,8 @@
-"""Loading and running compiled code: needs TVM's runtime library of a few megabytes, never its compiler.
+"""Loading and running compiled code: the package `graphprune_runtime`, under the name that it has here.
 
-Imports: errors, files, targets.
+Imports: nothing.
 """
+
+from graphprune_runtime import CompiledSession, Session, TensorInfo, load_session
+
+__all__ = ["CompiledSession", "Session", "TensorInfo", "load_session"]

@@ -20,7 +20,7 @@ import onnx_ir as ir
 
 from graphprune.errors import GraphPruneError
 from graphprune.frontends.opset import modernize
-from graphprune.runtime.interface import Session
+from graphprune_runtime.interface import Session
 
 SHAPE_OPERANDS: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(("Squeeze", "Unsqueeze", "Split", "Expand", "Reshape", "Tile", "TopK", "CumSum", "CumProd"), (1,)),

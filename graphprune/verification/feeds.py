@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from graphprune.backends.base import tensor_infos
 from graphprune.errors import InputError
-from graphprune.runtime.interface import TensorInfo
+from graphprune_runtime.interface import TensorInfo
 
 # Operators whose outputs hold values of their first input (of any, for Concat), moved or repeated but not changed.
 _MOVES = frozenset(

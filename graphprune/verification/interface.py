@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from graphprune.errors import VerificationError
-from graphprune.runtime.interface import Dim, TensorInfo
 from graphprune.verification.feeds import index_limits
 from graphprune.verification.sides import OpenSide
+from graphprune_runtime.interface import Dim, TensorInfo
 
 
 def check_interfaces(reference: OpenSide, candidate: OpenSide) -> None:

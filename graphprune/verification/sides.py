@@ -12,8 +12,8 @@ import onnx_ir as ir
 from graphprune.backends.onnxruntime import OnnxRuntimeSession, session_for, session_for_file
 from graphprune.errors import InputError
 from graphprune.frontends.onnx_file import load
-from graphprune.runtime.interface import Session
-from graphprune.runtime.loading import is_compiled, load_session
+from graphprune_runtime.interface import Session
+from graphprune_runtime.loading import is_compiled, load_session
 
 Side: TypeAlias = "str | PathLike[str] | ir.Model | Session"
 """What can be verified: an `.onnx` file, a compiled file, a model in memory or a session (ONNX Runtime's own too)."""

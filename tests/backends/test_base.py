@@ -4,7 +4,7 @@ import pytest
 
 from graphprune.backends.base import backend_names, get_backend, tensor_infos
 from graphprune.errors import BackendError, UnsupportedModelError
-from graphprune.runtime.interface import TensorInfo
+from graphprune_runtime.interface import TensorInfo
 
 
 def test_tensor_infos_keep_names_of_open_dimensions() -> None:

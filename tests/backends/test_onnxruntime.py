@@ -8,8 +8,8 @@ from graphprune.backends import onnxruntime as backend
 from graphprune.backends.onnxruntime import OnnxRuntimeBackend, session_for, session_for_file
 from graphprune.errors import BackendError, InputError, UnsupportedModelError
 from graphprune.frontends.onnx_file import load, save
-from graphprune.runtime.interface import Session, TensorInfo
 from graphprune.targets.target import resolve_target
+from graphprune_runtime.interface import Session, TensorInfo
 
 ADD = """<ir_version: 10, opset_import: ["" : 20]>
 g (float[n,2] x) => (float[n,2] y, float[n,2] z) <float[2] w = {1,2}> { y = Add(x, w)  z = Mul(x, w) }"""

@@ -9,10 +9,10 @@ from graphprune.compiler.compile import compile as compile_model
 from graphprune.errors import BackendError, GraphPruneError, InputError, UnsupportedModelError
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
-from graphprune.runtime.interface import Session
-from graphprune.runtime.loading import load_session
 from graphprune.stages.stage import Stage, get_stage, set_stage
 from graphprune.verification.verifier import verify
+from graphprune_runtime.interface import Session
+from graphprune_runtime.loading import load_session
 from tests.small_model import TEXT, proto, weight
 
 OPEN = TEXT.replace("[1,8,6,6]", "[batch,8,6,6]").replace("[1,16,6,6]", "[batch,16,6,6]")

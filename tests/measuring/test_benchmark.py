@@ -11,7 +11,7 @@ import pytest
 from graphprune.errors import InputError
 from graphprune.measuring.benchmark import bench
 from graphprune.measuring.environment import pinned
-from graphprune.runtime.interface import TensorInfo
+from graphprune_runtime.interface import TensorInfo
 
 FEED = {"x": np.zeros((1, 2), "float32")}
 

@@ -16,8 +16,8 @@ from graphprune.backends.tvm.building import roofline
 from graphprune.errors import InputError
 from graphprune.passes import PackWeights
 from graphprune.passes.base import run_pass
-from graphprune.runtime.interface import Session
 from graphprune.verification.feeds import random_feed
+from graphprune_runtime.interface import Session
 from tests.backends.tvm.graphs import parse, pruned
 
 TEXT = """g (float[1,16,6,6] x, int64[2] i) => (float[1,10] y, float[2,4] e) {

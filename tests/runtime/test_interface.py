@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from graphprune.errors import InputError
-from graphprune.runtime.interface import TensorInfo, check_feed, check_output_names
+from graphprune_runtime.interface import TensorInfo, check_feed, check_output_names
 
 IMAGE = TensorInfo("image", ("batch", 3, 4), np.dtype("float32"))
 MASK = TensorInfo("mask", ("batch", None), np.dtype("int64"))

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from graphprune.errors import InputError, ModelFileError
-from graphprune.runtime.loading import check_threads, is_compiled, load_session
+from graphprune_runtime.loading import check_threads, is_compiled, load_session
 
 
 def test_compiled_files_are_told_by_their_names() -> None:

@@ -3,8 +3,8 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.errors import InputError
-from graphprune.runtime.interface import TensorInfo
 from graphprune.verification.feeds import index_limits, random_feed
+from graphprune_runtime.interface import TensorInfo
 
 EMBEDDINGS = """<ir_version: 10, opset_import: ["" : 20]>
 g (int64[1,64] ids, int64[1,64] types, int64[1,64] attention_mask, int64[1,64] other)

@@ -11,8 +11,8 @@ import pytest
 from graphprune.backends.onnxruntime import session_for
 from graphprune.errors import InputError, VerificationError
 from graphprune.frontends.onnx_file import save
-from graphprune.runtime.interface import Session, TensorInfo
 from graphprune.verification.verifier import verify
+from graphprune_runtime.interface import Session, TensorInfo
 
 TWO_LAYERS = """<ir_version: 10, opset_import: ["" : 20]>
 g (float[batch,3] x) => (float[batch,2] y, float[batch,4] h)

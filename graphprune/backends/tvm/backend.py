@@ -1,18 +1,14 @@
-"""The TVM backend for CPUs: sparse and dense kernels of our own, memory planning and the virtual machine of Relax."""
+"""The TVM backend for CPUs: sparse and dense kernels of our own, called by one function a model."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import numpy as np
-from tvm import relax
-
 from graphprune.backends.base import tensor_infos
 from graphprune.backends.tvm.batch.split import split_batch
-from graphprune.backends.tvm.building.library import build, export
+from graphprune.backends.tvm.building.build import Program, build
 from graphprune.backends.tvm.building.measurements import Measurements
 from graphprune.backends.tvm.building.tuning import EFFORTS, Tune, Tuner
 from graphprune.backends.tvm.kernels.builder import Machine
@@ -21,13 +17,13 @@ from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
 from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.support import refusal
+from graphprune.backends.tvm.program.recording import Kernels, Weights
 from graphprune.backends.tvm.rewrites.prepare import prepare
 from graphprune.errors import BackendError, InputError
-from graphprune.runtime.description import DESCRIPTION, Description
-from graphprune.runtime.machine import use_threads
-from graphprune.runtime.session import CompiledSession, missing_features
-from graphprune.runtime.weights import aligned
+from graphprune.targets.cpuinfo import read_cpu
 from graphprune.targets.target import TARGETS
+from graphprune_runtime.description import Description, ProgramNote
+from graphprune_runtime.session import CompiledSession
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -36,7 +32,7 @@ if TYPE_CHECKING:
 
 
 _LOWERING = Lock()
-"""Relax's builder of blocks is one for the process, so models are lowered one after another."""
+"""TVM's builder of functions is one for the process, so models are lowered one after another."""
 
 
 class TvmBackend:
@@ -45,34 +41,25 @@ class TvmBackend:
     name = "tvm"
 
     def compile(self, model: ir.Model, target: Target, threads: int, tune: str = "none") -> CompiledSession:
-        """Lower, compile and wrap `model`; see `graphprune.backends.base.Backend.compile`."""
+        """Lower, compile and open `model`; see `graphprune.backends.base.Backend.compile`."""
         tuner = make_tuner(tune, target, threads)
-        machine = machine_of(target, threads)
-        prepared = prepare(model, lambda node: refusal(node, OPERATORS))
-        outputs = tuple(tensor_infos(prepared.graph.outputs))
-        batch = split_batch(prepared, machine)
-        if batch.samples > 1:
-            machine = replace(machine, threads=1)  # they have a sample each
+        kernels, weights = Kernels(), Weights()
         with _LOWERING:
-            lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, tuner)
-        description = Description(
-            tuple(tensor_infos(model.graph.inputs)),
-            outputs,
-            target.level,
-            target.features,
-            threads,
-            tuple((str(array.dtype), array.size) for array in lowered.weights),
-            tuple(lowered.kernels),
-            tuple(lowered.calls),
-            tuple(lowered.layouts),
-            batch,
-        )
-        with _LOWERING:
-            _describe(lowered.builder, description)
-        executable = build(lowered.builder, target)
-        weights = [aligned(array) for array in lowered.weights]
-        write = partial(export, executable, weights)
-        return CompiledSession(executable.jit(), description, threads, weights, write)
+            program = _lower(model, machine_of(target, threads), tuner, (kernels, weights))
+        description = Description((program.note,), target.level, TARGETS[target.level].features, threads)
+        return CompiledSession(build([program], kernels, weights, description, target), threads)
+
+
+def _lower(model: ir.Model, machine: Machine, tuner: Tuner | None, into: tuple[Kernels, Weights]) -> Program:
+    inputs = tuple(tensor_infos(model.graph.inputs))
+    prepared = prepare(model, lambda node: refusal(node, OPERATORS))
+    outputs = tuple(tensor_infos(prepared.graph.outputs))
+    batch = split_batch(prepared, machine)
+    if batch.samples != 1:
+        machine = replace(machine, threads=1)  # they have a sample each
+    lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, tuner, into=into)
+    notes = tuple(lowered.kernels), tuple(lowered.calls), tuple(lowered.layouts)
+    return Program(lowered.entry, ProgramNote(inputs, outputs, batch, *notes))
 
 
 def machine_of(target: Target, threads: int) -> Machine:
@@ -92,15 +79,7 @@ def make_tuner(tune: str, target: Target, threads: int) -> Tuner | None:
         raise InputError(f"tune is {tune!r}, expected one of {', '.join(Tune)}", code="GP420")
     if tune == Tune.NONE:
         return None
-    if missing := missing_features(target.level):
+    if missing := sorted(set(TARGETS[target.level].features) - read_cpu().features):
         message = f"kernels for {target.level} cannot be measured here, this processor lacks {', '.join(missing)}"
         raise BackendError(message, code="GP421")
-    use_threads(threads)
     return Tuner(EFFORTS[Tune(tune)], Measurements(target, threads))
-
-
-def _describe(builder: relax.BlockBuilder, description: Description) -> None:
-    """Add the function that returns the description, so that a saved library explains itself."""
-    text = np.frombuffer(description.to_json().encode(), np.uint8)
-    with builder.function(DESCRIPTION, []):
-        builder.emit_func_output(builder.emit(relax.const(text)))

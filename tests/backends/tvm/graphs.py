@@ -7,21 +7,20 @@ from collections.abc import Mapping
 import numpy as np
 import onnx
 import onnx_ir as ir
-from tvm import relax
 
 from graphprune.backends.onnxruntime import session_for
 from graphprune.backends.tvm.backend import TvmBackend, machine_of
-from graphprune.backends.tvm.kernels.builder import NAME
 from graphprune.backends.tvm.lowering.graph import lower_graph
 from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
 from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.support import refusal
+from graphprune.backends.tvm.program.recording import Kernels, Weights
 from graphprune.backends.tvm.rewrites.prepare import prepare
-from graphprune.runtime.interface import Session
-from graphprune.runtime.session import CompiledSession
 from graphprune.targets.target import resolve_target
 from graphprune.verification.feeds import random_feed
+from graphprune_runtime.interface import Session
+from graphprune_runtime.session import CompiledSession
 
 Initializer = tuple[int, ...] | np.ndarray
 
@@ -53,10 +52,9 @@ def kernels(model: ir.Model) -> list[str]:
     """Names of the kernels that the compiled model calls, in order."""
     machine = machine_of(resolve_target("x86-64-v4"), 1)
     prepared = prepare(model, lambda node: refusal(node, OPERATORS))
-    module = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm).builder.get()
-    values = [binding.value for block in module["main"].body.blocks for binding in block.bindings]
-    calls = [value for value in values if isinstance(value, relax.Call) and value.op.name == "relax.call_tir"]
-    return [str(module[call.args[0]].attrs[NAME]) for call in calls]
+    chosen = OPERATORS, tuple(SCALAR), ANCHORS, choose_nm
+    lowered = lower_graph(prepared.graph, machine, *chosen, into=(Kernels(), Weights()))
+    return [call.kernel for call in lowered.calls]
 
 
 def assert_equal_on(feed: Mapping[str, np.ndarray], model: ir.Model, rtol: float = 2e-6, atol: float = 1e-6) -> None:

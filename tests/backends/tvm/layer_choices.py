@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from graphprune.backends.onnxruntime import session_for
 from graphprune.backends.tvm import backend
-from graphprune.backends.tvm.building.bounds import CHECKS_VARIABLE
+from graphprune.backends.tvm.building.pipeline import CHECKS_VARIABLE
 from graphprune.backends.tvm.operators import nm, planes, strips, weights, winograd
 from graphprune.backends.tvm.operators.weights import Candidate, Weight
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
-from graphprune.runtime.session import CompiledSession
 from graphprune.targets.target import resolve_target
+from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.layer_graph import LayerGraph
 from tests.backends.tvm.layers import Layer
 

@@ -12,7 +12,7 @@ from graphprune.backends.tvm.batch.rules import RULES, Rule
 from graphprune.backends.tvm.batch.site import Array, BatchAxis, MixedSamplesError, Site
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.lowering.graph import static_shape
-from graphprune.runtime.description import BatchNote
+from graphprune_runtime.description import BatchNote
 
 TARGETS = ("Reshape", "Expand")
 """Operators whose second input is the shape of their output."""

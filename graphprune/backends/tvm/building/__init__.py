@@ -1,4 +1,4 @@
 """From emitted functions to machine code: building, exporting, checking bounds, and measuring kernels on this machine.
 
-Imports: backends.tvm.kernels, errors, files, runtime, targets.
+Imports: backends.tvm.kernels, backends.tvm.program, errors, files, native, runtime, targets.
 """

@@ -7,77 +7,33 @@ accesses, and before work buffers come to share memory. Parallel loops run in or
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import tvm
-from tvm import s_tir, tirx
+from tvm import tirx
 from tvm.ir import Call, Op, StringImm
 from tvm.ir.expr import TensorLoad
 from tvm_ffi import structural_mutate, structural_visit
 
-from graphprune.backends.tvm.kernels.builder import Expr
+from graphprune.backends.tvm.kernels.builder import NAME, Expr
 from graphprune.backends.tvm.kernels.view import Handle
 
-CHECKS_VARIABLE = "GRAPHPRUNE_CHECK_BOUNDS"
-"""Set in the environment, it makes compiled code check itself."""
-
-_STOP = "graphprune.stop_outside"
-_CHECKED = "graphprune.checked"
 _ADDRESS, _CHOICE = Op.get("tirx.address_of"), Op.get("prim.if_then_else")
 
 
-def _stop(access: str, index: int, size: int) -> None:
-    """What code calls where it would leave a buffer."""
-    raise RuntimeError(f"{access}[{index}] of {size} elements")
-
-
-tvm.register_global_func(_STOP, _stop)
-
-
-def tir_pipeline() -> str:
-    """The name of TVM's pipeline that compiles TIR functions: with checks if the environment asks for them."""
-    return _CHECKED if os.environ.get(CHECKS_VARIABLE) else "default"
-
-
-def _checked_pipeline() -> tuple[Handle, ...]:
-    """TVM's own pipeline for processors with checks put in; passes that only serve speed are left out."""
-    s, t = s_tir.transform, tirx.transform
-    passes = [
-        s.LowerInitBlock(),
-        s.PlanAndUpdateBufferAllocationLocation(),
-        s.ConvertBlocksToOpaque(),
-        s.CompactBufferAllocation(),
-        s.LowerMatchBuffer(),
-        s.LowerOpaqueBlock(),
-        t.FlattenBuffer(),
-        t.BF16ComputeLegalize(),
-        t.NarrowDataType(32),
-        t.VectorizeLoop(),
-        s.RewriteUnsafeSelect(),
-        tvm.transform.module_pass(_add_checks, opt_level=0),
-        t.StorageRewrite(),
-        t.StmtSimplify(),
-        t.VerifyMemory(),
-        t.AnnotateEntryFunc(),
-        t.SplitHostDevice(),
-        t.MakePackedAPI(),
-        t.BF16StorageLegalize(),
-    ]
-    return tvm.transform.Sequential(passes), *tirx.get_tir_pipeline("s_tir")[1:]
-
-
-tirx.register_tir_pipeline(_CHECKED, _checked_pipeline)
-
-
-def _add_checks(module: Handle, _context: Handle) -> Handle:
+def add_checks(module: Handle, _context: Handle) -> Handle:
     """Put checks before each statement that accesses a buffer, and at the end of a loop whose condition does."""
     for variable, function in module.functions.items():
         if isinstance(function, tirx.PrimFunc):
-            module.update_func(variable, function.with_body(_with_checks(function.body, variable.name_hint)))
+            module.update_func(variable, function.with_body(_with_checks(function.body, _name(variable, function))))
     return module
+
+
+def _name(variable: Handle, function: Handle) -> str:
+    """What a kernel is called in kept measurements and profiles; the function that calls kernels has no such name."""
+    return str(function.attrs[NAME]) if NAME in function.attrs else str(variable.name_hint)
 
 
 def _with_checks(body: Expr, kernel: str) -> Expr:
@@ -110,13 +66,14 @@ class _Access:
     def checks(self, kernel: str) -> list[Expr]:
         """Statements that stop the kernel where the access is outside; none where it is seen to be inside."""
         size = int(self.buffer.ty.shape[0])
-        access = StringImm(f"kernel '{kernel}' {self.verb} {self.buffer.name or 'scratch'}")
+        buffer = self.buffer.name or "scratch"
+        access = StringImm(f"kernel '{kernel}' {self.verb} outside the {size} elements of {buffer}")
         found = []
         for index in _ends(self.index):
             outside = tvm.sym.Analyzer().simplify(tirx.any(index < 0, index >= size))
             if isinstance(outside, tirx.IntImm) and not outside.value:
                 continue
-            check = tirx.IfThenElse(outside, tirx.Evaluate(tirx.call_packed(_STOP, access, index, size)), None)
+            check = tirx.AssertStmt(tirx.Not(outside), StringImm("RuntimeError"), [access])
             for condition in reversed(self.conditions):
                 check = tirx.IfThenElse(condition, check, None)
             found.append(check)

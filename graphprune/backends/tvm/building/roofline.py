@@ -8,15 +8,13 @@ of its operations, and at least that of its bytes from where they all fit.
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import tvm
 
 from graphprune.backends.tvm.building.measurements import Measurements
-from graphprune.backends.tvm.building.tuning import compile_kernel
+from graphprune.backends.tvm.building.trial import compile_kernel
 from graphprune.backends.tvm.kernels.builder import (
     Expr,
     Flat,
@@ -29,7 +27,6 @@ from graphprune.backends.tvm.kernels.builder import (
     unrolled_lanes,
 )
 from graphprune.backends.tvm.kernels.view import Handle
-from graphprune.runtime.machine import use_threads
 from graphprune.targets.target import Target
 
 SUMS = 12
@@ -90,13 +87,11 @@ def measure_roofline(target: Target, threads: int) -> Roofline:
 
     The best that was ever measured is remembered in the user's cache folder.
     """
-    use_threads(threads)
     measurements = Measurements(target, threads)
     width = target.vector_lanes
     operations = 2.0 * threads * STEPS * SUMS * width
-    sums = threads * SUMS * width
     fastest = measurements.least_seconds(
-        f"roofline: {STEPS} multiply-adds", lambda: _run(target, _compute(width, threads), sums)
+        f"roofline: {STEPS} multiply-adds", lambda: _run(measurements, _compute(width, threads))
     )
     caches = (threads * target.l2_bytes, target.l3_bytes)
     levels = [_measure_level(measurements, capacity, SHARE_OF_CACHE * capacity) for capacity in caches]
@@ -112,19 +107,17 @@ def _measure_level(measurements: Measurements, capacity: float, nbytes: float) -
     repeats = max(1, LEAST_READ // (4 * floats))
     seconds = measurements.least_seconds(
         f"roofline: {repeats} times {floats} floats",
-        lambda: _run(measurements.target, _read(width, threads, floats, repeats), floats),
+        lambda: _run(measurements, _read(width, threads, floats, repeats)),
     )
     return Level(capacity, 4 * floats * repeats / seconds / 1e9)
 
 
-def _run(target: Target, function: Handle, size: int) -> float:
-    main = compile_kernel(function, target)
-    tensors = [tvm.runtime.tensor(np.full(n, 0.5, np.float32)) for n in (size, int(function.params[1].shape[0]))]
+def _run(measurements: Measurements, function: Handle) -> float:
     times: list[float] = []
-    while sum(times) < SECONDS:
-        start = time.perf_counter()
-        main(*tensors)
-        times.append(time.perf_counter() - start)
+    with compile_kernel(function, measurements.target, measurements.threads) as session:
+        feed = {info.name: np.full(info.static_shape, 0.5, info.dtype) for info in session.get_inputs()}
+        while sum(times) < SECONDS:
+            times += (seconds for (seconds,) in session.time_kernels(feed, 1))
     return min(times)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tvm
 
 from graphprune.backends.tvm.building.measurements import Measurements
+from graphprune.backends.tvm.building.trial import compile_kernel
 from graphprune.backends.tvm.kernels.view import Handle
-from graphprune.targets.target import Target
+from graphprune_runtime.interface import TensorInfo
 
 Array = npt.NDArray[Any]
 Emitted = tuple[Handle, list[Array]]
@@ -60,23 +59,12 @@ class Tuner:
         return self.measurements.seconds(f"{kernel}, {self.effort.runs} runs", lambda: self._run(*emit()))
 
     def _run(self, function: Handle, constants: Sequence[Array]) -> float:
-        main = compile_kernel(function, self.measurements.target)
-        given = dict(enumerate(map(np.ravel, constants), 1))
-        tensors = [tvm.runtime.tensor(given.get(i, _random(buffer))) for i, buffer in enumerate(function.params)]
-        times = []
-        for _ in range(WARM_UPS + self.effort.runs):
-            start = time.perf_counter()
-            main(*tensors)
-            times.append(time.perf_counter() - start)
-        return min(times[WARM_UPS:])
+        with compile_kernel(function, self.measurements.target, self.measurements.threads) as session:
+            given = dict(enumerate(map(np.ravel, constants), 1))
+            feed = {info.name: given.get(i, _random(info)) for i, info in enumerate(session.get_inputs())}
+            times = session.time_kernels(feed, WARM_UPS + self.effort.runs)
+        return min(seconds for (seconds,) in times[WARM_UPS:])
 
 
-def compile_kernel(function: Handle, target: Target) -> Handle:
-    """Machine code of one TIR function."""
-    module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
-    return tvm.compile(module, target=tvm.target.Target(target.llvm))["main"]
-
-
-def _random(buffer: Handle) -> Array:
-    size = math.prod(int(extent) for extent in buffer.shape)
-    return np.random.default_rng(0).standard_normal(size).astype(str(buffer.dtype))
+def _random(info: TensorInfo) -> Array:
+    return np.random.default_rng(0).standard_normal(info.static_shape).astype(info.dtype)

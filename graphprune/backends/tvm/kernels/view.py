@@ -36,8 +36,8 @@ def row_major(shape: Sequence[int]) -> Shape:
 class View:
     """A logical tensor inside the flat buffer `buffer` of `size` elements.
 
-    Element `index` lies at `offset + sum(index[a] * strides[a])`; a stride of 0 repeats. `buffer` is a Relax
-    expression.
+    Element `index` lies at `offset + sum(index[a] * strides[a])`; a stride of 0 repeats. `buffer` is what
+    the lowering knows the memory by.
     """
 
     buffer: Handle

@@ -1,4 +1,4 @@
-"""From a prepared graph to a Relax module: each group of nodes becomes calls of TIR functions on flat buffers."""
+"""From a prepared graph to one function: each group of nodes becomes calls of kernels on flat buffers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
-from tvm import relax
 
 from graphprune.backends.tvm.building.tuning import Tuner
 from graphprune.backends.tvm.kernels.builder import NAME, Machine
@@ -18,32 +16,31 @@ from graphprune.backends.tvm.kernels.elementwise import copy_function
 from graphprune.backends.tvm.kernels.view import Handle, View
 from graphprune.backends.tvm.lowering.fusion import Group, fuse
 from graphprune.backends.tvm.lowering.layout import Order, plan_layouts
+from graphprune.backends.tvm.program.entry import Entry, make_entry
+from graphprune.backends.tvm.program.recording import Array, Buffer, Kernels, Recording, Weights
 from graphprune.errors import BackendError
-from graphprune.runtime.description import KernelCall, KernelNote, LayoutNote
+from graphprune_runtime.description import KernelCall, KernelNote, LayoutNote
 
 Lower = Callable[["Lowering", Group], None]
 ChooseNm = Callable[[ir.Node, Machine], Handle | None]
 """The weight of a product for the N:M kernel, where that is the fastest."""
 
-Array = npt.NDArray[Any]
-
 
 class Lowering:
-    """The state of one lowering: the view of each value, and the Relax function under construction."""
+    """The state of one lowering: the view of each value, and the calls recorded so far."""
 
     def __init__(
         self,
-        builder: relax.BlockBuilder,
+        recording: Recording,
         machine: Machine,
         layouts: dict[ir.Value, Order],
         nm_weights: Mapping[ir.Node, Handle],
         tuner: Tuner | None = None,
     ) -> None:
         self.tuner = tuner
-        self.builder = builder
+        self._recording = recording
         self.machine = machine
         self.nm_weights = nm_weights
-        self.weights: list[tuple[Handle, Array]] = []
         self.kernels: list[KernelNote] = []
         self.calls: list[KernelCall] = []
         self._node = self._operators = ""
@@ -70,17 +67,15 @@ class Lowering:
         return [LayoutNote(*each) for each in orders if each[2] != tuple(range(len(each[2])))]
 
     def view(self, value: ir.Value) -> View:
-        """The view of a value; a constant becomes a parameter of the module when it is first asked for."""
+        """The view of a value; a constant becomes a weight when it is first asked for."""
         if value not in self._views:
             self._views[value] = self.constant(constant_array(value))
         return self._views[value]
 
     def constant(self, array: Array) -> View:
-        """An array as a row-major view: a parameter that `main` takes after its inputs."""
-        flat = np.ascontiguousarray(array).reshape(-1)
-        parameter = relax.Var(f"weight_{len(self.weights)}", relax.TensorType(flat.shape, dtype_name(flat.dtype)))
-        self.weights.append((parameter, flat))
-        return View.dense(parameter, dtype_name(array.dtype), array.shape)
+        """An array as a row-major view of a weight."""
+        dtype = dtype_name(array.dtype)
+        return View.dense(self._recording.weight(np.ascontiguousarray(array).reshape(-1), dtype), dtype, array.shape)
 
     def order(self, value: ir.Value, otherwise: View | None = None) -> Order:
         """The memory order to write a value in: the planned one, else that of `otherwise`, else row-major."""
@@ -98,26 +93,23 @@ class Lowering:
         dtype: str,
         operations: int = 0,
         read: Sequence[View] | None = None,
-    ) -> Handle:
-        """Emit a call of a TIR function that reads these buffers and writes a new one of `size` elements.
+    ) -> Buffer:
+        """Record a call of a TIR function that reads these buffers and writes a new one of `size` elements.
 
         `operations` are those of products (see `KernelCall`); `read` is what it reads, where not all of `inputs`.
         """
         nbytes = _bytes_of(inputs if read is None else read) + size * itemsize(dtype)
         self._record(function, operations, nbytes)
-        arguments = relax.Tuple([view.buffer for view in inputs])
-        return self.builder.emit(relax.call_tir(self._add(function), arguments, relax.TensorType((size,), dtype)))
+        result = Buffer(size, dtype)
+        self._recording.call(function, [view.buffer for view in inputs], [result])
+        return result
 
-    def call_all(self, function: Handle, inputs: Sequence[View], results: Sequence[View]) -> list[Handle]:
+    def call_all(self, function: Handle, inputs: Sequence[View], results: Sequence[View]) -> list[Buffer]:
         """As `call`, for a function that writes several buffers: one for each of `results`."""
         self._record(function, 0, _bytes_of([*inputs, *results]))
-        arguments = relax.Tuple([view.buffer for view in inputs])
-        types = [relax.TensorType((view.size,), view.dtype) for view in results]
-        outputs = self.builder.emit(relax.call_tir(self._add(function), arguments, types))
-        return [self.builder.emit(relax.TupleGetItem(outputs, i)) for i in range(len(results))]
-
-    def _add(self, function: Handle) -> Handle:
-        return self.builder.add_func(function, str(function.attrs[NAME]))
+        buffers = [Buffer(view.size, view.dtype) for view in results]
+        self._recording.call(function, [view.buffer for view in inputs], buffers)
+        return buffers
 
     def _record(self, function: Handle, operations: int, nbytes: int) -> None:
         kernel = str(function.attrs[NAME])
@@ -183,10 +175,9 @@ def static_dtype(value: ir.Value) -> str:
 
 @dataclass(frozen=True)
 class Lowered:
-    """The Relax function `main`, the weights that it takes after the inputs, and what was chosen for them."""
+    """One program: its function, and what was chosen for it."""
 
-    builder: relax.BlockBuilder
-    weights: list[Array]
+    entry: Entry
     kernels: list[KernelNote]
     calls: list[KernelCall]
     layouts: list[LayoutNote]
@@ -200,40 +191,35 @@ def lower_graph(
     anchors: Sequence[str],
     choose_nm: ChooseNm,
     tuner: Tuner | None = None,
+    *,
+    into: tuple[Kernels, Weights],
 ) -> Lowered:
-    """Build `main`, which takes the graph's inputs and a tuple of weights, and returns the graph's outputs, all flat.
+    """The program of a graph; the kernels that it calls and the weights that they take are added to `into`.
 
     `graph` is topologically sorted, its shapes are static and every operator in it has an entry in `operators` or
     `elementwise`. Kernels are chosen by estimate, or by measurement where there is a `tuner`.
     """
     groups = fuse(graph, elementwise, anchors)
-    builder = relax.BlockBuilder()
-    parameters = [
-        relax.Var(f"input_{i}", relax.TensorType((_size(value),), static_dtype(value)))
-        for i, value in enumerate(graph.inputs)
-    ]
+    recording = Recording(*into)
     nm_weights = {node: weight for node in graph if (weight := choose_nm(node, machine)) is not None}
     layouts = plan_layouts(groups, elementwise.__contains__, nm_weights)
-    lowering = Lowering(builder, machine, layouts, nm_weights, tuner)
-    with builder.function("main", attrs={"num_input": len(parameters)}):  # the others are bundled into one tuple
-        with builder.dataflow():
-            for value, parameter in zip(graph.inputs, parameters, strict=True):
-                lowering.define(value, View.dense(parameter, static_dtype(value), static_shape(value)))
-            for group in groups:
-                lowering.begin(group)
-                operators[group.anchor.op_type](lowering, group)
-            result = builder.emit_output(relax.Tuple(_outputs(lowering, graph.outputs)))
-        builder.emit_func_output(result, params=[*parameters, *(parameter for parameter, _ in lowering.weights)])
-    weights = [array for _, array in lowering.weights]
-    return Lowered(builder, weights, lowering.kernels, lowering.calls, lowering.layouts(groups))
+    lowering = Lowering(recording, machine, layouts, nm_weights, tuner)
+    for value in graph.inputs:
+        dtype = static_dtype(value)
+        lowering.define(value, View.dense(recording.input(_size(value), dtype), dtype, static_shape(value)))
+    for group in groups:
+        lowering.begin(group)
+        operators[group.anchor.op_type](lowering, group)
+    entry = make_entry(recording, _outputs(lowering, recording, graph.outputs))
+    return Lowered(entry, lowering.kernels, lowering.calls, lowering.layouts(groups))
 
 
-def _outputs(lowering: Lowering, values: Sequence[ir.Value]) -> list[Handle]:
-    """Row-major buffers of the outputs, each its own: callers get them without a copy, and may write into them."""
-    buffers: list[Handle] = []
+def _outputs(lowering: Lowering, recording: Recording, values: Sequence[ir.Value]) -> list[Buffer]:
+    """Row-major buffers of the outputs, each its own: kernels write them where the caller wants them."""
+    buffers: list[Buffer] = []
     for value in values:
         view = lowering.dense(lowering.view(value))
-        if is_constant(value) or any(view.buffer is other for other in buffers):
+        if not recording.is_written(view.buffer) or view.buffer in buffers or view.size != view.elements:
             view = lowering.copied(view)
         buffers.append(view.buffer)
     return buffers

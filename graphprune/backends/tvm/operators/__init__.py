@@ -1,7 +1,7 @@
 """The table of operators this backend lowers: one small function an operator, grouped in files by kind.
 
-Imports: analysis, backends.tvm.building, backends.tvm.kernels, backends.tvm.lowering, errors, graph, layouts, packed,
-passes.
+Imports: analysis, backends.tvm.building, backends.tvm.kernels, backends.tvm.lowering, backends.tvm.program, errors,
+graph, layouts, packed, passes.
 """
 
 from __future__ import annotations

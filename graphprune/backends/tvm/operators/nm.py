@@ -12,9 +12,10 @@ from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.nm import RowsProblem, nm_blocks, nm_function, permutations
 from graphprune.backends.tvm.kernels.view import View, merged_stride
 from graphprune.backends.tvm.lowering.fusion import Group
-from graphprune.backends.tvm.lowering.graph import Array, Lowering, constant_array, is_constant, static_shape
+from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, is_constant, static_shape
 from graphprune.backends.tvm.operators.region import plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
+from graphprune.backends.tvm.program.recording import Array
 from graphprune.layouts import nm
 from graphprune.packed.calls import is_packed_call, read_call
 

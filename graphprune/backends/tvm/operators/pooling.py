@@ -12,10 +12,11 @@ from graphprune.backends.tvm.kernels.pad import Window, padded_planes
 from graphprune.backends.tvm.kernels.view import View
 from graphprune.backends.tvm.kernels.window import MAXIMUM, SUM, Sliding, weighted, window_function
 from graphprune.backends.tvm.lowering.fusion import Group
-from graphprune.backends.tvm.lowering.graph import Array, Lowering, static_shape
+from graphprune.backends.tvm.lowering.graph import Lowering, static_shape
 from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.operators.windows import as_images, window_of
+from graphprune.backends.tvm.program.recording import Array
 
 
 def max_pool(lowering: Lowering, group: Group) -> None:

@@ -16,8 +16,9 @@ from tvm import s_tir, te
 from graphprune.backends.tvm.kernels.builder import NAME, Expr, Machine
 from graphprune.backends.tvm.kernels.view import Handle, View, row_major
 from graphprune.backends.tvm.lowering.fusion import Group
-from graphprune.backends.tvm.lowering.graph import Array, Lower, Lowering, static_shape
+from graphprune.backends.tvm.lowering.graph import Lower, Lowering, static_shape
 from graphprune.backends.tvm.operators.elementwise import elementwise
+from graphprune.backends.tvm.program.recording import Array
 
 Tensor = Handle
 """A TE tensor."""

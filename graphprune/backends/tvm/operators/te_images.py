@@ -10,8 +10,9 @@ from tvm import te, tirx, topi
 
 from graphprune.analysis.resampling import Axis, Resampling, axis_weights
 from graphprune.backends.tvm.kernels.builder import Expr
-from graphprune.backends.tvm.lowering.graph import Array, constant_array, is_constant
+from graphprune.backends.tvm.lowering.graph import constant_array, is_constant
 from graphprune.backends.tvm.operators.te import Expression, Tensor, shape_of
+from graphprune.backends.tvm.program.recording import Array
 
 
 def resize(e: Expression) -> Sequence[Tensor]:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphprune.backends.tvm.kernels.sparse import common_elements
-from graphprune.backends.tvm.lowering.graph import Array
+from graphprune.backends.tvm.program.recording import Array
 from graphprune.layouts import csr
 from graphprune.packed.calls import read_call
 from graphprune.packed.rows import RowsWeight

@@ -10,7 +10,7 @@ from graphprune.backends.tvm.batch.site import BatchAxis
 from graphprune.backends.tvm.operators import OPERATORS
 from graphprune.backends.tvm.operators.support import refusal
 from graphprune.backends.tvm.rewrites.prepare import prepare
-from graphprune.runtime.session import CompiledSession
+from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.graphs import Initializer, compile_, parse
 
 

@@ -17,8 +17,9 @@ from graphprune.backends.tvm.building.measurements import Measurements
 from graphprune.backends.tvm.building.tuning import EFFORTS, Emitted, Tune, Tuner
 from graphprune.compiler.compile import compile as compile_model
 from graphprune.errors import BackendError, InputError
-from graphprune.runtime.session import CompiledSession
-from graphprune.targets.target import resolve_target
+from graphprune.targets.cpuinfo import CpuInfo
+from graphprune.targets.target import TARGETS, resolve_target
+from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.graphs import assert_equal, parse, pruned
 
 
@@ -120,7 +121,8 @@ def test_an_unknown_effort_is_refused(model: ir.Model) -> None:
 
 
 def test_code_that_cannot_run_here_cannot_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphprune.backends.tvm.backend.missing_features", lambda _target: ["avx512f"])
+    features = frozenset(TARGETS["x86-64-v4"].features) - {"avx512f"}
+    monkeypatch.setattr("graphprune.backends.tvm.backend.read_cpu", lambda: CpuInfo("some", "x86_64", features))
     assert make_tuner("none", resolve_target("x86-64-v4"), 1) is None
     with pytest.raises(BackendError, match=r"measured here, this processor lacks avx512f \[GP421\]"):
         make_tuner("quick", resolve_target("x86-64-v4"), 1)

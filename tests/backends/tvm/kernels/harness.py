@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tvm
+from tvm import ir
 
 from graphprune.backends.tvm.backend import machine_of
-from graphprune.backends.tvm.building.bounds import tir_pipeline
+from graphprune.backends.tvm.building.pipeline import lower
+from graphprune.backends.tvm.building.trial import compile_kernel
 from graphprune.backends.tvm.kernels.builder import Expr, Machine
 from graphprune.backends.tvm.kernels.view import View
 from graphprune.targets.cpuinfo import read_cpu
@@ -34,18 +36,20 @@ class Compiled:
     """One compiled function; call it with its inputs to get its output."""
 
     def __init__(self, function: Expr, machine: Machine) -> None:
-        target, feature = NEEDS[machine.lanes]
+        level, feature = NEEDS[machine.lanes]
         if feature not in read_cpu().features:
             pytest.skip(f"the CPU has no {feature}")
-        module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
-        chip = tvm.target.Target({"kind": "llvm", "mcpu": target})
-        self._executable = tvm.compile(module, target=chip, tir_pipeline=tir_pipeline())
+        self._function, self._target = function, TARGETS[level]
+        self._session = compile_kernel(function, self._target, machine.threads)
 
     def __call__(self, *inputs: Array, size: int, dtype: str = "float32") -> Array:
         """The output of `size` elements; reading or writing beside a buffer ends the process or fails."""
+        (info,) = self._session.get_outputs()
+        assert (info.static_shape, info.dtype) == ((size,), np.dtype(dtype))
         output = Guarded(np.full(size, UNTOUCHED, dtype), CANARY)
         read = [Guarded(x) for x in inputs]
-        self._executable["main"](*(x.tensor() for x in read), output.tensor())
+        feed = {f"x{i}": x.values for i, x in enumerate(read)}
+        self._session.run_with_buffers(feed, {"y": output.values})
         output.assert_only_elements_changed()
         for x in read:
             x.assert_unchanged()
@@ -53,7 +57,10 @@ class Compiled:
 
     def called(self) -> set[str]:
         """Names of the functions that the machine code calls, TVM's own left out."""
-        names = re.findall(r"\bcallq?\s+([\w.]+)", str(self._executable.mod.inspect_source("s")))
+        chip = tvm.target.Target(self._target.llvm)
+        module = lower({ir.GlobalVar("main"): self._function}, chip)
+        assembly = tvm.get_global_func("target.build.llvm")(module, chip).inspect_source("s")
+        names = re.findall(r"\bcallq?\s+([\w.]+)", str(assembly))
         return {name for name in names if not name.startswith(("TVM", "__tvm", "main"))}
 
 

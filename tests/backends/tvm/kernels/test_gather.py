@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.gather import gather_function, gather_nd_function
 from graphprune.backends.tvm.kernels.view import View
+from graphprune.errors import BackendError
 from tests.backends.tvm.kernels.harness import MACHINES, UNTOUCHED, V3, Array, Compiled, array_of, random, run
 
 
@@ -62,7 +63,7 @@ def test_indices_through_a_view() -> None:
 def test_an_index_outside_writes_nothing_and_stops(bad: int) -> None:
     x = View.dense(None, "float32", (1, 5, 9))
     compiled = Compiled(gather_function(V3, x, View.dense(None, "int64", (2,)), "table"), V3)
-    with pytest.raises(RuntimeError, match=r"node 'table' \(Gather\): index outside the 5 rows"):
+    with pytest.raises(BackendError, match=r"node 'table' \(Gather\): index outside the 5 rows"):
         compiled(random(45), np.array([bad, 0]), size=18)
     assert UNTOUCHED not in compiled(random(45), np.array([4, 0]), size=18)
 
@@ -93,7 +94,7 @@ def test_an_index_outside_its_axis_names_it(bad: tuple[int, int], axis: int) -> 
     compiled = Compiled(gather_nd_function(V3, x, View.dense(None, "int64", (1, 2)), "corner"), V3)
     extent = x.shape[axis]
     message = rf"node 'corner' \(GatherND\): index outside the {extent} elements of axis {axis}"
-    with pytest.raises(RuntimeError, match=message):
+    with pytest.raises(BackendError, match=message):
         compiled(random(60), np.array(bad), size=5)
 
 

@@ -22,8 +22,8 @@ from graphprune.compiler.compile import compile as compile_model
 from graphprune.layouts import csr
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
-from graphprune.runtime.loading import load_session
-from graphprune.runtime.session import CompiledSession
+from graphprune_runtime.loading import load_session
+from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.graphs import assert_equal, compile_, parse, pruned
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from graphprune.errors import InputError, ModelFileError
-
-if TYPE_CHECKING:
-    from graphprune.runtime.interface import Session
+from graphprune_runtime.errors import InputError, ModelFileError
+from graphprune_runtime.session import CompiledSession
 
 COMPILED_SUFFIXES = (".so", ".dylib", ".dll")
 
@@ -20,20 +17,26 @@ def is_compiled(path: str | PathLike[str]) -> bool:
     return Path(path).suffix.lower() in COMPILED_SUFFIXES
 
 
-def load_session(path: str | PathLike[str], threads: int = 1) -> Session:
-    """Load what `Session.save` wrote.
+def load_session(path: str | PathLike[str], threads: int = 1, *, check: bool = True) -> CompiledSession:
+    """Load what `CompiledSession.save` wrote.
+
+    Code compiled for several threads runs on any number of them, and so does a batch that is run sample by sample.
+
+    Args:
+        path: The compiled file. To replace it while processes use it, write another file and rename that one over it.
+        threads: How many threads a run uses at most.
+        check: Compare the checksum of the weights, which reads all of them once.
 
     Raises:
         ModelFileError: the file is missing.
-        BackendError: it is not a compiled model, or was compiled for a processor with other features.
+        BackendError: it is not a compiled model, is damaged, was compiled for a processor with other features, or for
+            one thread and is to run on more.
         InputError: `threads` is out of range.
     """
     check_threads(threads)
     if not Path(path).is_file():
         raise ModelFileError(f"{os.fspath(path)}: no such file", code="GP531")
-    from graphprune.runtime.session import load
-
-    return load(path, threads)
+    return CompiledSession.load(Path(path), threads, check=check)
 
 
 def check_threads(threads: int) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
-from graphprune.errors import InputError
+from graphprune_runtime.errors import InputError
 
 Dim: TypeAlias = int | str | None
 """One extent of a shape: fixed, symbolic (by name) or unknown."""
@@ -29,6 +29,12 @@ class TensorInfo:
         """The element type as ONNX Runtime spells it, such as `tensor(float)`."""
         return f"tensor({_ONNX_NAMES.get(self.dtype.name, self.dtype.name)})"
 
+    @property
+    def static_shape(self) -> tuple[int, ...]:
+        """The shape, every extent of which must be fixed."""
+        assert all(isinstance(extent, int) for extent in self.shape), self
+        return tuple(extent for extent in self.shape if isinstance(extent, int))
+
     def __str__(self) -> str:
         return f"{self.name}: {self.dtype.name}[{', '.join('?' if dim is None else str(dim) for dim in self.shape)}]"
 
@@ -40,7 +46,7 @@ _ONNX_NAMES = {"float32": "float", "float64": "double", "object": "string"}
 class Session(Protocol):
     """A model ready to run, with the call signature of `onnxruntime.InferenceSession`."""
 
-    def run(self, output_names: Sequence[str] | None, feed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, np.ndarray], /) -> list[np.ndarray]:
         """Run once; `None` asks for every output in the model's order.
 
         Raises:

@@ -1,0 +1,48 @@
+"""From lowered programs to a compiled file: machine code, linked with the C part, and the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tvm import ir
+
+from graphprune.backends.tvm.building.image import make_image
+from graphprune.backends.tvm.building.linking import link
+from graphprune.backends.tvm.building.objects import compile_object
+from graphprune.backends.tvm.building.tables import ProgramSizes, write_tables
+from graphprune.backends.tvm.program.entry import Entry
+from graphprune.backends.tvm.program.recording import Kernels, Weights
+from graphprune.targets.target import Target
+from graphprune_runtime.description import Description, ProgramNote
+from graphprune_runtime.file import CompiledFile
+
+
+@dataclass(frozen=True)
+class Program:
+    """A lowered program, and what is said of it."""
+
+    entry: Entry
+    note: ProgramNote
+
+
+def build(
+    programs: Sequence[Program], kernels: Kernels, weights: Weights, description: Description, target: Target
+) -> CompiledFile:
+    """Compile and link `programs`, which call `kernels` on `weights`.
+
+    Raises:
+        BackendError: TVM could not compile them, or they could not be linked.
+    """
+    symbols = [f"gp_program_{number}" for number in range(len(programs))]
+    entries = {ir.GlobalVar(symbol): program.entry.function for symbol, program in zip(symbols, programs, strict=True)}
+    code = compile_object({**kernels.functions, **entries}, target)
+    sizes = [
+        ProgramSizes(symbol, program.entry.arena_bytes, code.workspace_bytes)
+        for symbol, program in zip(symbols, programs, strict=True)
+    ]
+    return make_image(
+        weights,
+        description,
+        lambda checksum: link(code.content, write_tables(description, sizes, weights, checksum)),
+    )

@@ -1,0 +1,96 @@
+"""The C text of a model's tables, `program.h` in values: its programs, their tensors, and the ranges of its offsets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from graphprune.backends.tvm.program.recording import Array, Weights
+from graphprune_runtime.description import Description, ProgramNote
+from graphprune_runtime.interface import TensorInfo
+
+
+@dataclass(frozen=True)
+class ProgramSizes:
+    """What the tables say of a program beyond its description: the bytes that it works in."""
+
+    symbol: str
+    arena_bytes: int
+    workspace_bytes: int
+
+
+def write_tables(description: Description, sizes: Sequence[ProgramSizes], weights: Weights, checksum: int) -> str:
+    """The C text that defines `gp_this_code`."""
+    ranges = list(_ranges(weights))
+    parts = ['#include "program.h"', *_features(description)]
+    for number, (program, size) in enumerate(zip(description.programs, sizes, strict=True)):
+        parts += _tensors(f"inputs_{number}", program.inputs)
+        parts += _tensors(f"outputs_{number}", program.outputs)
+        split = ", ".join(str(int(_is_split(program, info))) for info in program.inputs) or "0"
+        parts.append(f"static const uint8_t split_{number}[] = {{{split}}};")
+        parts.append(f"extern gp_program_function {size.symbol};")
+    rows = (_program(number, program, sizes[number]) for number, program in enumerate(description.programs))
+    parts += ["static const gp_program programs[] = {", *rows, "};"]
+    parts += ["static const gp_range ranges[] = {", *(ranges or ["{0}"]), "};"]
+    first = description.programs[0]
+    parts.append(
+        f"const gp_code gp_this_code = {{{checksum}u, {json.dumps(description.target)}, features, "
+        f"{len(description.programs)}, {len(first.inputs)}, {len(first.outputs)}, {len(ranges)}, programs, ranges}};"
+    )
+    return "\n".join([*parts, ""])
+
+
+def _features(description: Description) -> list[str]:
+    names = ", ".join([*map(json.dumps, description.features), "0"])
+    return [f"static const char *const features[] = {{{names}}};"]
+
+
+def _program(number: int, program: ProgramNote, size: ProgramSizes) -> str:
+    samples = program.batch.samples or 0
+    sizes = f"{samples}, {size.arena_bytes}u, {size.workspace_bytes}u, {len(program.calls)}"
+    return f"    {{{size.symbol}, {sizes}, inputs_{number}, outputs_{number}, split_{number}}},"
+
+
+def _tensors(name: str, infos: Sequence[TensorInfo]) -> Iterator[str]:
+    rows = []
+    for number, info in enumerate(infos):
+        extents = ", ".join(str(dim) if isinstance(dim, int) else "GP_SAMPLES" for dim in info.shape) or "0"
+        yield f"static const int64_t {name}_{number}[] = {{{extents}}};"
+        code = int(ir.DataType.from_numpy(info.dtype))
+        rows.append(f"    {{{_text(info.name)}, {code}, {len(info.shape)}, {name}_{number}, {_nbytes(info)}u}},")
+    yield "\n".join([f"static const gp_tensor {name}[] = {{", *(rows or ["    {0}"]), "};"])
+
+
+def _nbytes(info: TensorInfo) -> int:
+    fixed = [dim for dim in info.shape if isinstance(dim, int)]
+    return int(np.prod(fixed, dtype=np.int64)) * info.dtype.itemsize
+
+
+def _is_split(program: ProgramNote, info: TensorInfo) -> bool:
+    """Whether each sample has a part of an input: its first extent is the number of samples."""
+    samples = program.batch.samples
+    if samples is None:
+        return bool(info.shape) and not isinstance(info.shape[0], int)
+    return samples > 1 and info.shape[:1] == (samples,)
+
+
+def _text(text: str) -> str:
+    """A C literal; octal escapes end by themselves."""
+    plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}" for byte in text.encode())
+    return f'"{"".join(plain)}"'
+
+
+def _ranges(weights: Weights) -> Iterator[str]:
+    for offset, array in zip(weights.offsets(), weights.arrays, strict=True):
+        if array.dtype.kind in "iu" and array.size:
+            yield _range(offset, array)
+
+
+def _range(offset: int, array: Array) -> str:
+    least, most = (np.clip(int(value), -(2**63) + 1, 2**63 - 1) for value in (array.min(), array.max()))
+    signed = int(array.dtype.kind == "i")
+    return f"    {{{offset}u, {array.size}u, {array.itemsize}, {signed}, {least}, {most}}},"

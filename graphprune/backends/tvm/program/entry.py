@@ -1,0 +1,86 @@
+"""The one function of a program: it calls the kernels in order, on buffers whose places are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tvm import ir, tirx
+from tvm.script.ir_builder import IRBuilder
+from tvm.tirx.script import builder as T
+
+from graphprune.backends.tvm.kernels.builder import Expr
+from graphprune.backends.tvm.kernels.view import Handle
+from graphprune.backends.tvm.program.arena import Arena, plan_arena
+from graphprune.backends.tvm.program.recording import Buffer, Recording
+
+INT32 = ir.PrimType("int32")
+
+_MEMORY = {"inputs": "uint64", "outputs": "uint64", "weights": "uint8", "arena": "uint8"}
+"""The arguments that are memory, and what their elements are."""
+
+_LARGEST = tirx.IntImm("int64", 1 << 40)
+"""Elements of an argument whose size is not known."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The TIR function (inputs, outputs, weights, arena, first, last), and the bytes of its arena.
+
+    `inputs` and `outputs` are arrays of addresses; the kernels `first` to `last - 1` are called, until one fails.
+    """
+
+    function: Handle
+    arena_bytes: int
+
+
+def make_entry(recording: Recording, outputs: Sequence[Buffer]) -> Entry:
+    """Plan the arena and emit the function; `outputs` are results of calls, each its own."""
+    arena = plan_arena(recording.calls, set(outputs))
+    function = _emit(recording, _Places(recording, {buffer: i for i, buffer in enumerate(outputs)}, arena))
+    return Entry(function, arena.nbytes)
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where each buffer of a program lies."""
+
+    recording: Recording
+    outputs: Mapping[Buffer, int]
+    arena: Arena
+
+    def address(self, buffer: Buffer, given: Mapping[str, Expr]) -> Expr:
+        """The address of a buffer, from the arguments of the function."""
+        if buffer in self.outputs:
+            return _pointer(given["outputs"], self.outputs[buffer])
+        if buffer in self.recording.weight_numbers:
+            offset = self.recording.weights.offsets()[self.recording.weight_numbers[buffer]]
+            return _inside(given["weights"], offset)
+        if buffer in self.arena.offsets:
+            return _inside(given["arena"], self.arena.offsets[buffer])
+        return _pointer(given["inputs"], self.recording.inputs.index(buffer))
+
+
+def _pointer(addresses: Expr, number: int) -> Expr:
+    return tirx.op.reinterpret("handle", addresses[number])
+
+
+def _inside(buffer: Expr, offset: int) -> Expr:
+    return tirx.op.address_of(buffer[tirx.IntImm("int64", offset)])
+
+
+def _emit(recording: Recording, places: _Places) -> Handle:
+    with IRBuilder() as builder, T.prim_func():
+        T.func_name("main")
+        T.func_ret(INT32)
+        pointers = {name: T.arg(name, T.handle(dtype)) for name, dtype in _MEMORY.items()}
+        first, last = (T.arg(name, T.int32()) for name in ("first", "last"))
+        given = {name: T.decl_buffer((_LARGEST,), _MEMORY[name], data=pointers[name]) for name in _MEMORY}
+        status = T.alloc_buffer((1,), "int32")
+        for number, call in enumerate(recording.calls):
+            arguments = [places.address(buffer, given) for buffer in (*call.inputs, *call.results)]
+            with T.If(tirx.all(first <= number, number < last)), T.Then():
+                T.buffer_store(status, ir.Call(call.kernel, arguments, ret_ty=INT32), [0])
+                with T.Assert(status[0] == 0, "a kernel failed"):  # it has said why, and this function returns
+                    pass
+    return builder.get()

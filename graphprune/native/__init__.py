@@ -1,0 +1,12 @@
+"""The C part of every compiled model: its interface `graphprune.h`, loading, running, threads.
+
+Imports: nothing.
+"""
+
+from pathlib import Path
+
+INCLUDE = Path(__file__).parent
+"""The folder of `graphprune.h`."""
+
+SOURCES = tuple(sorted(INCLUDE.glob("*.c")))
+"""What is compiled into every model."""

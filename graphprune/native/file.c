@@ -1,0 +1,113 @@
+/* The weights and the description at the end of a compiled file, mapped; and what the processor must have. */
+#define _GNU_SOURCE
+#include "program.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Weights, description and footer, where they are linked into the program. */
+extern const uint8_t gp_linked_data[] __attribute__((weak, visibility("hidden")));
+extern const uint8_t gp_linked_data_end[] __attribute__((weak, visibility("hidden")));
+
+static int fail(char *error, size_t error_bytes, const char *code, const char *path, const char *why) {
+    snprintf(error, error_bytes, "%s: '%s' %s", code, path, why);
+    return -1;
+}
+
+static const char *own_path(void) {
+    Dl_info info;
+    return dladdr((const void *)&gp_this_code, &info) ? info.dli_fname : "";
+}
+
+/* Read what lies in [data, end), the footer last. */
+static int read_data(gp_model *model, const uint8_t *data, const uint8_t *end, const char *path, int check, char *error,
+                     size_t error_bytes) {
+    gp_footer footer;
+    memcpy(&footer, end - sizeof footer, sizeof footer);
+    size_t bytes = footer.weights_bytes + footer.description_bytes;
+    if (footer.checksum != gp_this_code.checksum)
+        return fail(error, error_bytes, "GP410", path, "holds the weights of another model");
+    if (check && gp_checksum(data, bytes) != footer.checksum)
+        return fail(error, error_bytes, "GP410", path, "is damaged: the checksum of its weights differs");
+    model->weights = data;
+    model->description = (const char *)data + footer.weights_bytes;
+    return 0;
+}
+
+static int read_footer(int file, gp_footer *footer, size_t *file_bytes) {
+    struct stat status;
+    if (fstat(file, &status) || (size_t)status.st_size < sizeof *footer) return -1;
+    *file_bytes = (size_t)status.st_size;
+    if (pread(file, footer, sizeof *footer, status.st_size - (off_t)sizeof *footer) != sizeof *footer) return -1;
+    if (memcmp(footer->magic, "graphprune model", sizeof footer->magic)) return -1;
+    return footer->format == GP_FORMAT && footer->code_bytes < *file_bytes &&
+                   footer->code_bytes + footer->weights_bytes + footer->description_bytes + sizeof *footer == *file_bytes
+               ? 0
+               : -1;
+}
+
+static int map_file(gp_model *model, int file, const char *path, int check, char *error, size_t error_bytes) {
+    gp_footer footer;
+    size_t file_bytes, page = (size_t)sysconf(_SC_PAGESIZE);
+    if (read_footer(file, &footer, &file_bytes))
+        return fail(error, error_bytes, "GP410", path, "does not end as a compiled model of this format does");
+    size_t start = footer.code_bytes / page * page;
+    uint8_t *mapped = mmap(NULL, file_bytes - start, PROT_READ, MAP_PRIVATE, file, (off_t)start);
+    if (mapped == MAP_FAILED) return fail(error, error_bytes, "GP416", path, strerror(errno));
+    model->mapped = mapped, model->mapped_bytes = file_bytes - start;
+    const uint8_t *data = mapped + (footer.code_bytes - start);
+    return read_data(model, data, mapped + model->mapped_bytes, path, check, error, error_bytes);
+}
+
+int gp_map(gp_model *model, const char *path, int check, char *error, size_t error_bytes) {
+    if (!path && gp_linked_data)
+        return read_data(model, gp_linked_data, gp_linked_data_end, "the program", check, error, error_bytes);
+    if (!path) path = own_path();
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return fail(error, error_bytes, "GP531", path, strerror(errno));
+    int failed = map_file(model, file, path, check, error, error_bytes);
+    close(file);
+    if (failed) gp_unmap(model);
+    return failed;
+}
+
+void gp_unmap(gp_model *model) {
+    if (model->mapped) munmap(model->mapped, model->mapped_bytes);
+    model->mapped = NULL;
+}
+
+static int has_word(const char *line, const char *word) {
+    size_t length = strlen(word);
+    for (const char *at = strstr(line, word); at; at = strstr(at + 1, word))
+        if (at > line && at[-1] == ' ' && (at[length] == ' ' || at[length] == '\n' || !at[length])) return 1;
+    return 0;
+}
+
+/* The line of /proc/cpuinfo that names this processor's instruction sets; empty where there is none. */
+static void read_features(char *line, int bytes) {
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    int found = 0;
+    while (file && !found && fgets(line, bytes, file))
+        found = !strncmp(line, "flags", 5) || !strncmp(line, "Features", 8);
+    if (file) fclose(file);
+    if (!found) line[0] = 0;
+}
+
+int gp_check_processor(const gp_code *code, char *error, size_t error_bytes) {
+    char line[8192], missing[512] = "";
+    read_features(line, sizeof line);
+    for (const char *const *feature = code->features; *feature; feature++)
+        if (!has_word(line, *feature)) {
+            size_t used = strlen(missing);
+            snprintf(missing + used, sizeof missing - used, "%s%s", used ? ", " : "", *feature);
+        }
+    if (!missing[0]) return 0;
+    snprintf(error, error_bytes, "GP419: compiled for %s, but this processor lacks %s", code->target, missing);
+    return -1;
+}

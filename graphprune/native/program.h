@@ -1,0 +1,82 @@
+/* What is generated for a model, and what the parts of the runtime share. Not for users. */
+#ifndef GRAPHPRUNE_PROGRAM_H
+#define GRAPHPRUNE_PROGRAM_H
+
+#define GP_BUILDING
+#include "graphprune.h"
+
+#define GP_FORMAT 8u
+#define GP_ALIGNMENT 64u /* of weights, of values in the arena and of work buffers */
+
+/* Kernels [first, last) of a model, in order; 0, or what the kernel that failed returned. */
+typedef int32_t gp_program_function(const void *const *inputs, void *const *outputs, const uint8_t *weights,
+                                    uint8_t *arena, int32_t first, int32_t last);
+
+typedef struct {
+    gp_program_function *entry;
+    int64_t samples;        /* how often it runs, each time for one sample; 0: each run says how often */
+    size_t arena_bytes;     /* values between kernels */
+    size_t workspace_bytes; /* work buffers of the kernels, for each thread */
+    int32_t kernels;
+    const gp_tensor *inputs, *outputs;
+    const uint8_t *split_inputs; /* which inputs have a part for each sample; all outputs do */
+} gp_program;
+
+/* A weight of whole numbers, none of which is outside [least, most]: offsets are followed unchecked. */
+typedef struct {
+    size_t offset, count;
+    int32_t element_bytes, is_signed;
+    int64_t least, most;
+} gp_range;
+
+/* The code's own description. */
+typedef struct {
+    uint64_t checksum; /* of the weights and the description that belong to the code */
+    const char *target;
+    const char *const *features; /* instruction sets as Linux names them, up to a NULL */
+    size_t programs, inputs, outputs, ranges;
+    const gp_program *program;
+    const gp_range *range;
+} gp_code;
+
+struct gp_model {
+    const gp_code *code;
+    const uint8_t *weights;
+    const char *description;
+    void *mapped; /* NULL where the weights are linked in */
+    size_t mapped_bytes;
+};
+
+extern const gp_code gp_this_code __attribute__((visibility("hidden")));
+
+/* The end of a compiled file: [code][weights][description][footer]. */
+typedef struct {
+    char magic[16];
+    uint32_t format;
+    uint32_t code_crc; /* CRC-32 of the code, which is checked before it is loaded; 0 where it is linked in */
+    uint64_t code_bytes, weights_bytes, description_bytes;
+    uint64_t checksum; /* XXH64 of weights and description */
+    uint64_t zero;
+} gp_footer;
+
+#define GP_INTERNAL __attribute__((visibility("hidden")))
+
+GP_INTERNAL uint64_t gp_checksum(const uint8_t *data, size_t bytes);
+GP_INTERNAL int gp_check_processor(const gp_code *code, char *error, size_t error_bytes);
+GP_INTERNAL int gp_map(gp_model *model, const char *path, int check, char *error, size_t error_bytes);
+GP_INTERNAL void gp_unmap(gp_model *model);
+GP_INTERNAL void gp_stop_pool(void);
+
+/* Work that several threads share: tasks 0..tasks-1, each done once. */
+typedef struct gp_job {
+    void (*work)(struct gp_job *, int32_t slot); /* takes tasks until none is left; slots are 0..slots-1 */
+    int32_t tasks, slots;
+    int32_t next_task;      /* atomic */
+    int32_t joined, active; /* threads that came, and that are still at it; the caller, in slot 0, not counted */
+    struct gp_job *next;
+} gp_job;
+
+/* Do a job, this thread among those that work. */
+GP_INTERNAL void gp_share(gp_job *job);
+
+#endif

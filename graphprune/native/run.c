@@ -1,0 +1,251 @@
+/* Running a program: its arena, its samples, and what kernels call. */
+#define _GNU_SOURCE
+#include "program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* One call of gp_run, whatever thread works for it. */
+typedef struct {
+    uint8_t *workspaces;     /* one for each slot, `stride` bytes apart */
+    size_t stride, workspace_bytes;
+    int32_t threads;         /* that share a kernel's work */
+    char *error;
+    size_t error_bytes;
+    int32_t failed;          /* atomic: an error has been written */
+} gp_run_state;
+
+/* Where this thread stands: the run that it works for, its slot, and how much of its workspace is taken. */
+static _Thread_local struct {
+    gp_run_state *run;
+    int32_t slot;
+    size_t used;
+} here;
+
+static size_t round_up(size_t bytes) { return (bytes + GP_ALIGNMENT - 1) / GP_ALIGNMENT * GP_ALIGNMENT; }
+
+/* ---- What kernels call. TVM's code generator gives these names; kernels reach the first three by pointer. ---- */
+
+typedef struct {
+    void *sync;
+    int32_t tasks;
+} gp_group;
+
+typedef int (*gp_body)(int32_t task, gp_group *group, void *closure);
+
+typedef struct {
+    gp_job job;
+    gp_body body;
+    void *closure;
+    gp_run_state *run;
+    int32_t failed; /* atomic */
+} gp_loop;
+
+static void work_on_loop(gp_job *job, int32_t slot) {
+    gp_loop *loop = (gp_loop *)job;
+    gp_group group = {NULL, job->tasks};
+    if (slot) here.run = loop->run, here.slot = slot, here.used = 0;
+    for (int32_t task; (task = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
+        if (loop->body(task, &group, loop->closure)) __atomic_store_n(&loop->failed, 1, __ATOMIC_RELAXED);
+    if (slot) here.run = NULL;
+}
+
+/* Tasks a thread: few, so that neighbours stay together, and several, so that one which is held up is waited for by
+ * less than a whole share. */
+enum { TASKS_A_THREAD = 4 };
+
+static int launch(gp_body body, void *closure, int tasks) {
+    gp_run_state *run = here.run;
+    if (tasks == 0) tasks = run->threads == 1 ? 1 : run->threads * TASKS_A_THREAD;
+    if (run->threads == 1) {
+        gp_group group = {NULL, tasks};
+        int failed = 0;
+        for (int32_t task = 0; task < tasks; task++) failed |= body(task, &group, closure);
+        return failed ? -1 : 0;
+    }
+    gp_loop loop = {{work_on_loop, tasks, run->threads, 0, 0, 0, NULL}, body, closure, run, 0};
+    gp_share(&loop.job);
+    return loop.failed ? -1 : 0;
+}
+
+static void *take_workspace(int device, int number, uint64_t bytes, int kind, int bits) {
+    (void)device, (void)number, (void)kind, (void)bits;
+    uint8_t *start = here.run->workspaces + (size_t)here.slot * here.run->stride;
+    if (here.used + round_up(bytes) > here.run->workspace_bytes) abort(); /* its size was planned */
+    uint8_t *taken = start + here.used;
+    here.used += round_up(bytes);
+    return taken;
+}
+
+static int give_workspace(int device, int number, void *taken) {
+    (void)device, (void)number;
+    here.used = (size_t)((uint8_t *)taken - (here.run->workspaces + (size_t)here.slot * here.run->stride));
+    return 0;
+}
+
+GP_INTERNAL int (*__TVMBackendParallelLaunch)(gp_body, void *, int) = launch;
+GP_INTERNAL void *(*__TVMBackendAllocWorkspace)(int, int, uint64_t, int, int) = take_workspace;
+GP_INTERNAL int (*__TVMBackendFreeWorkspace)(int, int, void *) = give_workspace;
+
+static int is_first_error(void) { return !__atomic_exchange_n(&here.run->failed, 1, __ATOMIC_RELAXED); }
+
+/* An assertion of a kernel does not hold. */
+GP_INTERNAL void TVMFFIErrorSetRaisedFromCStrParts(const char *kind, const char **parts, int32_t count) {
+    (void)kind;
+    if (!is_first_error()) return;
+    snprintf(here.run->error, here.run->error_bytes, "GP413: ");
+    for (int32_t i = 0; i < count; i++) {
+        size_t used = strlen(here.run->error);
+        snprintf(here.run->error + used, here.run->error_bytes - used, "%s", parts[i] ? parts[i] : "");
+    }
+}
+
+/* Code that checks itself is about to leave a buffer. */
+GP_INTERNAL int32_t gp_outside(const char *access, int64_t index, int64_t count) {
+    if (is_first_error())
+        snprintf(here.run->error, here.run->error_bytes, "GP413: %s[%lld] of %lld elements", access, (long long)index,
+                 (long long)count);
+    return -1;
+}
+
+/* ---- Samples ---- */
+
+enum { MOST_TENSORS = 64 }; /* whose addresses of a sample fit the stack */
+
+typedef struct {
+    gp_job job;
+    const gp_model *model;
+    const gp_program *program;
+    const void *const *inputs;
+    void *const *outputs;
+    uint8_t *arena; /* of slot 0 */
+    gp_run_state *run;
+    int32_t status; /* atomic */
+} gp_samples;
+
+/* Of a tensor, the bytes of the samples before this one. */
+static size_t bytes_before(const gp_program *program, const gp_tensor *tensor, int64_t sample) {
+    return (size_t)sample * (program->samples ? tensor->bytes / (size_t)program->samples : tensor->bytes);
+}
+
+static int run_sample(const gp_samples *all, int64_t sample, uint8_t *arena, int32_t first, int32_t last) {
+    const gp_code *code = all->model->code;
+    const void *few_inputs[MOST_TENSORS], **inputs = few_inputs;
+    void *few_outputs[MOST_TENSORS], **outputs = few_outputs, **many = NULL;
+    if (code->inputs > MOST_TENSORS || code->outputs > MOST_TENSORS) {
+        if (!(many = malloc((code->inputs + code->outputs) * sizeof *many))) return -1;
+        inputs = (const void **)many, outputs = many + code->inputs;
+    }
+    for (size_t i = 0; i < code->inputs; i++) {
+        size_t skipped = all->program->split_inputs[i] ? bytes_before(all->program, &all->program->inputs[i], sample) : 0;
+        inputs[i] = (const uint8_t *)all->inputs[i] + skipped;
+    }
+    for (size_t i = 0; i < code->outputs; i++)
+        outputs[i] = (uint8_t *)all->outputs[i] + bytes_before(all->program, &all->program->outputs[i], sample);
+    int status = all->program->entry(inputs, outputs, all->model->weights, arena, first, last);
+    free(many);
+    return status;
+}
+
+static void work_on_samples(gp_job *job, int32_t slot) {
+    gp_samples *all = (gp_samples *)job;
+    if (slot) here.run = all->run, here.slot = slot, here.used = 0;
+    uint8_t *arena = all->arena + (size_t)slot * all->run->stride;
+    for (int32_t sample; (sample = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
+        if (run_sample(all, sample, arena, 0, all->program->kernels))
+            __atomic_store_n(&all->status, -1, __ATOMIC_RELAXED);
+    if (slot) here.run = NULL;
+}
+
+/* How the threads of a run are used: one sample each, where there are enough, else all for one sample after another. */
+typedef struct {
+    int64_t samples;
+    int32_t at_once; /* samples */
+    int32_t threads; /* for a sample */
+} gp_sharing;
+
+static gp_sharing share_out(const gp_program *program, int64_t samples, int threads) {
+    gp_sharing sharing = {program->samples ? program->samples : samples, 1, threads < 1 ? 1 : threads};
+    if (sharing.threads > 1 && sharing.samples >= sharing.threads)
+        sharing.at_once = sharing.threads, sharing.threads = 1;
+    return sharing;
+}
+
+static size_t arena_bytes(const gp_program *program, gp_sharing sharing) {
+    size_t values = round_up(program->arena_bytes), work = round_up(program->workspace_bytes);
+    return GP_ALIGNMENT + (size_t)sharing.at_once * (values + (size_t)sharing.threads * work);
+}
+
+size_t gp_arena_bytes(const gp_model *model, size_t program, int64_t samples, int threads) {
+    const gp_program *chosen = &model->code->program[program];
+    return arena_bytes(chosen, share_out(chosen, samples, threads));
+}
+
+typedef int (*gp_way)(gp_samples *all, gp_sharing sharing, double *seconds);
+
+static int run_all(gp_samples *all, gp_sharing sharing, double *seconds) {
+    (void)seconds;
+    if (sharing.at_once > 1) {
+        gp_share(&all->job);
+        return all->status;
+    }
+    int status = 0;
+    for (int64_t sample = 0; sample < sharing.samples && !status; sample++)
+        status = run_sample(all, sample, all->arena, 0, all->program->kernels);
+    return status;
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static int time_all(gp_samples *all, gp_sharing sharing, double *seconds) {
+    memset(seconds, 0, (size_t)all->program->kernels * sizeof *seconds);
+    for (int64_t sample = 0; sample < sharing.samples; sample++)
+        for (int32_t kernel = 0; kernel < all->program->kernels; kernel++) {
+            double start = now();
+            if (run_sample(all, sample, all->arena, kernel, kernel + 1)) return -1;
+            seconds[kernel] += now() - start;
+        }
+    return 0;
+}
+
+static int run_with(const gp_model *model, size_t program, gp_sharing sharing, const void *const *inputs,
+                    void *const *outputs, void *arena, char *error, size_t error_bytes, gp_way way, double *seconds) {
+    const gp_program *chosen = &model->code->program[program];
+    void *own = NULL;
+    if (!arena && !(arena = own = malloc(arena_bytes(chosen, sharing)))) {
+        snprintf(error, error_bytes, "GP416: no memory is left for the arena");
+        return -1;
+    }
+    uint8_t *start = (uint8_t *)(((uintptr_t)arena + GP_ALIGNMENT - 1) / GP_ALIGNMENT * GP_ALIGNMENT);
+    size_t values = round_up(chosen->arena_bytes), work = round_up(chosen->workspace_bytes);
+    gp_run_state run = {start + values, sharing.at_once > 1 ? values + work : work, work, sharing.threads,
+                        error, error_bytes, 0};
+    gp_samples all = {{work_on_samples, (int32_t)sharing.samples, sharing.at_once, 0, 0, 0, NULL},
+                      model, chosen, inputs, outputs, start, &run, 0};
+    if (error_bytes) error[0] = 0;
+    here.run = &run, here.slot = 0, here.used = 0;
+    int status = way(&all, sharing, seconds);
+    here.run = NULL;
+    free(own);
+    if (status && error_bytes && !error[0]) snprintf(error, error_bytes, "GP416: no memory is left");
+    return status ? -1 : 0;
+}
+
+int gp_run(const gp_model *model, size_t program, int64_t samples, const void *const *inputs, void *const *outputs,
+           void *arena, int threads, char *error, size_t error_bytes) {
+    gp_sharing sharing = share_out(&model->code->program[program], samples, threads);
+    return run_with(model, program, sharing, inputs, outputs, arena, error, error_bytes, run_all, NULL);
+}
+
+int gp_time(const gp_model *model, size_t program, int64_t samples, const void *const *inputs, void *const *outputs,
+            void *arena, int threads, double *seconds, char *error, size_t error_bytes) {
+    const gp_program *chosen = &model->code->program[program];
+    gp_sharing sharing = {chosen->samples ? chosen->samples : samples, 1, threads < 1 ? 1 : threads};
+    return run_with(model, program, sharing, inputs, outputs, arena, error, error_bytes, time_all, seconds);
+}

@@ -1,0 +1,254 @@
+"""A compiled model: feeding, running, timing its kernels, saving."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+
+from graphprune_runtime.description import BatchNote, Description, KernelCall, KernelNote, LayoutNote, ProgramNote
+from graphprune_runtime.errors import BackendError, InputError
+from graphprune_runtime.file import CompiledFile
+from graphprune_runtime.files import copy_file
+from graphprune_runtime.interface import TensorInfo, check_feed, check_output_names
+from graphprune_runtime.library import Library
+
+
+@dataclass(frozen=True)
+class ModelMeta:
+    """What ONNX Runtime calls the metadata of a model, under its names."""
+
+    producer_name: str
+    graph_name: str
+    domain: str = ""
+    description: str = ""
+    graph_description: str = ""
+    version: int = 0
+    custom_metadata_map: Mapping[str, str] = field(default_factory=dict)
+
+
+class CompiledSession:
+    """A compiled model, with the call signature of `onnxruntime.InferenceSession`.
+
+    Any number of threads may run one session at once, and a process may fork after using it.
+    """
+
+    def __init__(self, compiled: CompiledFile, threads: int, path: Path | None = None, *, check: bool = True) -> None:
+        self._path = path
+        self._file = compiled.file
+        self._description = compiled.description
+        self._threads = threads
+        self._arenas: list[np.ndarray] = []
+        self._library: Library | None = None
+        self._refusal: BackendError | None = None
+        try:
+            self._library = Library(compiled.code(), _path_of(compiled.file), compiled.name, check=check)
+        except BackendError as error:
+            if error.code != "GP419" or path is not None:
+                raise
+            self._refusal = error  # what was compiled for another processor can be saved
+
+    @classmethod
+    def load(cls, path: Path, threads: int, *, check: bool = True) -> CompiledSession:
+        """The session of a file; see `graphprune_runtime.load_session`."""
+        with contextlib.ExitStack() as stack:
+            compiled = CompiledFile.read(stack.enter_context(path.open("rb")), f"'{path}'")
+            described = compiled.description
+            if threads > 1 and described.threads == 1 and all(p.batch.samples == 1 for p in described.programs):
+                raise BackendError(
+                    f"'{path}' was compiled for 1 thread, cannot run on {threads}; compile it with --threads {threads}",
+                    code="GP412",
+                )
+            session = cls(compiled, threads, path, check=check)
+            stack.pop_all()  # the session keeps the file open, to save it again
+            return session
+
+    def run(
+        self,
+        output_names: Sequence[str] | None = None,
+        input_feed: Mapping[str, np.ndarray] | None = None,
+        run_options: object = None,  # noqa: ARG002 - ONNX Runtime's signature; there is nothing to choose
+    ) -> list[np.ndarray]:
+        """Run once; see `graphprune_runtime.interface.Session.run`."""
+        names = check_output_names(self.get_outputs(), output_names)
+        program, samples = self._choose(input_feed or {})
+        results = [np.empty(_shape(info, samples), info.dtype) for info in program.outputs]
+        self._run(program, samples, input_feed or {}, results)
+        by_name = {info.name: array for info, array in zip(program.outputs, results, strict=True)}
+        return [by_name[name] for name in names]
+
+    def run_with_buffers(self, input_feed: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
+        """Run once and write every output into the caller's array for it.
+
+        Raises:
+            InputError: an output is missing, has another shape or element type, is not contiguous, cannot be written,
+                or shares memory with an input or another output.
+        """
+        program, samples = self._choose(input_feed)
+        check_feed(tuple(_fixed(info, samples) for info in program.outputs), outputs)
+        arrays = [outputs[info.name] for info in program.outputs]
+        for number, (info, array) in enumerate(zip(program.outputs, arrays, strict=True)):
+            if not (array.flags.c_contiguous and array.flags.writeable):
+                raise InputError(f"output {info.name!r} must be contiguous and writeable", code="GP518")
+            if any(np.may_share_memory(array, other) for other in (*input_feed.values(), *arrays[:number])):
+                raise InputError(f"output {info.name!r} shares memory with an input or an output", code="GP518")
+        self._run(program, samples, input_feed, arrays)
+
+    def _run(
+        self, program: ProgramNote, samples: int, feed: Mapping[str, np.ndarray], outputs: Sequence[np.ndarray]
+    ) -> None:
+        library, number = self._opened(), self._description.programs.index(program)
+        arena = self._take_arena(library.arena_bytes(number, samples, self._threads))
+        inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
+        library.run(number, samples, inputs, outputs, arena, self._threads)
+        self._arenas.append(arena)
+
+    def _opened(self) -> Library:
+        if self._refusal is not None:
+            raise self._refusal
+        if self._library is None:
+            raise _closed()
+        return self._library
+
+    def _take_arena(self, nbytes: int) -> np.ndarray:
+        """An arena that no other run uses: one of an earlier run, or a new one."""
+        while self._arenas:
+            try:
+                arena = self._arenas.pop()
+            except IndexError:  # another thread took it
+                break
+            if arena.nbytes >= nbytes:
+                return arena
+        return np.empty(nbytes, np.uint8)
+
+    def _choose(self, feed: Mapping[str, np.ndarray]) -> tuple[ProgramNote, int]:
+        """The program for the shapes of a feed, and how many samples the feed has."""
+        program = self._description.programs[0]
+        check_feed(program.inputs, feed)
+        return program, _samples_of(program, feed)
+
+    def count_samples(self, feed: Mapping[str, np.ndarray]) -> int:
+        """How often the program runs for this feed: once, or once for each of its samples."""
+        return self._choose(feed)[1]
+
+    def time_kernels(
+        self, feed: Mapping[str, np.ndarray], runs: int, on_run: Callable[[int], None] | None = None
+    ) -> list[list[float]]:
+        """Seconds of each of `calls` in each of so many runs, the samples of a batch added up."""
+        program, samples = self._choose(feed)
+        library, number = self._opened(), self._description.programs.index(program)
+        inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
+        outputs = [np.empty(_shape(info, samples), info.dtype) for info in program.outputs]
+        arena = np.empty(library.arena_bytes(number, 1, self._threads), np.uint8)
+        times = []
+        for done in range(1, runs + 1):
+            times.append(library.time(number, samples, inputs, outputs, arena, self._threads))
+            if on_run:
+                on_run(done)
+        return times
+
+    def get_inputs(self) -> list[TensorInfo]:
+        """The inputs in the model's order; an open number of samples is a name or None."""
+        return list(self._description.inputs)
+
+    def get_outputs(self) -> list[TensorInfo]:
+        """The outputs in the model's order."""
+        return list(self._description.outputs)
+
+    def get_modelmeta(self) -> ModelMeta:
+        """Where the model came from."""
+        origin = self._description.origin
+        custom = {key: str(value) for key, value in origin._asdict().items()}
+        return ModelMeta(producer_name=origin.tool, graph_name=origin.model, custom_metadata_map=custom)
+
+    @property
+    def description(self) -> Description:
+        """All that the compiled file says of itself."""
+        return self._description
+
+    @property
+    def kernels(self) -> tuple[KernelNote, ...]:
+        """For each node with a weight, which kernels it could be given, which one it was given and why."""
+        return self._description.programs[0].kernels
+
+    @property
+    def batch(self) -> BatchNote:
+        """How a batch is run, and why so."""
+        return self._description.programs[0].batch
+
+    @property
+    def layouts(self) -> tuple[LayoutNote, ...]:
+        """The memory layouts of the values that are not row-major."""
+        return self._description.programs[0].layouts
+
+    @property
+    def calls(self) -> tuple[KernelCall, ...]:
+        """The calls of kernels that a run is made of, in order."""
+        return self._description.programs[0].calls
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write code and weights to one shared library, which `load_session` reads.
+
+        Raises:
+            ModelFileError: the file cannot be written.
+        """
+        if self._file.closed:
+            raise _closed()
+        copy_file(Path(_path_of(self._file)), Path(path))
+
+    def close(self) -> None:
+        """Give code, weights and arenas back; no run may be going on, and none can follow."""
+        if self._library is not None:
+            self._library.close()
+        self._library = None
+        self._arenas.clear()
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A session is pickled as the path of its file."""
+        if self._path is None:
+            raise BackendError("a session is pickled by its file: save it, and load that", code="GP414")
+        return CompiledSession.load, (self._path.absolute(), self._threads)
+
+
+def _closed() -> BackendError:
+    return BackendError("the session is closed", code="GP418")
+
+
+def _path_of(file: BinaryIO) -> str:
+    """A path of an open file that leads to it whatever its name leads to now."""
+    return f"/proc/self/fd/{file.fileno()}"
+
+
+def _is_open(info: TensorInfo) -> bool:
+    return bool(info.shape) and not isinstance(info.shape[0], int)
+
+
+def _samples_of(program: ProgramNote, feed: Mapping[str, np.ndarray]) -> int:
+    if program.batch.samples is not None:
+        return program.batch.samples
+    return next(len(feed[info.name]) for info in program.inputs if _is_open(info))
+
+
+def _fixed(info: TensorInfo, samples: int) -> TensorInfo:
+    return TensorInfo(info.name, _shape(info, samples), info.dtype)
+
+
+def _shape(info: TensorInfo, samples: int) -> tuple[int, ...]:
+    """The shape of an output with so many samples; all other extents are fixed."""
+    dims = (samples, *info.shape[1:]) if _is_open(info) else info.shape
+    return TensorInfo(info.name, dims, info.dtype).static_shape

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from graphprune.errors import BackendError, UnsupportedModelError
+from graphprune.errors import BackendError, InputError, UnsupportedModelError
 from graphprune_runtime.interface import TensorInfo
 
 if TYPE_CHECKING:
@@ -36,6 +37,47 @@ def _describe(value: ir.Value) -> TensorInfo:
     return TensorInfo(value.name or "", dims, np.dtype(value.dtype.numpy()))
 
 
+@dataclass(frozen=True)
+class Variant:
+    """A model for one set of input shapes.
+
+    Attributes:
+        model: With static shapes, where the backend needs them.
+        inputs: What a session says of its inputs; an open number of samples is a symbol or None in the first extents.
+        open_batch: Where the number of samples is open: `samples` of them stand in `model` for any number, and the
+            same model with another number, by which it is known whether anything depends on it.
+    """
+
+    model: ir.Model
+    inputs: tuple[TensorInfo, ...]
+    open_batch: OpenBatch | None = None
+
+    @classmethod
+    def of(cls, model: ir.Model) -> Variant:
+        """The model with the shapes that it has."""
+        return cls(model, tuple(tensor_infos(model.graph.inputs)))
+
+
+@dataclass(frozen=True)
+class OpenBatch:
+    """Two numbers of samples that stand for any; the variant's model has the first, `other` the second."""
+
+    samples: int
+    other_samples: int
+    other: ir.Model
+
+
+def open_dimensions(infos: Sequence[TensorInfo], hint: str) -> InputError:
+    """The error for inputs whose open dimensions must be fixed."""
+    first = infos[0]
+    example = "x".join(str(dim) if isinstance(dim, int) else "1" for dim in first.shape)
+    return InputError(
+        f"open dimensions in {', '.join(map(str, infos))}; fix them with --input-shape {first.name}:{example} "
+        f"(input_shapes in Python), {hint}",
+        code="GP534",
+    )
+
+
 class Backend(Protocol):
     """Turns a model into a session."""
 
@@ -44,8 +86,14 @@ class Backend(Protocol):
         """The name it is chosen by."""
         ...
 
-    def compile(self, model: ir.Model, target: Target, threads: int, tune: str = "none") -> Session:
-        """Lower `model` for `target`, whose kernels are chosen by estimate, or measured `quick` or in `full`.
+    def compile(self, variants: Sequence[Variant], target: Target, threads: int, tune: str = "none") -> Session:
+        """Lower a model for `target`, whose kernels are chosen by estimate, or measured `quick` or in `full`.
+
+        Args:
+            variants: the model, for each set of input shapes.
+            target: what to compile for.
+            threads: how many threads a run uses.
+            tune: how kernels are chosen.
 
         Raises:
             UnsupportedModelError: the model holds what this backend cannot lower.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import onnx_ir as ir
 
+from graphprune.backends.base import Variant
 from graphprune.errors import BackendError, UnsupportedModelError
 from graphprune.frontends.onnx_file import save
 from graphprune_runtime.interface import TensorInfo, check_feed, check_output_names
@@ -37,13 +38,20 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
 
-    def compile(self, model: ir.Model, target: Target, threads: int, tune: str = "none") -> OnnxRuntimeSession:  # noqa: ARG002
-        """Hand `model` to ONNX Runtime; `target` and `tune` are not used, as it picks its kernels at run time.
+    def compile(
+        self,
+        variants: Sequence[Variant],
+        target: Target,  # noqa: ARG002
+        threads: int,
+        tune: str = "none",  # noqa: ARG002
+    ) -> OnnxRuntimeSession:
+        """Hand the one variant to ONNX Runtime, which picks kernels at run time: `target` and `tune` are not used.
 
         Raises:
             BackendError: ONNX Runtime rejects the model.
         """
-        return session_for(model, threads)
+        (variant,) = variants
+        return session_for(variant.model, threads)
 
 
 class _NodeArg(Protocol):

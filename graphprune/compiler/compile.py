@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from graphprune.backends.base import get_backend, tensor_infos
-from graphprune.errors import InputError, UnsupportedModelError
+from graphprune.backends.base import Variant, get_backend
+from graphprune.compiler.variants import InputShapes, make_variants, shape_sets
+from graphprune.errors import UnsupportedModelError
 from graphprune.graph.arguments import check_model
 from graphprune.passes.base import run_pass
 from graphprune.passes.fix_input_shapes import FixInputShapes
@@ -16,7 +17,6 @@ from graphprune.passes.unpack_weights import UnpackWeights
 from graphprune.stages.stage import Stage, get_stage
 from graphprune.targets.target import resolve_target
 from graphprune_runtime.interface import Session
-from graphprune_runtime.loading import check_threads
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -30,7 +30,7 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
     target: str = "native",
     threads: int = 1,
     backend: str = "tvm",
-    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    input_shapes: InputShapes | None = None,
     tune: str = "none",
 ) -> Session:
     """Compile `model` for one processor.
@@ -45,7 +45,9 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
         backend: `tvm`, or `onnxruntime`, which takes the model as it is.
         tune: how kernels are chosen: `none`, by estimate; `quick`, by measuring those that may be the fastest; `full`,
             by measuring all, and longer. What was measured is kept in the user's cache folder.
-        input_shapes: an extent for every dimension of the inputs listed, where the model leaves some open.
+        input_shapes: by input, its shape or several, where the model leaves dimensions open. With several, the first
+            of all inputs go together, the second, and so on; a session picks the program by its feed. Where only the
+            number of samples is open, and the samples are independent, the session takes any number without them.
 
     Raises:
         InputError: `model` is no model, an option is out of range, or a dimension is open that `tvm` needs.
@@ -53,19 +55,30 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
         BackendError: the target or the backend is unknown, or building failed.
     """
     check_model("compile", model)
-    check_threads(threads)
     chosen_backend, chosen_target = get_backend(backend), resolve_target(target)
-    if input_shapes:
-        shapes = tuple((name, tuple(shape)) for name, shape in input_shapes.items())
-        model = run_pass(FixInputShapes(shapes=shapes), model).model
-    if backend != "onnxruntime":
-        model = _lowerable(model)
-    return chosen_backend.compile(model, chosen_target, threads, tune)
+    if backend == "onnxruntime":
+        variants = [_as_it_is(model, input_shapes)]
+    else:
+        variants = [_lowerable(variant) for variant in make_variants(model, input_shapes)]
+    return chosen_backend.compile(variants, chosen_target, threads, tune)
 
 
-def _lowerable(model: ir.Model) -> ir.Model:
-    """The packed form of `model`, every shape of which is static."""
-    _check_inputs(model)
+def _as_it_is(model: ir.Model, input_shapes: InputShapes | None) -> Variant:
+    """The model for ONNX Runtime, which takes any shape: fixed where one is asked for."""
+    sets = shape_sets(input_shapes or {})
+    if len(sets) == 1 and sets[0]:
+        model = run_pass(FixInputShapes(shapes=tuple(sets[0].items())), model).model
+    return Variant.of(model)
+
+
+def _lowerable(variant: Variant) -> Variant:
+    """The variant in its packed form."""
+    batch = variant.open_batch
+    packed = batch and replace(batch, other=_packed(batch.other))
+    return replace(variant, model=_packed(variant.model), open_batch=packed)
+
+
+def _packed(model: ir.Model) -> ir.Model:
     stage = get_stage(model)
     if stage is Stage.MASKED:
         raise UnsupportedModelError("the model is in stage masked, harden its masks before compiling", code="GP533")
@@ -73,20 +86,3 @@ def _lowerable(model: ir.Model) -> ir.Model:
         model = run_pass(UnpackWeights(), model).model  # a normalisation is folded into the weight before it
     packed = PackWeights(layout="rows", min_sparsity=FEWEST_ZEROS)  # the backend chooses again, weight by weight
     return run_pass(packed, normalize(model).model).model
-
-
-def _check_inputs(model: ir.Model) -> None:
-    infos = tensor_infos(model.graph.inputs)
-    open_inputs = [info for info in infos if not all(isinstance(dim, int) for dim in info.shape)]
-    if open_inputs:
-        listed = ", ".join(str(info) for info in open_inputs)
-        first = open_inputs[0]
-        example = "x".join(str(dim) if isinstance(dim, int) else "1" for dim in first.shape)
-        raise InputError(
-            f"open dimensions in {listed}; fix them with --input-shape {first.name}:{example} "
-            "(input_shapes in Python), each extent as you need it",
-            code="GP534",
-        )
-    for info in infos:
-        if 0 in info.shape:
-            raise UnsupportedModelError(f"input {info} has no elements", code="GP535")

@@ -16,7 +16,7 @@ from graphprune_runtime.description import BatchNote, Description, KernelCall, K
 from graphprune_runtime.errors import BackendError, InputError
 from graphprune_runtime.file import CompiledFile
 from graphprune_runtime.files import copy_file
-from graphprune_runtime.interface import TensorInfo, check_feed, check_output_names
+from graphprune_runtime.interface import Dim, TensorInfo, check_feed, check_output_names
 from graphprune_runtime.library import Library
 
 
@@ -129,8 +129,11 @@ class CompiledSession:
 
     def _choose(self, feed: Mapping[str, np.ndarray]) -> tuple[ProgramNote, int]:
         """The program for the shapes of a feed, and how many samples the feed has."""
-        program = self._description.programs[0]
-        check_feed(program.inputs, feed)
+        programs = self._description.programs
+        check_feed(self._description.inputs, feed)
+        program = next((each for each in programs if _takes(each, feed)), None)
+        if program is None:
+            raise InputError(_no_program(programs, feed), code="GP519")
         return program, _samples_of(program, feed)
 
     def count_samples(self, feed: Mapping[str, np.ndarray]) -> int:
@@ -238,10 +241,36 @@ def _is_open(info: TensorInfo) -> bool:
     return bool(info.shape) and not isinstance(info.shape[0], int)
 
 
+def _takes(program: ProgramNote, feed: Mapping[str, np.ndarray]) -> bool:
+    """Whether the fixed extents of a program are those of the feed."""
+    return all(
+        given == dim
+        for info in program.inputs
+        for given, dim in zip(feed[info.name].shape, info.shape, strict=True)
+        if isinstance(dim, int)
+    )
+
+
+def _no_program(programs: Sequence[ProgramNote], feed: Mapping[str, np.ndarray]) -> str:
+    given = ", ".join(f"{name} {_written(array.shape)}" for name, array in feed.items())
+    known = (", ".join(f"{info.name} {_written(info.shape)}" for info in each.inputs) for each in programs)
+    return f"the model was not compiled for {given}, but for {'; '.join(known)}"
+
+
+def _written(shape: Sequence[Dim]) -> str:
+    return "x".join("?" if extent is None else str(extent) for extent in shape) or "a scalar"
+
+
 def _samples_of(program: ProgramNote, feed: Mapping[str, np.ndarray]) -> int:
     if program.batch.samples is not None:
         return program.batch.samples
-    return next(len(feed[info.name]) for info in program.inputs if _is_open(info))
+    counts = {info.name: len(feed[info.name]) for info in program.inputs if _is_open(info)}
+    first, *others = counts
+    for name in others:
+        if counts[name] != counts[first]:
+            message = f"input {name!r} has {counts[name]} samples, expected {counts[first]} as in {first!r}"
+            raise InputError(message, code="GP515")
+    return counts[first]
 
 
 def _fixed(info: TensorInfo, samples: int) -> TensorInfo:

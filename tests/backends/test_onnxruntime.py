@@ -5,6 +5,7 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.backends import onnxruntime as backend
+from graphprune.backends.base import Variant
 from graphprune.backends.onnxruntime import OnnxRuntimeBackend, session_for, session_for_file
 from graphprune.errors import BackendError, InputError, UnsupportedModelError
 from graphprune.frontends.onnx_file import load, save
@@ -17,7 +18,7 @@ FEED = {"x": np.ones((1, 2), "float32")}
 
 
 def test_it_runs_and_describes_itself() -> None:
-    session = OnnxRuntimeBackend().compile(ir.from_onnx_text(ADD), resolve_target("x86-64-v3"), threads=1)
+    session = OnnxRuntimeBackend().compile([Variant.of(ir.from_onnx_text(ADD))], resolve_target("x86-64-v3"), threads=1)
     assert isinstance(session, Session)
     assert session.get_inputs() == [TensorInfo("x", ("n", 2), np.dtype("float32"))]
     assert [info.name for info in session.get_outputs()] == ["y", "z"]

@@ -14,6 +14,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from graphprune.backends.base import Variant
 from graphprune.backends.tvm.backend import TvmBackend
 from graphprune.backends.tvm.building import objects
 from graphprune.errors import BackendError, InputError, ModelFileError
@@ -180,7 +181,7 @@ def test_another_processor(session: CompiledSession, tmp_path: Path) -> None:
     target = replace(resolve_target("x86-64-v3"), level="x86-64-v9")
     missing = {"x86-64-v9": replace(target, features=(*target.features, "avx9000", "sse"))}
     with patch.dict(TARGETS, missing):
-        model = TvmBackend().compile(parse(LINEAR, {"w": (32, 48)}), target, 1)
+        model = TvmBackend().compile([Variant.of(parse(LINEAR, {"w": (32, 48)}))], target, 1)
     said = r"compiled for x86-64-v9, but this processor lacks avx9000 \[GP419\]"
     with pytest.raises(BackendError, match="^the model: " + said):
         model.run(None, random_feed(session.get_inputs(), 0))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from graphprune.backends.base import tensor_infos
-from graphprune.backends.tvm.batch.split import split_batch
+from graphprune.backends.tvm.batch.split import open_batch, split_batch
 from graphprune.backends.tvm.building.build import Program, build
 from graphprune.backends.tvm.building.measurements import Measurements
 from graphprune.backends.tvm.building.tuning import EFFORTS, Tune, Tuner
@@ -23,11 +24,15 @@ from graphprune.errors import BackendError, InputError
 from graphprune.targets.cpuinfo import read_cpu
 from graphprune.targets.target import TARGETS
 from graphprune_runtime.description import Description, ProgramNote
+from graphprune_runtime.interface import TensorInfo
 from graphprune_runtime.session import CompiledSession
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import onnx_ir as ir
 
+    from graphprune.backends.base import Variant
     from graphprune.targets.target import Target
 
 
@@ -35,31 +40,57 @@ _LOWERING = Lock()
 """TVM's builder of functions is one for the process, so models are lowered one after another."""
 
 
+MOST_THREADS = 1024
+
+
 class TvmBackend:
     """Compiles a model for a CPU."""
 
     name = "tvm"
 
-    def compile(self, model: ir.Model, target: Target, threads: int, tune: str = "none") -> CompiledSession:
-        """Lower, compile and open `model`; see `graphprune.backends.base.Backend.compile`."""
+    def compile(self, variants: Sequence[Variant], target: Target, threads: int, tune: str = "none") -> CompiledSession:
+        """Lower, compile and open a model; see `graphprune.backends.base.Backend.compile`."""
+        _check_threads(threads)
         tuner = make_tuner(tune, target, threads)
         kernels, weights = Kernels(), Weights()
         with _LOWERING:
-            program = _lower(model, machine_of(target, threads), tuner, (kernels, weights))
-        description = Description((program.note,), target.level, TARGETS[target.level].features, threads)
-        return CompiledSession(build([program], kernels, weights, description, target), threads)
+            machine = machine_of(target, threads)
+            programs = [_lower(variant, machine, tuner, (kernels, weights)) for variant in variants]
+        notes = tuple(program.note for program in programs)
+        description = Description(notes, target.level, TARGETS[target.level].features, threads)
+        here = min(threads, os.cpu_count() or 1)
+        return CompiledSession(build(programs, kernels, weights, description, target), here)
 
 
-def _lower(model: ir.Model, machine: Machine, tuner: Tuner | None, into: tuple[Kernels, Weights]) -> Program:
-    inputs = tuple(tensor_infos(model.graph.inputs))
-    prepared = prepare(model, lambda node: refusal(node, OPERATORS))
+def _lower(variant: Variant, machine: Machine, tuner: Tuner | None, into: tuple[Kernels, Weights]) -> Program:
+    prepared = _prepare(variant.model)
     outputs = tuple(tensor_infos(prepared.graph.outputs))
-    batch = split_batch(prepared, machine)
-    if batch.samples != 1:
+    if variant.open_batch:
+        batch = open_batch(prepared, _prepare(variant.open_batch.other), variant)
+        outputs = tuple(_with_open_samples(info, variant) for info in outputs)
+    else:
+        batch = split_batch(prepared, machine)
+    if batch.samples is not None and batch.samples > 1:
         machine = replace(machine, threads=1)  # they have a sample each
     lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, tuner, into=into)
     notes = tuple(lowered.kernels), tuple(lowered.calls), tuple(lowered.layouts)
-    return Program(lowered.entry, ProgramNote(inputs, outputs, batch, *notes))
+    return Program(lowered.entry, ProgramNote(variant.inputs, outputs, batch, *notes))
+
+
+def _check_threads(threads: int) -> None:
+    """Any number that a machine may have: the file may be for another one than this."""
+    if not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"threads is {threads}, expected 1 to {MOST_THREADS}", code="GP532")
+
+
+def _prepare(model: ir.Model) -> ir.Model:
+    return prepare(model, lambda node: refusal(node, OPERATORS))
+
+
+def _with_open_samples(info: TensorInfo, variant: Variant) -> TensorInfo:
+    """An output of an open number of samples, which is called what the inputs call it."""
+    symbol = next(each.shape[0] for each in variant.inputs if each.shape and not isinstance(each.shape[0], int))
+    return TensorInfo(info.name, (symbol, *info.shape[1:]), info.dtype)
 
 
 def machine_of(target: Target, threads: int) -> Machine:

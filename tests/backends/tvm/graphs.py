@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from graphprune.backends.base import Variant
 from graphprune.backends.onnxruntime import session_for
 from graphprune.backends.tvm.backend import TvmBackend, machine_of
 from graphprune.backends.tvm.lowering.graph import lower_graph
@@ -45,7 +46,7 @@ def pruned(*shape: int, zeros: float = 0.7) -> np.ndarray:
 
 def compile_(model: ir.Model, target: str = "native", threads: int = 1) -> CompiledSession:
     """The model through the backend alone."""
-    return TvmBackend().compile(model, resolve_target(target), threads)
+    return TvmBackend().compile([Variant.of(model)], resolve_target(target), threads)
 
 
 def kernels(model: ir.Model) -> list[str]:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 import pytest
 from hypothesis import strategies as st
 
+from graphprune.backends.base import Variant
 from graphprune.backends.onnxruntime import session_for
 from graphprune.backends.tvm import backend
 from graphprune.backends.tvm.building.pipeline import CHECKS_VARIABLE
@@ -58,7 +59,7 @@ class Choices:
             target = replace(target, l1d_bytes=1 << 10, l2_bytes=1 << 12)
         with pytest.MonkeyPatch.context() as patch:
             self._force(patch)
-            return backend.TvmBackend().compile(model, target, self.threads)
+            return backend.TvmBackend().compile([Variant.of(model)], target, self.threads)
 
     def _force(self, patch: pytest.MonkeyPatch) -> None:
         patch.setenv(CHECKS_VARIABLE, "1" if self.check_bounds else "")

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
+from graphprune.backends.base import Variant, open_dimensions
 from graphprune.backends.tvm.batch.gain import reason_to_keep
 from graphprune.backends.tvm.batch.rules import RULES, Rule
 from graphprune.backends.tvm.batch.site import Array, BatchAxis, MixedSamplesError, Site
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.lowering.graph import static_shape
+from graphprune.passes.fingerprint import fingerprint
 from graphprune_runtime.description import BatchNote
 
 TARGETS = ("Reshape", "Expand")
@@ -31,6 +33,33 @@ def split_batch(model: ir.Model, machine: Machine) -> BatchNote:
         return BatchNote(1, str(error))
     take_one_sample(model.graph, found)
     return BatchNote(samples, "values of the whole batch do not fit the cache")
+
+
+def open_batch(model: ir.Model, other: ir.Model, variant: Variant) -> BatchNote:
+    """Rewrite a prepared model, in place, to one sample of a batch of any number of samples.
+
+    Args:
+        model: With the first number of samples.
+        other: The same model with the other number: nothing in one sample may depend on it.
+        variant: Says which numbers these are, and what the inputs are called.
+
+    Raises:
+        InputError: the samples are not independent, or depend on how many there are.
+    """
+    try:
+        _take_any_sample(model, other, variant)
+    except MixedSamplesError as error:
+        infos = [info for info in variant.inputs if not all(isinstance(dim, int) for dim in info.shape)]
+        raise open_dimensions(infos, f"since they cannot be run one by one: {error}") from error
+    return BatchNote(None, "their number is open")
+
+
+def _take_any_sample(model: ir.Model, other: ir.Model, variant: Variant) -> None:
+    assert variant.open_batch is not None
+    for each, samples in ((model, variant.open_batch.samples), (other, variant.open_batch.other_samples)):
+        take_one_sample(each.graph, find_batch_axes(each.graph, samples))
+    if fingerprint(model) != fingerprint(other):
+        raise MixedSamplesError("a sample depends on how many there are")
 
 
 @dataclass
@@ -102,5 +131,8 @@ def _replace_constant(graph: ir.Graph, node: ir.Node, index: int, array: Array) 
     name = f"{node.name}.input{index}.sample"
     constant = ir.Value(name=name, const_value=ir.tensor(array, name=name))
     constant.type, constant.shape = ir.TensorType(ir.DataType.from_numpy(array.dtype)), ir.Shape(array.shape)
+    replaced = node.inputs[index]
     graph.register_initializer(constant)
     node.replace_input_with(index, constant)
+    if replaced is not None and not replaced.uses() and not replaced.is_graph_output():
+        graph.initializers.pop(replaced.name or "")

@@ -45,12 +45,14 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
     json: Json = False,
 ) -> None:
     """Time models in turns on the same random input; the last side is the baseline of the speed-ups."""
+    from graphprune.graph.input_shapes import one_set
     from graphprune.measuring.benchmark import bench
     from graphprune.measuring.environment import pinned
     from graphprune.verification.feeds import index_limits, random_feed
+    from graphprune.verification.shapes import merged_sets
     from graphprune_runtime.loading import check_threads
 
-    shapes = parse_input_shapes(input_shape)
+    shapes = one_set(parse_input_shapes(input_shape))
     check_threads(threads)
     _check_picture(picture, models)
     with pinned(threads):
@@ -60,7 +62,7 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
         for graph in graphs.values():
             limits |= index_limits(graph)
         first = next(iter(sides.values()))
-        feed = random_feed(first.get_inputs(), seed, shapes, limits)
+        feed = random_feed(first.get_inputs(), seed, shapes or merged_sets(sides.values())[0], limits)
         with progress("timing", runs + warmup) as advance:
             report = bench(sides, feed, threads, runs, warmup, on_round=advance)
         profiles = profile_sides(sides, feed, threads, runs) if profile or picture else {}

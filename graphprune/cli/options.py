@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from graphprune.errors import InputError, ModelFileError
+from graphprune.graph.input_shapes import Shape
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Threads = Annotated[int, typer.Option(help="Threads of one run.")]
@@ -19,25 +20,29 @@ Tune = Annotated[
 ]
 InputShapes = Annotated[
     list[str] | None,
-    typer.Option("--input-shape", metavar="NAME:1x3x224x224", help="Extents of an input that leaves some open."),
+    typer.Option(
+        "--input-shape",
+        metavar="NAME:1x3x224x224",
+        help="Extents of an input that leaves some open; NAME:1x16,1x32 for several.",
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")]
 
 
-def parse_input_shapes(texts: Iterable[str] | None) -> dict[str, tuple[int, ...]]:
-    """Read `name:1x3x224x224` texts; a name may hold colons itself.
+def parse_input_shapes(texts: Iterable[str] | None) -> dict[str, list[Shape]]:
+    """Read `name:1x3x224x224` texts, or `name:1x16,1x32` for several shapes; a name may hold colons itself.
 
     Raises:
         InputError: a text has another form, or a name occurs twice.
     """
-    shapes: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, list[Shape]] = {}
     for text in texts or ():
         name, _, extents = text.rpartition(":")
-        if not name or not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", extents):
+        if not name or not all(re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", each) for each in extents.split(",")):
             raise InputError(f"input shape {text!r} is not of the form name:1x3x224x224", code="GP601")
         if name in shapes:
             raise InputError(f"input shape of {name!r} is given twice", code="GP601")
-        shapes[name] = tuple(int(extent) for extent in extents.split("x"))
+        shapes[name] = [tuple(int(extent) for extent in each.split("x")) for each in extents.split(",")]
     return shapes
 
 

@@ -36,10 +36,11 @@ def run_command(
     json: Json = False,
 ) -> None:
     """Run a model once and say what came out."""
+    from graphprune.graph.input_shapes import one_set
     from graphprune_runtime.loading import check_threads
 
     check_threads(threads)
-    shapes = parse_input_shapes(input_shape)
+    shapes = one_set(parse_input_shapes(input_shape))
     if inputs and shapes:
         raise InputError("--input-shape is for inputs drawn at random, but --input gives them", code="GP612")
     if output is not None:
@@ -49,8 +50,9 @@ def run_command(
         session, limits = _open(model, threads)
         if not feed:
             from graphprune.verification.feeds import random_feed
+            from graphprune.verification.shapes import sets_to_draw
 
-            feed = random_feed(session.get_inputs(), seed, shapes, limits)
+            feed = random_feed(session.get_inputs(), seed, shapes or sets_to_draw(session)[0], limits)
         names = [info.name for info in session.get_outputs()]
         results = dict(zip(names, session.run(None, feed), strict=True))
     if output is not None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphprune.backends.base import Variant, get_backend
-from graphprune.compiler.variants import InputShapes, make_variants, shape_sets
-from graphprune.errors import UnsupportedModelError
+from graphprune.compiler.variants import make_variants
+from graphprune.errors import InputError, UnsupportedModelError
 from graphprune.graph.arguments import check_model
+from graphprune.graph.input_shapes import InputShapes, shape_sets
 from graphprune.passes.base import run_pass
 from graphprune.passes.fix_input_shapes import FixInputShapes
 from graphprune.passes.normalize import normalize
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 FEWEST_ZEROS = 0.1
 """The share of zeros below which no sparse kernel is faster, whatever the pattern."""
+
+MOST_THREADS = 1024
+"""That code is compiled for: the file may be for another machine than this."""
 
 
 def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compile`
@@ -41,7 +45,7 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
     Args:
         model: DENSE, SPARSE or PACKED.
         target: a name of `graphprune.targets.target`; `native` is this machine's processor.
-        threads: how many threads a run uses.
+        threads: how many threads a run uses; more than this machine has are for a file that runs on another one.
         backend: `tvm`, or `onnxruntime`, which takes the model as it is.
         tune: how kernels are chosen: `none`, by estimate; `quick`, by measuring those that may be the fastest; `full`,
             by measuring all, and longer. What was measured is kept in the user's cache folder.
@@ -55,6 +59,8 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
         BackendError: the target or the backend is unknown, or building failed.
     """
     check_model("compile", model)
+    if not 1 <= threads <= MOST_THREADS:
+        raise InputError(f"threads is {threads}, expected 1 to {MOST_THREADS}", code="GP532")
     chosen_backend, chosen_target = get_backend(backend), resolve_target(target)
     if backend == "onnxruntime":
         variants = [_as_it_is(model, input_shapes)]

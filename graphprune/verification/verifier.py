@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from graphprune.errors import InputError
+from graphprune.graph.input_shapes import InputShapes, shape_sets
 from graphprune.verification.comparison import Tolerance
 from graphprune.verification.feeds import random_feed
 from graphprune.verification.first_difference import FirstDifference, find_first_difference
 from graphprune.verification.interface import check_interfaces, merged_inputs, merged_limits
 from graphprune.verification.report import VerifyReport
+from graphprune.verification.shapes import merged_sets
 from graphprune.verification.sides import OpenSide, Side, open_side
 from graphprune.verification.tally import Tally
 
@@ -24,7 +26,7 @@ def verify(  # noqa: PLR0913 - one argument an option of the command
     atol: float | None = None,
     seed: int = 0,
     *,
-    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    input_shapes: InputShapes | None = None,
     on_case: Callable[[int], None] | None = None,
 ) -> VerifyReport:
     """Compare all outputs of two models on seeded random inputs.
@@ -35,11 +37,12 @@ def verify(  # noqa: PLR0913 - one argument an option of the command
     Args:
         reference: what is right: a path (`.onnx` or compiled), a model in memory or a session.
         candidate: what is checked, likewise.
-        cases: how many inputs are drawn.
+        cases: how many inputs are drawn; at least one for each set of shapes.
         rtol: relative tolerance, see `Tolerance` for the default.
         atol: absolute tolerance, by default relative to the largest value of each output.
         seed: case `i` is drawn with seed `seed + i`.
-        input_shapes: extents for inputs with open dimensions.
+        input_shapes: extents for inputs with open dimensions, or several: cases take turns. Without, the cases show
+            every program of a compiled file, and several numbers of samples where it takes any.
         on_case: called with the number of cases done after each.
 
     Raises:
@@ -54,8 +57,10 @@ def verify(  # noqa: PLR0913 - one argument an option of the command
     infos, limits = merged_inputs(*sides), merged_limits(*sides)
     tally = Tally([info.name for info in sides[0].session.get_outputs()], tolerance)
     failing: dict[str, np.ndarray] | None = None
+    sets = shape_sets(input_shapes) if input_shapes else merged_sets(side.session for side in sides)
+    cases = max(cases, len(sets))
     for case in range(cases):
-        feed = random_feed(infos, seed + case, input_shapes, limits)
+        feed = random_feed(infos, seed + case, sets[case % len(sets)], limits)
         passed = tally.add(sides[0].session.run(None, feed), sides[1].session.run(None, feed))
         failing = feed if failing is None and not passed else failing
         if on_case:

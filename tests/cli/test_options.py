@@ -7,10 +7,10 @@ from graphprune.errors import GraphPruneError, InputError
 
 
 def test_input_shapes_are_read() -> None:
-    assert parse_input_shapes(["x:1x3x224x224", "ids:0:1x128", "n:7"]) == {
-        "x": (1, 3, 224, 224),
-        "ids:0": (1, 128),
-        "n": (7,),
+    assert parse_input_shapes(["x:1x3x224x224", "ids:0:1x128,1x64", "n:7"]) == {
+        "x": [(1, 3, 224, 224)],
+        "ids:0": [(1, 128), (1, 64)],
+        "n": [(7,)],
     }
 
 
@@ -18,7 +18,7 @@ def test_no_input_shape_is_fine() -> None:
     assert parse_input_shapes(None) == {}
 
 
-@pytest.mark.parametrize("text", ["x", "x:", ":1x2", "x:1,2", "x:0x3", "x:-1", "x:1x", "x:axb", ""])
+@pytest.mark.parametrize("text", ["x", "x:", ":1x2", "x:1,", "x:1, 2", "x:0x3", "x:-1", "x:1x", "x:axb", ""])
 def test_other_forms_are_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"is not of the form name:1x3x224x224 \[GP601\]"):
         parse_input_shapes([text])

@@ -40,9 +40,6 @@ _LOWERING = Lock()
 """TVM's builder of functions is one for the process, so models are lowered one after another."""
 
 
-MOST_THREADS = 1024
-
-
 class TvmBackend:
     """Compiles a model for a CPU."""
 
@@ -50,7 +47,6 @@ class TvmBackend:
 
     def compile(self, variants: Sequence[Variant], target: Target, threads: int, tune: str = "none") -> CompiledSession:
         """Lower, compile and open a model; see `graphprune.backends.base.Backend.compile`."""
-        _check_threads(threads)
         tuner = make_tuner(tune, target, threads)
         kernels, weights = Kernels(), Weights()
         with _LOWERING:
@@ -75,12 +71,6 @@ def _lower(variant: Variant, machine: Machine, tuner: Tuner | None, into: tuple[
     lowered = lower_graph(prepared.graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, tuner, into=into)
     notes = tuple(lowered.kernels), tuple(lowered.calls), tuple(lowered.layouts)
     return Program(lowered.entry, ProgramNote(variant.inputs, outputs, batch, *notes))
-
-
-def _check_threads(threads: int) -> None:
-    """Any number that a machine may have: the file may be for another one than this."""
-    if not 1 <= threads <= MOST_THREADS:
-        raise InputError(f"threads is {threads}, expected 1 to {MOST_THREADS}", code="GP532")
 
 
 def _prepare(model: ir.Model) -> ir.Model:

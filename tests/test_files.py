@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from graphprune.errors import ModelFileError
-from graphprune.files import atomic_write
+from graphprune.files import atomic_write, work_folder
+from graphprune_runtime import files as runtime_files
 
 
 def names(folder: Path) -> list[str]:
@@ -105,3 +106,67 @@ def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     ):
         file.write(b"new")
     assert names(tmp_path) == ["a.bin"]
+
+
+KILLED = """
+import os, signal, sys, time
+from graphprune.files import atomic_write, work_folder
+with work_folder() as folder, atomic_write(sys.argv[1]) as file:
+    (folder / "part").write_bytes(b"half")
+    file.write(b"half")
+    file.flush()
+    print(folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_files, "SECONDS_TO_HOLD", 0)
+    (tmp_path / "a.bin").write_bytes(b"old")
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "a.bin")]
+    run = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    left = Path(run.stdout.strip())
+    assert left.is_dir()
+    assert len(names(tmp_path)) == 2
+    with atomic_write(tmp_path / "a.bin") as file:
+        file.write(b"new")
+    assert names(tmp_path) == ["a.bin"]
+    with work_folder():
+        assert not left.exists()
+
+
+def test_what_others_still_write_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_files, "SECONDS_TO_HOLD", 0)
+    with work_folder() as folder, atomic_write(tmp_path / "a.bin") as one:
+        one.write(b"one")
+        with work_folder(), atomic_write(tmp_path / "a.bin") as other:
+            other.write(b"other")
+        assert (tmp_path / "a.bin").read_bytes() == b"other"
+        assert folder.is_dir()
+    assert (tmp_path / "a.bin").read_bytes() == b"one"
+    assert names(tmp_path) == ["a.bin"]
+
+
+def test_what_was_just_made_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / ".a.bin.123.tmp").touch()
+    with atomic_write(tmp_path / "a.bin"):
+        pass
+    assert names(tmp_path) == [".a.bin.123.tmp", "a.bin"]
+
+
+def test_a_name_with_the_signs_of_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_files, "SECONDS_TO_HOLD", 0)
+    (tmp_path / ".[ab]*.123.tmp").touch()
+    (tmp_path / ".a.123.tmp").touch()
+    with atomic_write(tmp_path / "[ab]*"):
+        pass
+    assert names(tmp_path) == [".a.123.tmp", "[ab]*"]
+
+
+def test_only_temporary_files_of_this_target_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime_files, "SECONDS_TO_HOLD", 0)
+    for name in (".a.bin.123.tmp", ".b.bin.123.tmp", "a.bin.tmp", ".a.bin.tmp"):
+        (tmp_path / name).touch()
+    with atomic_write(tmp_path / "a.bin"):
+        pass
+    assert names(tmp_path) == [".a.bin.tmp", ".b.bin.123.tmp", "a.bin", "a.bin.tmp"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from graphprune.errors import BackendError, InputError, UnsupportedModelError
+from graphprune_runtime.description import NOT_SAID, Origin
 from graphprune_runtime.interface import TensorInfo
 
 if TYPE_CHECKING:
@@ -86,7 +87,14 @@ class Backend(Protocol):
         """The name it is chosen by."""
         ...
 
-    def compile(self, variants: Sequence[Variant], target: Target, threads: int, tune: str = "none") -> Session:
+    def compile(
+        self,
+        variants: Sequence[Variant],
+        target: Target,
+        threads: int,
+        tune: str = "none",
+        origin: Origin = NOT_SAID,
+    ) -> Session:
         """Lower a model for `target`, whose kernels are chosen by estimate, or measured `quick` or in `full`.
 
         Args:
@@ -94,6 +102,7 @@ class Backend(Protocol):
             target: what to compile for.
             threads: how many threads a run uses.
             tune: how kernels are chosen.
+            origin: what a compiled file says of where it came from.
 
         Raises:
             UnsupportedModelError: the model holds what this backend cannot lower.

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -15,7 +13,9 @@ import onnx_ir as ir
 
 from graphprune.backends.base import Variant
 from graphprune.errors import BackendError, UnsupportedModelError
+from graphprune.files import work_folder
 from graphprune.frontends.onnx_file import save
+from graphprune_runtime.description import NOT_SAID, Origin
 from graphprune_runtime.interface import TensorInfo, check_feed, check_output_names
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class OnnxRuntimeBackend:
         target: Target,  # noqa: ARG002
         threads: int,
         tune: str = "none",  # noqa: ARG002
+        origin: Origin = NOT_SAID,  # noqa: ARG002
     ) -> OnnxRuntimeSession:
         """Hand the one variant to ONNX Runtime, which picks kernels at run time: `target` and `tune` are not used.
 
@@ -117,8 +118,7 @@ def session_for(model: ir.Model, threads: int = 1, *, optimize: bool = True) -> 
         if _fits_in_memory(model):
             source = ir.to_proto(model).SerializeToString()
         else:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="graphprune-"))
-            source = str(Path(folder) / "model.onnx")
+            source = str(stack.enter_context(work_folder()) / "model.onnx")
             save(model, source)
         return OnnxRuntimeSession(_create(source, threads, optimize=optimize))
 

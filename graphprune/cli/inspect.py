@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphprune.cli.compiled import describe_compiled, print_compiled
 from graphprune.cli.folding import load_for_channels
 from graphprune.cli.groups import describe_groups, print_explained, print_groups
 from graphprune.cli.options import Json
 from graphprune.cli.output import print_json, print_line, print_table, progress
 from graphprune.cli.storage import describe_packed, print_packed
+from graphprune.errors import InputError
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def inspect_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx file.")],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An .onnx or a compiled file.")],
     *,
     groups: Annotated[
         bool, typer.Option("--groups", help="Show which channels can be removed together, and what is in the way.")
@@ -34,7 +36,11 @@ def inspect_command(
 ) -> None:
     """Show inputs, operators, cost, sparsity, and which weights can be pruned, or why not."""
     from graphprune.frontends.onnx_file import load
+    from graphprune_runtime.loading import is_compiled
 
+    if is_compiled(model):
+        _inspect_compiled(model, groups=groups or explain is not None, json=json)
+        return
     with progress(f"inspecting {model}"):
         of_groups = groups or explain is not None
         found = describe_groups(load_for_channels(model), explain) if of_groups else describe_model(load(model))
@@ -47,6 +53,16 @@ def inspect_command(
         print_groups(summary)
     else:
         _print(summary)
+
+
+def _inspect_compiled(path: Path, *, groups: bool, json: bool) -> None:
+    if groups:
+        raise InputError(f"{path} is compiled code, whose channels are fixed; inspect the .onnx file", code="GP614")
+    summary = {"file": str(path), **describe_compiled(path)}
+    if json:
+        print_json(summary)
+    else:
+        print_compiled(summary)
 
 
 def describe_model(model: ir.Model) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphprune.backends.base import Variant, get_backend
+from graphprune.compiler.origin import origin_of
 from graphprune.compiler.variants import make_variants
 from graphprune.errors import InputError, UnsupportedModelError
 from graphprune.graph.arguments import check_model
@@ -66,7 +67,7 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
         variants = [_as_it_is(model, input_shapes)]
     else:
         variants = [_lowerable(variant) for variant in make_variants(model, input_shapes)]
-    return chosen_backend.compile(variants, chosen_target, threads, tune)
+    return chosen_backend.compile(variants, chosen_target, threads, tune, origin_of(model))
 
 
 def _as_it_is(model: ir.Model, input_shapes: InputShapes | None) -> Variant:

@@ -7,6 +7,7 @@ provenance). Tensors are compared by identity first: a clone shares them, so onl
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,20 @@ def fingerprint(model: ir.Model) -> Fingerprint:
         tuple(collector.function(model.functions[key]) for key in sorted(model.functions)),
     )
     return Fingerprint(structure, tuple(collector.tensors))
+
+
+def digest(model: ir.Model) -> str:
+    """Return the SHA-256 of what identifies `model`, as hexadecimal digits: every weight is read."""
+    identity = fingerprint(model)
+    total = hashlib.sha256(repr(identity.structure).encode())
+    for tensor in identity.tensors:
+        total.update(repr((tensor.dtype, tuple(tensor.shape))).encode())
+        if tensor.dtype == ir.DataType.STRING:
+            total.update(repr(tensor.numpy().tolist()).encode())
+        else:
+            for chunk in _chunks(tensor.numpy()):
+                total.update(chunk.data)
+    return total.hexdigest()
 
 
 def same_tensor(left: ir.TensorProtocol, right: ir.TensorProtocol) -> bool:

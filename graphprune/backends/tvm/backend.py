@@ -23,7 +23,7 @@ from graphprune.backends.tvm.rewrites.prepare import prepare
 from graphprune.errors import BackendError, InputError
 from graphprune.targets.cpuinfo import read_cpu
 from graphprune.targets.target import TARGETS
-from graphprune_runtime.description import Description, ProgramNote
+from graphprune_runtime.description import NOT_SAID, Description, Origin, ProgramNote
 from graphprune_runtime.interface import TensorInfo
 from graphprune_runtime.session import CompiledSession
 
@@ -45,7 +45,14 @@ class TvmBackend:
 
     name = "tvm"
 
-    def compile(self, variants: Sequence[Variant], target: Target, threads: int, tune: str = "none") -> CompiledSession:
+    def compile(
+        self,
+        variants: Sequence[Variant],
+        target: Target,
+        threads: int,
+        tune: str = "none",
+        origin: Origin = NOT_SAID,
+    ) -> CompiledSession:
         """Lower, compile and open a model; see `graphprune.backends.base.Backend.compile`."""
         tuner = make_tuner(tune, target, threads)
         kernels, weights = Kernels(), Weights()
@@ -53,7 +60,7 @@ class TvmBackend:
             machine = machine_of(target, threads)
             programs = [_lower(variant, machine, tuner, (kernels, weights)) for variant in variants]
         notes = tuple(program.note for program in programs)
-        description = Description(notes, target.level, TARGETS[target.level].features, threads)
+        description = Description(notes, target.level, TARGETS[target.level].features, threads, origin)
         here = min(threads, os.cpu_count() or 1)
         return CompiledSession(build(programs, kernels, weights, description, target), here)
 

@@ -8,11 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from graphprune.errors import BackendError
+from graphprune.files import work_folder
 from graphprune.native import INCLUDE, SOURCES
 
 C_FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-fvisibility=hidden")
@@ -25,8 +25,7 @@ def link(code: bytes, tables: str) -> bytes:
         BackendError: no C compiler is installed, or it failed.
     """
     compiler = find_compiler()
-    with tempfile.TemporaryDirectory(prefix="graphprune-") as name:
-        folder = Path(name)
+    with work_folder() as folder:
         (folder / "kernels.o").write_bytes(code)
         (folder / "tables.c").write_text(tables, encoding="utf-8")
         for part, content in _runtime_objects(compiler).items():
@@ -40,8 +39,7 @@ def link(code: bytes, tables: str) -> bytes:
 @functools.cache
 def _runtime_objects(compiler: tuple[str, ...]) -> dict[str, bytes]:
     """The object files of the C part, by name."""
-    with tempfile.TemporaryDirectory(prefix="graphprune-") as name:
-        folder = Path(name)
+    with work_folder() as folder:
         _run(compiler, [*C_FLAGS, "-c", *map(str, SOURCES)], folder)
         return {path.name: path.read_bytes() for path in folder.glob("*.o")}
 

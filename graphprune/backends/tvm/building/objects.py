@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from graphprune.backends.tvm.building.pipeline import lower
 from graphprune.backends.tvm.kernels.view import Handle
 from graphprune.backends.tvm.program.recording import span_of
 from graphprune.errors import BackendError
+from graphprune.files import work_folder
 from graphprune.targets.target import Target
 
 _TAKE_WORKSPACE = "tirx.TVMBackendAllocWorkspace"
@@ -39,8 +39,8 @@ def compile_object(functions: Mapping[Handle, Handle], target: Target) -> Object
         BackendError: TVM could not compile them, or there is no room for the file.
     """
     chip = tvm.target.Target(target.llvm)
-    with tempfile.TemporaryDirectory(prefix="graphprune-") as folder:
-        path = Path(folder) / "model.o"
+    with work_folder() as folder:
+        path = folder / "model.o"
         _check_room(path)
         try:
             with tvm.transform.PassContext(opt_level=3):

@@ -32,7 +32,9 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
         Rival | None, typer.Option(help="Also run every .onnx file on this; the last is the baseline.")
     ] = None,
     threads: Threads = 1,
-    runs: Annotated[int, typer.Option(help="Timed runs of each side.")] = 30,
+    runs: Annotated[
+        int | None, typer.Option(help="Timed runs of each side; by default a second of the fastest, at least 30.")
+    ] = None,
     warmup: Annotated[int, typer.Option(help="Runs of each side before those.")] = 5,
     seed: Seed = 0,
     input_shape: InputShapes = None,
@@ -63,9 +65,9 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
             limits |= index_limits(graph)
         first = next(iter(sides.values()))
         feed = random_feed(first.get_inputs(), seed, shapes or merged_sets(sides.values())[0], limits)
-        with progress("timing", runs + warmup) as advance:
+        with progress("timing", None if runs is None else runs + warmup) as advance:
             report = bench(sides, feed, threads, runs, warmup, on_round=advance)
-        profiles = profile_sides(sides, feed, threads, runs) if profile or picture else {}
+        profiles = profile_sides(sides, feed, threads, report.runs) if profile or picture else {}
     if picture:
         draw(picture, profiles)
     if json:
@@ -123,12 +125,12 @@ def _open_sides(
 
 def print_report(report: BenchReport) -> None:
     """Print the times, and what they were taken with."""
-    columns = ("side", ">median ms", ">10%", ">90%", ">speed-up")
+    columns = ("side", ">p50 ms", ">p90 ms", ">p99 ms", ">speed-up")
     rows = (
-        (side.label, *(f"{ms:.3f}" for ms in (side.median_ms, side.p10_ms, side.p90_ms)), f"{side.speedup:.2f}x")
+        (side.label, *(f"{ms:.3f}" for ms in (side.median_ms, side.p90_ms, side.p99_ms)), f"{side.speedup:.2f}x")
         for side in report.timings
     )
-    print_table(f"median of {report.runs} runs, threads: {report.threads}", columns, rows)
+    print_table(f"{report.runs} runs in turns, threads: {report.threads}", columns, rows)
     environment = report.environment
     versions = ", ".join(f"{name} {version}" for name, version in environment.versions.items())
     commit = f", commit {environment.commit}" if environment.commit else ""

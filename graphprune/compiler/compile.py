@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FEWEST_ZEROS = 0.1
 """The share of zeros below which no sparse kernel is faster, whatever the pattern."""
 
-MOST_THREADS = 1024
+MOST_THREADS = 256
 """That code is compiled for: the file may be for another machine than this."""
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,12 +17,13 @@ from graphprune_runtime.interface import Session, check_feed
 
 @dataclass(frozen=True)
 class Timing:
-    """One session's times in milliseconds; `speedup` is the baseline's median over this one's."""
+    """One session's times in milliseconds, of which so many percent were shorter; `speedup` is by the medians."""
 
     label: str
     median_ms: float
     p10_ms: float
     p90_ms: float
+    p99_ms: float
     speedup: float
 
 
@@ -46,7 +48,7 @@ def bench(
     sides: Mapping[str, Session],
     feed: Mapping[str, np.ndarray],
     threads: int = 1,
-    runs: int = 30,
+    runs: int | None = None,
     warmup: int = 5,
     *,
     baseline: str | None = None,
@@ -58,7 +60,8 @@ def bench(
         sides: sessions by label, each made for `threads` threads, best inside `pinned(threads)`.
         feed: what every session is run on.
         threads: processors to stay on.
-        runs: timed runs of each session.
+        runs: timed runs of each session; by default as many as take the fastest a second, but at least 30, and from
+            then on no longer than ten seconds of the slowest.
         warmup: runs of each session before those.
         baseline: the label that speed-ups are relative to, the last one by default.
         on_round: called with the number of rounds done after each, warm-ups included.
@@ -69,7 +72,9 @@ def bench(
     baseline = _check(sides, feed, runs, warmup, baseline)
     times: dict[str, list[float]] = {label: [] for label in sides}
     with pinned(threads):
-        for turn in range(warmup + runs):
+        for turn in itertools.count():
+            if turn >= warmup and _are_enough(times.values(), runs):
+                break
             for label in _order(list(sides), turn):
                 seconds = _time(sides[label], feed)
                 if turn >= warmup:
@@ -81,19 +86,33 @@ def bench(
         timings=tuple(_timing(label, times[label], base) for label in sides),
         baseline=baseline,
         threads=threads,
-        runs=runs,
+        runs=len(times[baseline]),
         warmup=warmup,
         inputs={name: f"{array.dtype}{list(array.shape)}" for name, array in feed.items()},
         environment=read_environment(),
     )
 
 
+FEWEST_RUNS = 30
+FASTEST_MS = 1e3
+SLOWEST_MS = 1e4
+
+
+def _are_enough(times: Iterable[Sequence[float]], runs: int | None) -> bool:
+    """Whether so many runs were made of each session, or as many as the default asks for."""
+    sides = list(times)
+    if runs is not None or len(sides[0]) < FEWEST_RUNS:
+        return len(sides[0]) == runs
+    totals = [sum(side) for side in sides]
+    return min(totals) >= FASTEST_MS or max(totals) >= SLOWEST_MS
+
+
 def _check(
-    sides: Mapping[str, Session], feed: Mapping[str, np.ndarray], runs: int, warmup: int, baseline: str | None
+    sides: Mapping[str, Session], feed: Mapping[str, np.ndarray], runs: int | None, warmup: int, baseline: str | None
 ) -> str:
     if not sides:
         raise InputError("there is no session to time", code="GP571")
-    if runs < 1 or warmup < 0:
+    if (runs is not None and runs < 1) or warmup < 0:
         raise InputError(f"runs is {runs} and warmup {warmup}, expected at least 1 and 0", code="GP572")
     if baseline is not None and baseline not in sides:
         raise InputError(f"unknown baseline {baseline!r}, expected one of {', '.join(sides)}", code="GP573")
@@ -117,5 +136,5 @@ def _time(session: Session, feed: Mapping[str, np.ndarray]) -> float:
 
 
 def _timing(label: str, times: list[float], base: float) -> Timing:
-    low, median, high = (float(value) for value in np.percentile(times, [10, 50, 90]))
-    return Timing(label, median, low, high, base / median)
+    low, median, high, highest = (float(value) for value in np.percentile(times, [10, 50, 90, 99]))
+    return Timing(label, median, low, high, highest, base / median)

@@ -80,7 +80,7 @@ def masked() -> ir.Model:
 @pytest.mark.parametrize(
     ("graph", "options", "kind", "message"),
     [
-        (model(), {"threads": 0}, InputError, r"threads is 0, expected 1 to 1024 \[GP532\]"),
+        (model(), {"threads": 0}, InputError, r"threads is 0, expected 1 to 256 \[GP532\]"),
         (model(), {"target": "avx9"}, BackendError, r"unknown target 'avx9'.* \[GP493\]"),
         (model(), {"backend": "xla"}, BackendError, r"unknown backend 'xla'.* \[GP491\]"),
         (model(), {"input_shapes": {"z": (1,)}}, InputError, r"no input is named 'z'.* \[GP231\]"),

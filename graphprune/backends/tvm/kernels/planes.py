@@ -18,6 +18,7 @@ from graphprune.backends.tvm.kernels.builder import (
     build_function,
     lanes,
     loop,
+    registers,
     scratch,
     store,
 )
@@ -31,8 +32,10 @@ def span_of(part: Expr, bounds: Sequence[int]) -> tuple[Expr, Expr]:
     """The first number of a part and how many it has, where part `i` goes from `bounds[i]` to `bounds[i + 1]`."""
     if len(bounds) == 2:
         return bounds[0], bounds[1] - bounds[0]
-    first, end = (bind(_entry(part, values)) for values in (bounds[:-1], bounds[1:]))
-    return first, bind(end - first)
+    ends = registers(2, "int32")  # TVM's simplifiers would put the comparisons in place of each use
+    for i, values in enumerate((bounds[:-1], bounds[1:])):
+        store(ends, i, _entry(part, values))
+    return ends[0], ends[1] - ends[0]
 
 
 def _entry(index: Expr, values: Sequence[int]) -> Expr:

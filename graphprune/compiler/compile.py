@@ -55,15 +55,21 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
     check_model("compile", model)
     check_threads(threads)
     chosen_backend, chosen_target = get_backend(backend), resolve_target(target)
-    if input_shapes:
-        shapes = tuple((name, tuple(shape)) for name, shape in input_shapes.items())
-        model = run_pass(FixInputShapes(shapes=shapes), model).model
+    model = with_shapes(model, input_shapes)
     if backend != "onnxruntime":
-        model = _lowerable(model)
+        model = lowerable(model)
     return chosen_backend.compile(model, chosen_target, threads, tune)
 
 
-def _lowerable(model: ir.Model) -> ir.Model:
+def with_shapes(model: ir.Model, input_shapes: Mapping[str, Sequence[int]] | None) -> ir.Model:
+    """The model with the extents of the inputs listed."""
+    if not input_shapes:
+        return model
+    shapes = tuple((name, tuple(shape)) for name, shape in input_shapes.items())
+    return run_pass(FixInputShapes(shapes=shapes), model).model
+
+
+def lowerable(model: ir.Model) -> ir.Model:
     """The packed form of `model`, every shape of which is static."""
     _check_inputs(model)
     stage = get_stage(model)

@@ -26,6 +26,9 @@ from graphprune_runtime.description import Description, ProgramNote
 from graphprune_runtime.session import CompiledSession
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     import onnx_ir as ir
 
     from graphprune.targets.target import Target
@@ -40,14 +43,24 @@ class TvmBackend:
 
     name = "tvm"
 
-    def compile(self, model: ir.Model, target: Target, threads: int, tune: str = "none") -> CompiledSession:
-        """Lower, compile and open `model`; see `graphprune.backends.base.Backend.compile`."""
+    def compile(
+        self, model: ir.Model, target: Target, threads: int, tune: str = "none", sources: Sequence[Path] = ()
+    ) -> CompiledSession:
+        """Lower, compile and open `model`; see `graphprune.backends.base.Backend.compile`.
+
+        Args:
+            model: Every shape of it is static.
+            target: What it is compiled for.
+            threads: Of one run.
+            tune: How kernels are chosen.
+            sources: C files that are linked into the library too.
+        """
         tuner = make_tuner(tune, target, threads)
         kernels, weights = Kernels(), Weights()
         with _LOWERING:
             program = _lower(model, machine_of(target, threads), tuner, (kernels, weights))
         description = Description((program.note,), target.level, TARGETS[target.level].features, threads)
-        return CompiledSession(build([program], kernels, weights, description, target), threads)
+        return CompiledSession(build([program], kernels, weights, description, target, sources), threads)
 
 
 def _lower(model: ir.Model, machine: Machine, tuner: Tuner | None, into: tuple[Kernels, Weights]) -> Program:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from graphprune import passes, training
     from graphprune.compiler.compile import compile  # noqa: A004 - it is the verb for what a compiler does
+    from graphprune.compiler.custom_op import export_for_onnxruntime
     from graphprune.errors import GraphPruneError
     from graphprune.frontends.onnx_file import load, save
     from graphprune.frontends.torch_graph import to_torch
@@ -47,6 +48,7 @@ __all__ = [
     "VerifyReport",
     "bench",
     "compile",
+    "export_for_onnxruntime",
     "from_torch",
     "load",
     "load_session",
@@ -70,6 +72,7 @@ _HOMES = {
     "VerifyReport": "graphprune.verification.report",
     "bench": "graphprune.measuring.benchmark",
     "compile": "graphprune.compiler.compile",
+    "export_for_onnxruntime": "graphprune.compiler.custom_op",
     "from_torch": "graphprune.frontends.torch_module",
     "load": "graphprune.frontends.onnx_file",
     "load_session": "graphprune_runtime.loading",

@@ -1,4 +1,4 @@
-"""`graphprune compile`: from a model file to one file of machine code with the weights inside."""
+"""`graphprune compile`: from a model file to one file of machine code with the weights inside, or to an operator."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import typer
 
 from graphprune.cli.options import InputShapes, Json, Target, Threads, Tune, check_output_path, parse_input_shapes
 from graphprune.cli.output import print_json, print_line, print_table, progress
+from graphprune.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphprune_runtime.interface import Session, TensorInfo
     from graphprune_runtime.session import CompiledSession
 
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
 def compile_command(  # noqa: PLR0913 - one argument an option
     source: Annotated[Path, typer.Argument(metavar="IN", help="Model, an .onnx file.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Compiled file to write, ending in .so.")],
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--for", metavar="RUNTIME", help="onnxruntime: write OUT.onnx, which ONNX Runtime runs, and OUT.so."
+        ),
+    ] = None,
     target: Target = "native",
     threads: Threads = 1,
     input_shape: InputShapes = None,
@@ -34,33 +43,55 @@ def compile_command(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Compile a model for one processor; each weight is given the kernel that is fastest for its zeros."""
     from graphprune.compiler.compile import compile as compile_model
+    from graphprune.compiler.custom_op import export_for_onnxruntime
     from graphprune.frontends.onnx_file import load
     from graphprune_runtime.loading import COMPILED_SUFFIXES
     from graphprune_runtime.session import CompiledSession
 
     shapes = parse_input_shapes(input_shape)
-    check_output_path(output, COMPILED_SUFFIXES)
+    _check_runtime(runtime)
+    check_output_path(output, [".onnx"] if runtime else COMPILED_SUFFIXES, source)
     start = time.perf_counter()
+    session: Session
     with progress(f"compiling {source}"):
-        session = compile_model(load(source), target, threads, input_shapes=shapes, tune=tune)
-        session.save(output)
+        if runtime:
+            session = export_for_onnxruntime(load(source), output, target, threads, shapes, tune)
+        else:
+            session = compile_model(load(source), target, threads, input_shapes=shapes, tune=tune)
+            session.save(output)
     seconds = time.perf_counter() - start
+    files = [output, output.with_suffix(".so")] if runtime else [output]
     if json:
-        print_json(_described(session, output, target, seconds))
+        print_json(_described(session, files, target, seconds))
         return
     if explain and isinstance(session, CompiledSession):
         print_choices(session)
-    print_line(f"{output}: {output.stat().st_size / 1e6:.1f} MB for {target}, compiled in {seconds:.1f} s")
+    written = " and ".join(map(str, files))
+    print_line(f"{written}: {_nbytes(files) / 1e6:.1f} MB for {target}, compiled in {seconds:.1f} s")
 
 
-def _described(session: Session, output: Path, target: str, seconds: float) -> dict[str, Any]:
-    """What `--json` prints: the file, what it takes and gives, and what `--explain` shows."""
+def _nbytes(files: Sequence[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
+
+
+def _check_runtime(runtime: str | None) -> None:
+    """Refuse a runtime that no operator is written for.
+
+    Raises:
+        InputError: it is another one than ONNX Runtime.
+    """
+    if runtime not in {None, "onnxruntime"}:
+        raise InputError(f"--for is {runtime!r}, expected onnxruntime", code="GP620")
+
+
+def _described(session: Session, files: Sequence[Path], target: str, seconds: float) -> dict[str, Any]:
+    """What `--json` prints: the first of the files, what it takes and gives, and what `--explain` shows."""
     from graphprune_runtime.session import CompiledSession
 
     assert isinstance(session, CompiledSession)  # the backend is TVM's
     return {
-        "output": str(output),
-        "bytes": output.stat().st_size,
+        "output": str(files[0]),
+        "bytes": _nbytes(files),
         "target": target,
         "seconds": seconds,
         "inputs": [_tensor(info) for info in session.get_inputs()],

@@ -60,14 +60,30 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
         BackendError: the target or the backend is unknown, or building failed.
     """
     check_model("compile", model)
+    check_code_threads(threads)
+    chosen_backend, chosen_target = get_backend(backend), resolve_target(target)
+    variants = [_as_it_is(model, input_shapes)] if backend == "onnxruntime" else lowerable_variants(model, input_shapes)
+    return chosen_backend.compile(variants, chosen_target, threads, tune, origin_of(model))
+
+
+def check_code_threads(threads: int) -> None:
+    """Refuse a number of threads that no code is compiled for.
+
+    Raises:
+        InputError: `threads` is out of range.
+    """
     if not 1 <= threads <= MOST_THREADS:
         raise InputError(f"threads is {threads}, expected 1 to {MOST_THREADS}", code="GP532")
-    chosen_backend, chosen_target = get_backend(backend), resolve_target(target)
-    if backend == "onnxruntime":
-        variants = [_as_it_is(model, input_shapes)]
-    else:
-        variants = [_lowerable(variant) for variant in make_variants(model, input_shapes)]
-    return chosen_backend.compile(variants, chosen_target, threads, tune, origin_of(model))
+
+
+def lowerable_variants(model: ir.Model, input_shapes: InputShapes | None) -> list[Variant]:
+    """The model for each set of shapes, as the TVM backend takes it.
+
+    Raises:
+        InputError: a shape does not fit its input, or another dimension is open than the number of samples.
+        UnsupportedModelError: an input has no elements, or the model is in training.
+    """
+    return [_lowerable(variant) for variant in make_variants(model, input_shapes)]
 
 
 def _as_it_is(model: ir.Model, input_shapes: InputShapes | None) -> Variant:

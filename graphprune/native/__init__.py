@@ -10,3 +10,6 @@ INCLUDE = Path(__file__).parent
 
 SOURCES = tuple(sorted(INCLUDE.glob("*.c")))
 """What is compiled into every model."""
+
+CUSTOM_OP = tuple(sorted((INCLUDE / "onnxruntime").glob("*.c")))
+"""What makes a model an operator of ONNX Runtime too."""

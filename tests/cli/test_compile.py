@@ -1,8 +1,12 @@
 import json
 from pathlib import Path
 
-from tests.invoke import invoke
-from tests.small_model import TEXT, write
+import numpy as np
+
+from graphprune_runtime.loading import load_session
+from tests.compiler.exported import assert_same, session_of
+from tests.invoke import assert_refused, invoke
+from tests.small_model import TEXT, unchanged, write
 
 
 def test_a_pruned_file_compiles_runs_and_verifies(tmp_path: Path) -> None:
@@ -45,3 +49,34 @@ def test_json_describes_what_was_compiled(tmp_path: Path) -> None:
     assert described["batch"]["samples"] == 1
     assert [set(note) for note in described["kernels"]] == [{"node", "kernel", "why", "eligible"}]
     assert all(call["nbytes"] > 0 for call in described["calls"])
+
+
+def test_for_onnxruntime(tmp_path: Path) -> None:
+    exported, library = tmp_path / "out.onnx", tmp_path / "out.so"
+    outcome = invoke("compile", write(tmp_path / "m.onnx"), exported, "--for", "onnxruntime", "--threads", "2")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"{exported} and {library}: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "out.onnx", "out.so"]
+    assert invoke("verify", tmp_path / "m.onnx", library).code == 0
+    x = np.random.default_rng(0).standard_normal((1, 8, 6, 6)).astype(np.float32)
+    assert_same(session_of(exported).run(None, {"x": x}), load_session(library, 2).run(None, {"x": x}))
+
+
+def test_json_of_what_was_compiled_for_onnxruntime(tmp_path: Path) -> None:
+    exported = tmp_path / "out.onnx"
+    outcome = invoke("compile", write(tmp_path / "m.onnx"), exported, "--for", "onnxruntime", "--json")
+    described = json.loads(outcome.out)
+    assert described["output"] == str(exported)
+    assert described["bytes"] == exported.stat().st_size + exported.with_suffix(".so").stat().st_size
+
+
+def test_what_for_refuses(tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx")
+    with unchanged(tmp_path):
+        outcome = invoke("compile", model, tmp_path / "o.onnx", "--for", "openvino")
+        assert_refused(outcome, "--for is 'openvino', expected onnxruntime [GP620]")
+        assert_refused(
+            invoke("compile", model, tmp_path / "o.so", "--for", "onnxruntime"), "'.so', expected .onnx [GP602]"
+        )
+        assert_refused(invoke("compile", model, tmp_path / "o.onnx"), "'.onnx', expected .so", "GP602")
+        assert_refused(invoke("compile", model, model, "--for", "onnxruntime"), "is the input file [GP604]")

@@ -29,6 +29,7 @@ from graphprune_runtime.session import CompiledSession
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import onnx_ir as ir
 
@@ -52,8 +53,12 @@ class TvmBackend:
         threads: int,
         tune: str = "none",
         origin: Origin = NOT_SAID,
+        sources: Sequence[Path] = (),
     ) -> CompiledSession:
-        """Lower, compile and open a model; see `graphprune.backends.base.Backend.compile`."""
+        """Lower, compile and open a model; see `graphprune.backends.base.Backend.compile`.
+
+        `sources` are C files that are linked into the library too.
+        """
         tuner = make_tuner(tune, target, threads)
         kernels, weights = Kernels(), Weights()
         with _LOWERING:
@@ -62,7 +67,7 @@ class TvmBackend:
         notes = tuple(program.note for program in programs)
         description = Description(notes, target.level, TARGETS[target.level].features, threads, origin)
         here = min(threads, os.cpu_count() or 1)
-        return CompiledSession(build(programs, kernels, weights, description, target), here)
+        return CompiledSession(build(programs, kernels, weights, description, target, sources), here)
 
 
 def _lower(variant: Variant, machine: Machine, tuner: Tuner | None, into: tuple[Kernels, Weights]) -> Program:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tvm import ir
 
@@ -27,9 +28,14 @@ class Program:
 
 
 def build(
-    programs: Sequence[Program], kernels: Kernels, weights: Weights, description: Description, target: Target
+    programs: Sequence[Program],
+    kernels: Kernels,
+    weights: Weights,
+    description: Description,
+    target: Target,
+    sources: Sequence[Path] = (),
 ) -> CompiledFile:
-    """Compile and link `programs`, which call `kernels` on `weights`.
+    """Compile and link `programs`, which call `kernels` on `weights`, and the C files `sources`.
 
     Raises:
         BackendError: TVM could not compile them, or they could not be linked.
@@ -44,5 +50,5 @@ def build(
     return make_image(
         weights,
         description,
-        lambda checksum: link(code.content, write_tables(description, sizes, weights, checksum)),
+        lambda checksum: link(code.content, write_tables(description, sizes, weights, checksum), sources),
     )

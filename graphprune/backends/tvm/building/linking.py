@@ -18,8 +18,8 @@ from graphprune.native import INCLUDE, SOURCES
 C_FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-fvisibility=hidden")
 
 
-def link(code: bytes, tables: str) -> bytes:
-    """The shared library of a model's object file and the C text of its tables.
+def link(code: bytes, tables: str, sources: Sequence[Path] = ()) -> bytes:
+    """The shared library of a model's object file, the C text of its tables, and further C files.
 
     Raises:
         BackendError: no C compiler is installed, or it failed.
@@ -30,7 +30,7 @@ def link(code: bytes, tables: str) -> bytes:
         (folder / "tables.c").write_text(tables, encoding="utf-8")
         for part, content in _runtime_objects(compiler).items():
             (folder / part).write_bytes(content)
-        _run(compiler, [*C_FLAGS, f"-I{INCLUDE}", "-c", "tables.c"], folder)
+        _run(compiler, [*C_FLAGS, f"-I{INCLUDE}", "-c", "tables.c", *map(str, sources)], folder)
         objects = sorted(path.name for path in folder.glob("*.o"))
         _run(compiler, ["-shared", "-s", "-Wl,-Bsymbolic", "-o", "model.so", *objects, "-lpthread", "-ldl"], folder)
         return (folder / "model.so").read_bytes()

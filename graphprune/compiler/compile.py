@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,8 @@ from graphprune_runtime.interface import Session
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+_LOG = logging.getLogger("graphprune")
 
 FEWEST_ZEROS = 0.1
 """The share of zeros below which no sparse kernel is faster, whatever the pattern."""
@@ -61,9 +65,13 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
     """
     check_model("compile", model)
     check_code_threads(threads)
+    start = time.perf_counter()
     chosen_backend, chosen_target = get_backend(backend), resolve_target(target)
     variants = [_as_it_is(model, input_shapes)] if backend == "onnxruntime" else lowerable_variants(model, input_shapes)
-    return chosen_backend.compile(variants, chosen_target, threads, tune, origin_of(model))
+    session = chosen_backend.compile(variants, chosen_target, threads, tune, origin_of(model))
+    seconds = time.perf_counter() - start
+    _LOG.info("compiled %s for %s in %.1f s", model.graph.name, chosen_target.level, seconds)
+    return session
 
 
 def check_code_threads(threads: int) -> None:

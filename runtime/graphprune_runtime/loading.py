@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from os import PathLike
 from pathlib import Path
 
 from graphprune_runtime.errors import InputError, ModelFileError
 from graphprune_runtime.session import CompiledSession
+
+_LOG = logging.getLogger("graphprune")
 
 COMPILED_SUFFIXES = (".so", ".dylib", ".dll")
 
@@ -36,7 +40,11 @@ def load_session(path: str | PathLike[str], threads: int = 1, *, check: bool = T
     check_threads(threads)
     if not Path(path).is_file():
         raise ModelFileError(f"{os.fspath(path)}: no such file", code="GP531")
-    return CompiledSession.load(Path(path), threads, check=check)
+    start = time.perf_counter()
+    session = CompiledSession.load(Path(path), threads, check=check)
+    seconds = time.perf_counter() - start
+    _LOG.info("loaded %s for %s on %d thread(s) in %.3f s", path, session.description.target, threads, seconds)
+    return session
 
 
 def check_threads(threads: int) -> None:

@@ -6,6 +6,7 @@ import gc
 import multiprocessing
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -366,3 +367,12 @@ def test_onnx_runtimes_call(model: Path, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(session.run(output_names=["y"], input_feed={"x": X}, run_options=None)[0], expected)
     with pytest.raises(InputError, match="GP513"):
         session.run()
+
+
+def test_the_log_tells_of_loading_and_compiling(model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="graphprune"):
+        load_session(model, 2)
+        gp.compile(parse("g (float[3] x) => (float[3] y) { y = Relu (x) }"))
+    loaded, compiled = (record.getMessage() for record in caplog.records)
+    assert re.fullmatch(rf"loaded {re.escape(str(model))} for x86-64-v\d on 2 thread\(s\) in \d+\.\d+ s", loaded)
+    assert re.fullmatch(r"compiled g for x86-64-v\d in \d+\.\d s", compiled)

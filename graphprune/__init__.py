@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphprune.frontends.torch_module import from_torch
     from graphprune.measuring.benchmark import BenchReport, bench
     from graphprune.measuring.profiler import Profile, profile
+    from graphprune.native import get_include
     from graphprune.passes.normalize import normalize
     from graphprune.passes.pipeline import Pipeline
     from graphprune.planning.planner import plan
@@ -48,6 +49,7 @@ __all__ = [
     "bench",
     "compile",
     "from_torch",
+    "get_include",
     "load",
     "load_session",
     "normalize",
@@ -71,6 +73,7 @@ _HOMES = {
     "bench": "graphprune.measuring.benchmark",
     "compile": "graphprune.compiler.compile",
     "from_torch": "graphprune.frontends.torch_module",
+    "get_include": "graphprune.native",
     "load": "graphprune.frontends.onnx_file",
     "load_session": "graphprune_runtime.loading",
     "normalize": "graphprune.passes.normalize",

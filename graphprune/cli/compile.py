@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def compile_command(  # noqa: PLR0913 - one argument an option
     source: Annotated[Path, typer.Argument(metavar="IN", help="Model, an .onnx file.")],
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="Compiled file to write, ending in .so.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Compiled file to write: .so, or .a or .o to link into a program.")
+    ],
     target: Target = "native",
     threads: Threads = 1,
     input_shape: InputShapes = None,
@@ -35,11 +37,12 @@ def compile_command(  # noqa: PLR0913 - one argument an option
     """Compile a model for one processor; each weight is given the kernel that is fastest for its zeros."""
     from graphprune.compiler.compile import compile as compile_model
     from graphprune.frontends.onnx_file import load
+    from graphprune_runtime.file import STATIC_SUFFIXES
     from graphprune_runtime.loading import COMPILED_SUFFIXES
     from graphprune_runtime.session import CompiledSession
 
     shapes = parse_input_shapes(input_shape)
-    check_output_path(output, COMPILED_SUFFIXES)
+    check_output_path(output, (*COMPILED_SUFFIXES, *STATIC_SUFFIXES))
     start = time.perf_counter()
     with progress(f"compiling {source}"):
         session = compile_model(load(source), target, threads, input_shapes=shapes, tune=tune)

@@ -10,3 +10,8 @@ INCLUDE = Path(__file__).parent
 
 SOURCES = tuple(sorted(INCLUDE.glob("*.c")))
 """What is compiled into every model."""
+
+
+def get_include() -> str:
+    """The folder of `graphprune.h`, to compile C programs that run compiled models."""
+    return str(INCLUDE)

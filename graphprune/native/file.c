@@ -11,18 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Weights, description and footer, where they are linked into the program. */
-extern const uint8_t gp_linked_data[] __attribute__((weak, visibility("hidden")));
-extern const uint8_t gp_linked_data_end[] __attribute__((weak, visibility("hidden")));
-
 static int fail(char *error, size_t error_bytes, const char *code, const char *path, const char *why) {
     snprintf(error, error_bytes, "%s: '%s' %s", code, path, why);
     return -1;
 }
 
-static const char *own_path(void) {
+/* The file that the code was loaded from. */
+static const char *path_of(const gp_linked *code) {
     Dl_info info;
-    return dladdr((const void *)&gp_this_code, &info) ? info.dli_fname : "";
+    return dladdr(code, &info) ? info.dli_fname : "";
 }
 
 /* Read what lies in [data, end), the footer last. */
@@ -31,7 +28,7 @@ static int read_data(gp_model *model, const uint8_t *data, const uint8_t *end, c
     gp_footer footer;
     memcpy(&footer, end - sizeof footer, sizeof footer);
     size_t bytes = footer.weights_bytes + footer.description_bytes;
-    if (footer.checksum != gp_this_code.checksum)
+    if (footer.checksum != model->code->checksum)
         return fail(error, error_bytes, "GP410", path, "holds the weights of another model");
     if (check && gp_checksum(data, bytes) != footer.checksum)
         return fail(error, error_bytes, "GP410", path, "is damaged: the checksum of its weights differs");
@@ -66,9 +63,10 @@ static int map_file(gp_model *model, int file, const char *path, int check, char
 }
 
 int gp_map(gp_model *model, const char *path, int check, char *error, size_t error_bytes) {
-    if (!path && gp_linked_data)
-        return read_data(model, gp_linked_data, gp_linked_data_end, "the program", check, error, error_bytes);
-    if (!path) path = own_path();
+    const gp_linked *code = model->code;
+    if (!path && code->data)
+        return read_data(model, code->data, code->data_end, "the program", check, error, error_bytes);
+    if (!path) path = path_of(code);
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return fail(error, error_bytes, "GP531", path, strerror(errno));
     int failed = map_file(model, file, path, check, error, error_bytes);
@@ -99,7 +97,7 @@ static void read_features(char *line, int bytes) {
     if (!found) line[0] = 0;
 }
 
-int gp_check_processor(const gp_code *code, char *error, size_t error_bytes) {
+int gp_check_processor(const gp_linked *code, char *error, size_t error_bytes) {
     char line[8192], missing[512] = "";
     read_features(line, sizeof line);
     for (const char *const *feature = code->features; *feature; feature++)

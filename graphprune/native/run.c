@@ -26,18 +26,11 @@ static _Thread_local struct {
 
 static size_t round_up(size_t bytes) { return (bytes + GP_ALIGNMENT - 1) / GP_ALIGNMENT * GP_ALIGNMENT; }
 
-/* ---- What kernels call. TVM's code generator gives these names; kernels reach the first three by pointer. ---- */
-
-typedef struct {
-    void *sync;
-    int32_t tasks;
-} gp_group;
-
-typedef int (*gp_body)(int32_t task, gp_group *group, void *closure);
+/* ---- What kernels call. ---- */
 
 typedef struct {
     gp_job job;
-    gp_body body;
+    gp_body *body;
     void *closure;
     gp_run_state *run;
     int32_t failed; /* atomic */
@@ -56,7 +49,7 @@ static void work_on_loop(gp_job *job, int32_t slot) {
  * less than a whole share. */
 enum { TASKS_A_THREAD = 4 };
 
-static int launch(gp_body body, void *closure, int tasks) {
+int gp_launch(gp_body *body, void *closure, int tasks) {
     gp_run_state *run = here.run;
     if (tasks == 0) tasks = run->threads == 1 ? 1 : run->threads * TASKS_A_THREAD;
     if (run->threads == 1) {
@@ -70,7 +63,7 @@ static int launch(gp_body body, void *closure, int tasks) {
     return loop.failed ? -1 : 0;
 }
 
-static void *take_workspace(int device, int number, uint64_t bytes, int kind, int bits) {
+void *gp_take_workspace(int device, int number, uint64_t bytes, int kind, int bits) {
     (void)device, (void)number, (void)kind, (void)bits;
     uint8_t *start = here.run->workspaces + (size_t)here.slot * here.run->stride;
     if (here.used + round_up(bytes) > here.run->workspace_bytes) abort(); /* its size was planned */
@@ -79,21 +72,16 @@ static void *take_workspace(int device, int number, uint64_t bytes, int kind, in
     return taken;
 }
 
-static int give_workspace(int device, int number, void *taken) {
+int gp_give_workspace(int device, int number, void *taken) {
     (void)device, (void)number;
     here.used = (size_t)((uint8_t *)taken - (here.run->workspaces + (size_t)here.slot * here.run->stride));
     return 0;
 }
 
-GP_INTERNAL int (*__TVMBackendParallelLaunch)(gp_body, void *, int) = launch;
-GP_INTERNAL void *(*__TVMBackendAllocWorkspace)(int, int, uint64_t, int, int) = take_workspace;
-GP_INTERNAL int (*__TVMBackendFreeWorkspace)(int, int, void *) = give_workspace;
-
 static int is_first_error(void) { return !__atomic_exchange_n(&here.run->failed, 1, __ATOMIC_RELAXED); }
 
 /* An assertion of a kernel does not hold. */
-GP_INTERNAL void TVMFFIErrorSetRaisedFromCStrParts(const char *kind, const char **parts, int32_t count) {
-    (void)kind;
+void gp_raise(const char *const *parts, int32_t count) {
     if (!is_first_error()) return;
     snprintf(here.run->error, here.run->error_bytes, "GP413: ");
     for (int32_t i = 0; i < count; i++) {
@@ -103,7 +91,7 @@ GP_INTERNAL void TVMFFIErrorSetRaisedFromCStrParts(const char *kind, const char 
 }
 
 /* Code that checks itself is about to leave a buffer. */
-GP_INTERNAL int32_t gp_outside(const char *access, int64_t index, int64_t count) {
+int32_t gp_outside(const char *access, int64_t index, int64_t count) {
     if (is_first_error())
         snprintf(here.run->error, here.run->error_bytes, "GP413: %s[%lld] of %lld elements", access, (long long)index,
                  (long long)count);
@@ -131,7 +119,7 @@ static size_t bytes_before(const gp_program *program, const gp_tensor *tensor, i
 }
 
 static int run_sample(const gp_samples *all, int64_t sample, uint8_t *arena, int32_t first, int32_t last) {
-    const gp_code *code = all->model->code;
+    const gp_linked *code = all->model->code;
     const void *few_inputs[MOST_TENSORS], **inputs = few_inputs;
     void *few_outputs[MOST_TENSORS], **outputs = few_outputs, **many = NULL;
     if (code->inputs > MOST_TENSORS || code->outputs > MOST_TENSORS) {

@@ -45,3 +45,12 @@ def test_json_describes_what_was_compiled(tmp_path: Path) -> None:
     assert described["batch"]["samples"] == 1
     assert [set(note) for note in described["kernels"]] == [{"node", "kernel", "why", "eligible"}]
     assert all(call["nbytes"] > 0 for call in described["calls"])
+
+
+def test_files_to_link_statically(tmp_path: Path) -> None:
+    for suffix, start in ((".a", b"!<arch>\n"), (".o", b"\x7fELF")):
+        outcome = invoke("compile", write(tmp_path / "m.onnx"), tmp_path / f"m{suffix}")
+        assert (outcome.code, outcome.err) == (0, "")
+        assert (tmp_path / f"m{suffix}").read_bytes().startswith(start)
+    outcome = invoke("run", tmp_path / "m.a")
+    assert outcome.code == 2

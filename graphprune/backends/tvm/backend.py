@@ -10,6 +10,7 @@ from graphprune.backends.base import tensor_infos
 from graphprune.backends.tvm.batch.split import split_batch
 from graphprune.backends.tvm.building.build import Program, build
 from graphprune.backends.tvm.building.measurements import Measurements
+from graphprune.backends.tvm.building.session import BuiltSession
 from graphprune.backends.tvm.building.tuning import EFFORTS, Tune, Tuner
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.lowering.graph import lower_graph
@@ -47,7 +48,7 @@ class TvmBackend:
         with _LOWERING:
             program = _lower(model, machine_of(target, threads), tuner, (kernels, weights))
         description = Description((program.note,), target.level, TARGETS[target.level].features, threads)
-        return CompiledSession(build([program], kernels, weights, description, target), threads)
+        return BuiltSession(build([program], kernels, weights, description, target), threads)
 
 
 def _lower(model: ir.Model, machine: Machine, tuner: Tuner | None, into: tuple[Kernels, Weights]) -> Program:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from graphprune.backends.tvm.building.image import Data
 from graphprune.backends.tvm.program.recording import Array, Weights
 from graphprune_runtime.description import Description, ProgramNote
 from graphprune_runtime.interface import TensorInfo
@@ -23,9 +24,10 @@ class ProgramSizes:
     workspace_bytes: int
 
 
-def write_tables(description: Description, sizes: Sequence[ProgramSizes], weights: Weights, checksum: int) -> str:
-    """The C text that defines `gp_this_code`."""
-    ranges = list(_ranges(weights))
+def write_tables(data: Data, sizes: Sequence[ProgramSizes]) -> str:
+    """The C text that defines the model, which is called as the macro GP_SYMBOL says."""
+    description = data.description
+    ranges = list(_ranges(data.weights))
     parts = ['#include "program.h"', *_features(description)]
     for number, (program, size) in enumerate(zip(description.programs, sizes, strict=True)):
         parts += _tensors(f"inputs_{number}", program.inputs)
@@ -38,9 +40,11 @@ def write_tables(description: Description, sizes: Sequence[ProgramSizes], weight
     parts += ["static const gp_range ranges[] = {", *(ranges or ["{0}"]), "};"]
     first = description.programs[0]
     parts.append(
-        f"const gp_code gp_this_code = {{{checksum}u, {json.dumps(description.target)}, features, "
-        f"{len(description.programs)}, {len(first.inputs)}, {len(first.outputs)}, {len(ranges)}, programs, ranges}};"
+        f"const gp_linked GP_SYMBOL = {{GP_FORMAT, {data.checksum}u, {json.dumps(description.target)}, features, "
+        f"{len(description.programs)}, {len(first.inputs)}, {len(first.outputs)}, {len(ranges)}, programs, ranges, "
+        "gp_linked_data, gp_linked_data_end};"
     )
+    parts.append("static const gp_linked *const listed GP_LISTED = &GP_SYMBOL;")
     return "\n".join([*parts, ""])
 
 

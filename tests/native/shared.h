@@ -1,0 +1,43 @@
+/* What test programs share: opening, allocating, running one sample, comparing. */
+#include <graphprune.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(holds)                                                \
+    do {                                                            \
+        if (!(holds)) {                                             \
+            fprintf(stderr, "%s:%d: " #holds "\n", __FILE__, __LINE__); \
+            exit(1);                                                \
+        }                                                           \
+    } while (0)
+
+/* A buffer for the first input, filled from `seed`, and one for the first output. */
+typedef struct {
+    float *input, *output;
+    size_t output_bytes;
+} buffers;
+
+static inline buffers make_buffers(const gp_model *model, unsigned seed) {
+    size_t bytes = gp_input(model, 0, 0).bytes;
+    buffers made = {malloc(bytes), malloc(gp_output(model, 0, 0).bytes), gp_output(model, 0, 0).bytes};
+    CHECK(made.input && made.output);
+    for (size_t i = 0; i < bytes / sizeof(float); i++) made.input[i] = (float)((i * 7 + seed) % 13) - 6;
+    return made;
+}
+
+static inline void free_buffers(buffers made) {
+    free(made.input);
+    free(made.output);
+}
+
+static inline void run_once(const gp_model *model, buffers with, void *arena, int threads) {
+    char error[256] = "?";
+    const void *inputs[] = {with.input};
+    void *outputs[] = {with.output};
+    memset(with.output, -1, with.output_bytes);
+    int failed = gp_run(model, 0, 1, inputs, outputs, arena, threads, error, sizeof error);
+    if (failed) fprintf(stderr, "%s\n", error);
+    CHECK(!failed && !error[0]);
+}

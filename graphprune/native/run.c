@@ -82,7 +82,7 @@ static int is_first_error(void) { return !__atomic_exchange_n(&here.run->failed,
 
 /* An assertion of a kernel does not hold. */
 void gp_raise(const char *const *parts, int32_t count) {
-    if (!is_first_error()) return;
+    if (!is_first_error() || !here.run->error_bytes) return;
     snprintf(here.run->error, here.run->error_bytes, "GP413: ");
     for (int32_t i = 0; i < count; i++) {
         size_t used = strlen(here.run->error);

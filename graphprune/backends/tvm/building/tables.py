@@ -90,11 +90,12 @@ def _text(text: str) -> str:
 
 def _ranges(weights: Weights) -> Iterator[str]:
     for offset, array in zip(weights.offsets(), weights.arrays, strict=True):
-        if array.dtype.kind in "iu" and array.size:
-            yield _range(offset, array)
+        if array.dtype.kind in "iu" and array.size and _may_be_offsets(array):
+            signed = int(array.dtype.kind == "i")
+            sizes = f"{offset}u, {array.size}u, {array.itemsize}, {signed}"
+            yield f"    {{{sizes}, {array.min()}, {array.max()}}},"
 
 
-def _range(offset: int, array: Array) -> str:
-    least, most = (np.clip(int(value), -(2**63) + 1, 2**63 - 1) for value in (array.min(), array.max()))
-    signed = int(array.dtype.kind == "i")
-    return f"    {{{offset}u, {array.size}u, {array.itemsize}, {signed}, {least}, {most}}},"
+def _may_be_offsets(array: Array) -> bool:
+    """Whether all numbers are C literals of an int64: offsets are far below."""
+    return int(array.min()) > -(2**63) and int(array.max()) < 2**63

@@ -9,7 +9,7 @@ import pytest
 from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.graphs import compile_, parse
 
-LINEAR = "g (float[1,40,32] x) => (float[1,40,48] y) { a = MatMul(x,w) b = Softmax(a) y = Add(a,b) }"
+LINEAR = "g (float[1,40,32] x) => (float[1,40,48] y) { a = MatMul(x,w) b = Softmax(a) c = Sin(b) y = Add(a,c) }"
 OTHER = "g (float[2,32] x) => (float[2,8] y) { y = MatMul(x,w) }"
 LOOKUP = "g (int64[1] i) => (float[1,2] y) { y = Gather(t,i) }"
 

@@ -17,6 +17,7 @@ from graphprune_runtime.session import CompiledSession
 HERE = Path(__file__).parent
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror", "-Wl,--fatal-warnings")
 LIBRARIES = ("-lpthread", "-ldl", "-lm")
+"""What a program needs that a model is linked into; one that loads a model does not."""
 
 
 def find(compiler: str) -> str:
@@ -29,7 +30,7 @@ def build(source: Path, folder: Path, *arguments: str, compiler: str = "cc", sta
     """The program of a source file; `arguments` are what it is linked with."""
     program = folder / source.stem
     options = (standard, "-O1", "-g", *STRICT, f"-I{get_include()}")
-    command = [find(compiler), *options, str(source), *arguments, *LIBRARIES, "-o", str(program)]
+    command = [find(compiler), *options, str(source), *arguments, "-o", str(program)]
     built = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert (built.returncode, built.stderr) == (0, "")
     return program

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from graphprune_runtime.session import CompiledSession
-from tests.native.programs import HERE, build, run
+from tests.native.programs import HERE, LIBRARIES, build, run
 
 Model = tuple[CompiledSession, Path]
 
-WAYS = ("{folder}/{name}.a", "{folder}/{name}.o", "-L{folder} -l:{name}.so -Wl,-rpath,{folder}")
+WAYS = ("{folder}/{name}.a", "{folder}/{name}.o", "-pthread -L{folder} -l:{name}.so -Wl,-rpath,{folder}")
 
 
 def linked(way: str, folder: Path, name: str) -> list[str]:
-    return way.format(folder=folder, name=name).split()
+    arguments = way.format(folder=folder, name=name).split()
+    return arguments if "-l" in way else [*arguments, *LIBRARIES]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -30,7 +31,7 @@ def test_threads_and_forks(source: str, way: str, linear: Model, tmp_path: Path)
 def test_two_models_in_one_program(suffix: str, linear: Model, other: Model, tmp_path: Path) -> None:
     files = [str(linear[1] / f"first{suffix}"), str(other[1] / f"the-2nd{suffix}")]
     for order in (files, files[::-1]):
-        ended = run(build(HERE / "two_models.c", tmp_path, *order))
+        ended = run(build(HERE / "two_models.c", tmp_path, *order, *LIBRARIES))
         assert ended.returncode == 0
         assert ended.stderr == b"GP633: 2 models are linked into the program, open each with gp_open_linked\n"
         assert ended.stdout == expected(linear[0]) + expected(other[0])
@@ -46,7 +47,7 @@ def expected(session: CompiledSession) -> bytes:
 
 @pytest.mark.parametrize("options", ["-static", "-no-pie", "-Wl,--gc-sections"])
 def test_ways_to_link(options: str, linear: Model, tmp_path: Path) -> None:
-    ended = run(build(HERE / "threads.c", tmp_path, options, str(linear[1] / "first.a")))
+    ended = run(build(HERE / "threads.c", tmp_path, options, str(linear[1] / "first.a"), *LIBRARIES))
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 

@@ -36,8 +36,8 @@ def link_library(code: Code) -> bytes:
     with tempfile.TemporaryDirectory(prefix="graphprune-") as name:
         folder = Path(name)
         objects = compile_parts(code, "gp_this_model", (), folder)
-        options = ("-shared", "-s", "-Wl,-Bsymbolic", "-o", "model.so")
-        run_compiler([*options, *objects, "-lpthread", "-ldl"], folder)
+        options = ("-shared", "-s", "-Wl,-Bsymbolic", "-Wl,-z,defs", "-o", "model.so")
+        run_compiler([*options, *objects, "-lpthread", "-ldl", "-lm"], folder)
         return (folder / "model.so").read_bytes()
 
 

@@ -20,7 +20,7 @@ struct gp_pool {
     pthread_t *threads;
 };
 
-enum { SPINS = 3000, MOST_WORKERS = 1023, STACK_BYTES = 1 << 20 };
+enum { SPINS = 3000, MOST_WORKERS = GP_MOST_THREADS - 1, STACK_BYTES = 1 << 20 };
 
 static void pause_a_little(void) {
 #if defined(__x86_64__)
@@ -118,7 +118,7 @@ void gp_share(gp_job *job) { used->share(used, job); }
 gp_pool *gp_get_pool(void) { return used; }
 
 int gp_set_pool(gp_pool *pool) {
-    if (pool->version != GP_POOL_VERSION) return -1;
+    if (!pool || pool->version != GP_POOL_VERSION) return -1;
     used = pool;
     return 0;
 }

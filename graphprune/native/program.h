@@ -40,12 +40,13 @@ typedef struct {
 struct gp_linked {
     uint32_t format;
     uint64_t checksum; /* of the weights and the description that belong to the code */
+    uint64_t weights_bytes, description_bytes;
     const char *target;
     const char *const *features; /* instruction sets as Linux names them, up to a NULL */
     size_t programs, inputs, outputs, ranges;
     const gp_program *program;
     const gp_range *range;
-    const uint8_t *data, *data_end; /* weights, description and footer where they are linked in, else NULL */
+    const uint8_t *data; /* weights and description where they are linked in, else NULL */
 };
 
 struct gp_model {
@@ -58,7 +59,6 @@ struct gp_model {
 
 /* What the tables of a model are made with. */
 extern const uint8_t gp_linked_data[] __attribute__((visibility("hidden"), weak));
-extern const uint8_t gp_linked_data_end[] __attribute__((visibility("hidden"), weak));
 #define GP_LISTED __attribute__((used, retain, section("gp_models")))
 
 /* The models in this program or library: the linker puts the pointers that are GP_LISTED side by side. */
@@ -69,7 +69,7 @@ extern const gp_linked *const __stop_gp_models[] __attribute__((visibility("hidd
 typedef struct {
     char magic[16];
     uint32_t format;
-    uint32_t code_crc; /* CRC-32 of the code, which is checked before it is loaded; 0 where it is linked in */
+    uint32_t code_crc; /* CRC-32 of the code, which is checked before it is loaded */
     uint64_t code_bytes, weights_bytes, description_bytes;
     uint64_t checksum; /* XXH64 of weights and description */
     uint32_t description_crc, footer_crc;
@@ -84,11 +84,13 @@ GP_INTERNAL void gp_stop_pool(void);
 /* Work that several threads share: tasks 0..tasks-1, each done once. */
 typedef struct gp_job {
     void (*work)(struct gp_job *, int32_t slot); /* takes tasks until none is left; slots are 0..slots-1 */
-    int32_t tasks, slots;
-    int32_t next_task;      /* atomic */
+    int64_t tasks, next_task; /* the latter is atomic */
+    int32_t slots;
     int32_t joined, active; /* threads that came, and that are still at it; the caller, in slot 0, not counted */
     struct gp_job *next;
 } gp_job;
+
+enum { GP_MOST_THREADS = 1024 }; /* for a job */
 
 /* Do a job, this thread among those that work. */
 GP_INTERNAL void gp_share(gp_job *job);

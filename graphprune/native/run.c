@@ -38,10 +38,10 @@ typedef struct {
 
 static void work_on_loop(gp_job *job, int32_t slot) {
     gp_loop *loop = (gp_loop *)job;
-    gp_group group = {NULL, job->tasks};
+    gp_group group = {NULL, (int32_t)job->tasks};
     if (slot) here.run = loop->run, here.slot = slot, here.used = 0;
-    for (int32_t task; (task = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
-        if (loop->body(task, &group, loop->closure)) __atomic_store_n(&loop->failed, 1, __ATOMIC_RELAXED);
+    for (int64_t task; (task = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
+        if (loop->body((int32_t)task, &group, loop->closure)) __atomic_store_n(&loop->failed, 1, __ATOMIC_RELAXED);
     if (slot) here.run = NULL;
 }
 
@@ -58,7 +58,7 @@ int gp_launch(gp_body *body, void *closure, int tasks) {
         for (int32_t task = 0; task < tasks; task++) failed |= body(task, &group, closure);
         return failed ? -1 : 0;
     }
-    gp_loop loop = {{work_on_loop, tasks, run->threads, 0, 0, 0, NULL}, body, closure, run, 0};
+    gp_loop loop = {{work_on_loop, tasks, 0, run->threads, 0, 0, NULL}, body, closure, run, 0};
     gp_share(&loop.job);
     return loop.failed ? -1 : 0;
 }
@@ -141,7 +141,7 @@ static void work_on_samples(gp_job *job, int32_t slot) {
     gp_samples *all = (gp_samples *)job;
     if (slot) here.run = all->run, here.slot = slot, here.used = 0;
     uint8_t *arena = all->arena + (size_t)slot * all->run->stride;
-    for (int32_t sample; (sample = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
+    for (int64_t sample; (sample = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
         if (run_sample(all, sample, arena, 0, all->program->kernels))
             __atomic_store_n(&all->status, -1, __ATOMIC_RELAXED);
     if (slot) here.run = NULL;
@@ -154,8 +154,13 @@ typedef struct {
     int32_t threads; /* for a sample */
 } gp_sharing;
 
+static gp_sharing one_by_one(const gp_program *program, int64_t samples, int threads) {
+    int most = threads < GP_MOST_THREADS ? threads : GP_MOST_THREADS;
+    return (gp_sharing){program->samples ? program->samples : samples, 1, most < 1 ? 1 : most};
+}
+
 static gp_sharing share_out(const gp_program *program, int64_t samples, int threads) {
-    gp_sharing sharing = {program->samples ? program->samples : samples, 1, threads < 1 ? 1 : threads};
+    gp_sharing sharing = one_by_one(program, samples, threads);
     if (sharing.threads > 1 && sharing.samples >= sharing.threads)
         sharing.at_once = sharing.threads, sharing.threads = 1;
     return sharing;
@@ -214,7 +219,7 @@ static int run_with(const gp_model *model, size_t program, gp_sharing sharing, c
     size_t values = round_up(chosen->arena_bytes), work = round_up(chosen->workspace_bytes);
     gp_run_state run = {start + values, sharing.at_once > 1 ? values + work : work, work, sharing.threads,
                         error, error_bytes, 0};
-    gp_samples all = {{work_on_samples, (int32_t)sharing.samples, sharing.at_once, 0, 0, 0, NULL},
+    gp_samples all = {{work_on_samples, sharing.samples, 0, sharing.at_once, 0, 0, NULL},
                       model, chosen, inputs, outputs, start, &run, 0};
     if (error_bytes) error[0] = 0;
     here.run = &run, here.slot = 0, here.used = 0;
@@ -233,7 +238,6 @@ int gp_run(const gp_model *model, size_t program, int64_t samples, const void *c
 
 int gp_time(const gp_model *model, size_t program, int64_t samples, const void *const *inputs, void *const *outputs,
             void *arena, int threads, double *seconds, char *error, size_t error_bytes) {
-    const gp_program *chosen = &model->code->program[program];
-    gp_sharing sharing = {chosen->samples ? chosen->samples : samples, 1, threads < 1 ? 1 : threads};
+    gp_sharing sharing = one_by_one(&model->code->program[program], samples, threads);
     return run_with(model, program, sharing, inputs, outputs, arena, error, error_bytes, time_all, seconds);
 }

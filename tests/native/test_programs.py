@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from graphprune_runtime.file import FOOTER_BYTES, Footer
 from graphprune_runtime.session import CompiledSession
 from tests.native.programs import HERE, LIBRARIES, build, run
 
@@ -66,21 +67,21 @@ def test_an_index_outside(way: str, lookup: Model, tmp_path: Path) -> None:
 def test_files_that_cannot_be_opened(linear: Model, tmp_path: Path) -> None:
     program = build(HERE / "opens.c", tmp_path, *linked(WAYS[2], linear[1], "first"))
     good = linear[1] / "first.so"
-    assert run(program, str(good), "500").returncode == 0
-    missing = run(program, str(tmp_path / "m.so"), "500")
+    assert run(program, str(good), "500", "1").returncode == 0
+    missing = run(program, str(tmp_path / "m.so"), "500", "1")
     assert (missing.returncode, missing.stdout.decode()) == (
         1,
         f"GP531: '{tmp_path / 'm.so'}' No such file or directory",
     )
     for size in (0, 1, 6):
-        assert run(program, "m.so", str(size)).stdout == b"GP531: 'm.so' No such"[: max(0, size - 1)]
+        assert run(program, "m.so", str(size), "1").stdout == b"GP531: 'm.so' No such"[: max(0, size - 1)]
     (tmp_path / "cut.so").write_bytes(good.read_bytes()[:-100])
-    assert run(program, str(tmp_path / "cut.so"), "500").stdout.startswith(b"GP410: ")
+    assert run(program, str(tmp_path / "cut.so"), "500", "1").stdout.startswith(b"GP410: ")
 
 
 def test_files_that_belong_to_other_code(linear: Model, other: Model, tmp_path: Path) -> None:
     program = build(HERE / "opens.c", tmp_path, *linked(WAYS[2], linear[1], "first"))
-    ended = run(program, str(other[1] / "the-2nd.so"), "500")
+    ended = run(program, str(other[1] / "the-2nd.so"), "500", "1")
     assert (ended.returncode, ended.stdout.split(b": ")[0]) == (1, b"GP410")
     assert b"holds the weights of another model" in ended.stdout
 
@@ -91,5 +92,22 @@ def test_a_damaged_weight(linear: Model, tmp_path: Path) -> None:
     content[len(content) - 64 - 32 * 48 * 4] ^= 1
     (tmp_path / "damaged.so").write_bytes(content)
     assert (
-        b"is damaged: the checksum of its weights differs" in run(program, str(tmp_path / "damaged.so"), "500").stdout
+        b"is damaged: the checksum of its weights differs"
+        in run(program, str(tmp_path / "damaged.so"), "500", "1").stdout
     )
+
+
+def test_a_footer_of_other_sizes(linear: Model, tmp_path: Path) -> None:
+    """Their sum is that of the file, but the weights would lie elsewhere."""
+    program = build(HERE / "opens.c", tmp_path, *linked(WAYS[2], linear[1], "first"))
+    content = (linear[1] / "first.so").read_bytes()
+    footer = Footer.from_bytes(content[-FOOTER_BYTES:])
+    assert footer is not None
+    for moved in (64, -64, 2**64 - footer.code_bytes):
+        code, weights = (
+            (size + by) % 2**64 for size, by in ((footer.code_bytes, moved), (footer.weights_bytes, -moved))
+        )
+        changed = footer._replace(code_bytes=code, weights_bytes=weights).to_bytes()
+        (tmp_path / "changed.so").write_bytes(content[:-FOOTER_BYTES] + changed)
+        ended = run(program, str(tmp_path / "changed.so"), "500", "0")
+        assert (ended.returncode, ended.stdout.split(b": ")[0]) == (1, b"GP410")

@@ -21,11 +21,10 @@ MOST_BYTES = 2_000_000_000
 _DATA = """
     .section .rodata, "a", %progbits
     .balign 64
-    .globl gp_linked_data, gp_linked_data_end
-    .hidden gp_linked_data, gp_linked_data_end
+    .globl gp_linked_data
+    .hidden gp_linked_data
 gp_linked_data:
     .incbin "data.bin"
-gp_linked_data_end:
     .section .note.GNU-stack, "", %progbits
 """
 
@@ -71,7 +70,7 @@ def _link(code: Code, compiled: CompiledFile, symbol: str) -> bytes:
 
 
 def _write_data(compiled: CompiledFile, file: BinaryIO) -> None:
-    """Weights, description and a footer without code."""
+    """Weights and description."""
     footer = compiled.footer
     if footer.weights_bytes > MOST_BYTES:
         size = f"{footer.weights_bytes / 1e9:.1f} GB"
@@ -79,5 +78,4 @@ def _write_data(compiled: CompiledFile, file: BinaryIO) -> None:
     with Path(path_of(compiled.file)).open("rb") as content:
         content.seek(footer.code_bytes)
         shutil.copyfileobj(content, file)
-    file.seek(footer.weights_bytes + footer.description_bytes)
-    file.write(footer._replace(code_crc=0, code_bytes=0).to_bytes())
+    file.truncate(footer.weights_bytes + footer.description_bytes)

@@ -40,9 +40,10 @@ def write_tables(data: Data, sizes: Sequence[ProgramSizes]) -> str:
     parts += ["static const gp_range ranges[] = {", *(ranges or ["{0}"]), "};"]
     first = description.programs[0]
     parts.append(
-        f"const gp_linked GP_SYMBOL = {{GP_FORMAT, {data.checksum}u, {json.dumps(description.target)}, features, "
+        f"const gp_linked GP_SYMBOL = {{GP_FORMAT, {data.checksum}u, {data.weights_bytes}u, "
+        f"{len(data.text)}u, {json.dumps(description.target)}, features, "
         f"{len(description.programs)}, {len(first.inputs)}, {len(first.outputs)}, {len(ranges)}, programs, ranges, "
-        "gp_linked_data, gp_linked_data_end};"
+        "gp_linked_data};"
     )
     parts.append("static const gp_linked *const listed GP_LISTED = &GP_SYMBOL;")
     return "\n".join([*parts, ""])

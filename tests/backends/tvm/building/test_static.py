@@ -41,6 +41,17 @@ def test_a_file_shows_its_model_and_what_all_models_share(session: CompiledSessi
     assert all(name.startswith("gp_") for name in shared)
 
 
+def test_a_library_with_a_model_inside_exports_nothing_of_it(session: CompiledSession, tmp_path: Path) -> None:
+    session.save(tmp_path / "m.o")
+    (tmp_path / "main.c").write_text("int gp_open(void); int mine(void) { return gp_open(); }")
+    run_compiler(["-shared", "-fPIC", "main.c", "m.o", "-o", "mine.so", "-lm"], tmp_path)
+    (tmp_path / "user.c").write_text("int mine(void), gp_open(void); int main(void) { return mine() + gp_open(); }")
+    with pytest.raises(BackendError, match="GP411"):
+        run_compiler(["user.c", "./mine.so", "-o", "user"], tmp_path)
+    (tmp_path / "user.c").write_text("int mine(void); int main(void) { return mine(); }")
+    run_compiler(["user.c", "./mine.so", "-o", "user"], tmp_path)
+
+
 def test_equal_models_are_equal_files(tmp_path: Path) -> None:
     for folder in (tmp_path / "one", tmp_path / "two"):
         folder.mkdir()

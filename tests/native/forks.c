@@ -1,10 +1,20 @@
 /* A process that has run on two threads forks; both it and its child go on running on two threads. */
 #include "shared.h"
 
+#include <dirent.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { RUNS = 20, SECONDS = 60 };
+
+static int threads_of_this_process(void) {
+    int entries = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks);
+    while (readdir(tasks)) entries++;
+    closedir(tasks);
+    return entries - 2; /* . and .. */
+}
 
 static void run_often(const gp_model *model, buffers expected) {
     buffers found = make_buffers(model, 5);
@@ -13,6 +23,7 @@ static void run_often(const gp_model *model, buffers expected) {
         CHECK(!memcmp(expected.output, found.output, found.output_bytes));
     }
     free_buffers(found);
+    CHECK(threads_of_this_process() == 2);
 }
 
 int main(void) {

@@ -10,6 +10,8 @@ int main(void) {
     gp_model *first = gp_open_linked(&gp_model_first, 1, error, sizeof error);
     gp_model *second = gp_open_linked(&gp_model_the_2nd, 1, error, sizeof error);
     CHECK(first && second);
+    CHECK((uintptr_t)gp_describe(first) % 64 == 0); /* it follows the weights, whose size is a multiple */
+    CHECK((uintptr_t)gp_describe(second) % 64 == 0);
     buffers of_first = make_buffers(first, 0), of_second = make_buffers(second, 0);
     for (int i = 0; i < 10; i++) {
         run_once(first, of_first, NULL, 2);

@@ -8,7 +8,7 @@
 #define CHECK(holds)                                                \
     do {                                                            \
         if (!(holds)) {                                             \
-            fprintf(stderr, "%s:%d: " #holds "\n", __FILE__, __LINE__); \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #holds); \
             exit(1);                                                \
         }                                                           \
     } while (0)

@@ -7,6 +7,8 @@ int main(void) {
     char error[256];
     CHECK(!gp_open(NULL, 0, error, sizeof error));
     fprintf(stderr, "%s\n", error);
+    uint32_t old_format = 7; /* is what such a model begins with, and all that is looked at */
+    CHECK(!gp_open_linked((const gp_linked *)&old_format, 0, error, sizeof error) && !strncmp(error, "GP408: ", 7));
     gp_model *first = gp_open_linked(&gp_model_first, 1, error, sizeof error);
     gp_model *second = gp_open_linked(&gp_model_the_2nd, 1, error, sizeof error);
     CHECK(first && second);

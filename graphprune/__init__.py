@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from graphprune.frontends.torch_module import from_torch
     from graphprune.measuring.benchmark import BenchReport, bench
     from graphprune.measuring.profiler import Profile, profile
+    from graphprune.native import get_include
     from graphprune.passes.normalize import normalize
     from graphprune.passes.pipeline import Pipeline
     from graphprune.planning.planner import plan
@@ -50,6 +51,7 @@ __all__ = [
     "compile",
     "export_for_onnxruntime",
     "from_torch",
+    "get_include",
     "load",
     "load_session",
     "normalize",
@@ -74,6 +76,7 @@ _HOMES = {
     "compile": "graphprune.compiler.compile",
     "export_for_onnxruntime": "graphprune.compiler.custom_op",
     "from_torch": "graphprune.frontends.torch_module",
+    "get_include": "graphprune.native",
     "load": "graphprune.frontends.onnx_file",
     "load_session": "graphprune_runtime.loading",
     "normalize": "graphprune.passes.normalize",

@@ -14,6 +14,7 @@ from graphprune.cli.errors import OneLineErrors
 from graphprune.cli.explain import explain_command
 from graphprune.cli.fold import fold_command
 from graphprune.cli.harden import harden_command
+from graphprune.cli.include import include_command
 from graphprune.cli.inspect import inspect_command
 from graphprune.cli.mask import mask_command
 from graphprune.cli.output import print_line
@@ -63,6 +64,7 @@ app.command("run")(run_command)
 app.command("verify")(verify_command)
 app.command("bench")(bench_command)
 app.command("targets")(targets_command)
+app.command("include")(include_command)
 app.command("recipe-schema")(recipe_schema_command)
 app.command("explain")(explain_command)
 app.command("demo")(demo_command)

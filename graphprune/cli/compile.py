@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 def compile_command(  # noqa: PLR0913 - one argument an option
     source: Annotated[Path, typer.Argument(metavar="IN", help="Model, an .onnx file.")],
-    output: Annotated[Path, typer.Argument(metavar="OUT", help="Compiled file to write, ending in .so.")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Compiled file to write: .so, or .a or .o to link into a program.")
+    ],
     runtime: Annotated[
         str | None,
         typer.Option(
@@ -45,12 +47,13 @@ def compile_command(  # noqa: PLR0913 - one argument an option
     from graphprune.compiler.compile import compile as compile_model
     from graphprune.compiler.custom_op import export_for_onnxruntime
     from graphprune.frontends.onnx_file import load
+    from graphprune_runtime.file import STATIC_SUFFIXES
     from graphprune_runtime.loading import COMPILED_SUFFIXES
     from graphprune_runtime.session import CompiledSession
 
     shapes = parse_input_shapes(input_shape)
     _check_runtime(runtime)
-    check_output_path(output, [".onnx"] if runtime else COMPILED_SUFFIXES, source)
+    check_output_path(output, [".onnx"] if runtime else (*COMPILED_SUFFIXES, *STATIC_SUFFIXES), source)
     start = time.perf_counter()
     session: Session
     with progress(f"compiling {source}"):

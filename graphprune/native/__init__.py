@@ -13,3 +13,8 @@ SOURCES = tuple(sorted(INCLUDE.glob("*.c")))
 
 CUSTOM_OP = tuple(sorted((INCLUDE / "onnxruntime").glob("*.c")))
 """What makes a model an operator of ONNX Runtime too."""
+
+
+def get_include() -> str:
+    """The folder of `graphprune.h`, to compile C programs that run compiled models."""
+    return str(INCLUDE)

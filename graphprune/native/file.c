@@ -11,32 +11,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Weights, description and footer, where they are linked into the program. */
-extern const uint8_t gp_linked_data[] __attribute__((weak, visibility("hidden")));
-extern const uint8_t gp_linked_data_end[] __attribute__((weak, visibility("hidden")));
-
 static int fail(char *error, size_t error_bytes, const char *code, const char *path, const char *why) {
     snprintf(error, error_bytes, "%s: '%s' %s", code, path, why);
     return -1;
 }
 
-static const char *own_path(void) {
+/* The file that the code was loaded from. */
+static const char *path_of(const gp_linked *code) {
     Dl_info info;
-    return dladdr((const void *)&gp_this_code, &info) ? info.dli_fname : "";
+    return dladdr(code, &info) ? info.dli_fname : "";
 }
 
-/* Read what lies in [data, end), the footer last. */
-static int read_data(gp_model *model, const uint8_t *data, const uint8_t *end, const char *path, int check, char *error,
-                     size_t error_bytes) {
-    gp_footer footer;
-    memcpy(&footer, end - sizeof footer, sizeof footer);
-    size_t bytes = footer.weights_bytes + footer.description_bytes;
-    if (footer.checksum != gp_this_code.checksum)
-        return fail(error, error_bytes, "GP410", path, "holds the weights of another model");
-    if (check && gp_checksum(data, bytes) != footer.checksum)
+/* Take what lies at `data` for the weights and the description of the model's code. */
+static int take_data(gp_model *model, const uint8_t *data, const char *path, int check, char *error, size_t error_bytes) {
+    const gp_linked *code = model->code;
+    if (check && gp_checksum(data, code->weights_bytes + code->description_bytes) != code->checksum)
         return fail(error, error_bytes, "GP410", path, "is damaged: the checksum of its weights differs");
     model->weights = data;
-    model->description = (const char *)data + footer.weights_bytes;
+    model->description = (const char *)data + code->weights_bytes;
     return 0;
 }
 
@@ -45,11 +37,15 @@ static int read_footer(int file, gp_footer *footer, size_t *file_bytes) {
     if (fstat(file, &status) || (size_t)status.st_size < sizeof *footer) return -1;
     *file_bytes = (size_t)status.st_size;
     if (pread(file, footer, sizeof *footer, status.st_size - (off_t)sizeof *footer) != sizeof *footer) return -1;
-    if (memcmp(footer->magic, "graphprune model", sizeof footer->magic)) return -1;
-    return footer->format == GP_FORMAT && footer->code_bytes < *file_bytes &&
-                   footer->code_bytes + footer->weights_bytes + footer->description_bytes + sizeof *footer == *file_bytes
-               ? 0
-               : -1;
+    return memcmp(footer->magic, "graphprune model", sizeof footer->magic) || footer->format != GP_FORMAT ? -1 : 0;
+}
+
+/* Whether the footer of a file is that of the model's code. */
+static int is_of_code(const gp_footer *footer, const gp_linked *code, size_t file_bytes) {
+    uint64_t behind_code = code->weights_bytes + code->description_bytes + sizeof *footer;
+    return footer->checksum == code->checksum && footer->weights_bytes == code->weights_bytes &&
+           footer->description_bytes == code->description_bytes && footer->code_bytes % GP_ALIGNMENT == 0 &&
+           file_bytes >= behind_code && footer->code_bytes == file_bytes - behind_code;
 }
 
 static int map_file(gp_model *model, int file, const char *path, int check, char *error, size_t error_bytes) {
@@ -57,18 +53,19 @@ static int map_file(gp_model *model, int file, const char *path, int check, char
     size_t file_bytes, page = (size_t)sysconf(_SC_PAGESIZE);
     if (read_footer(file, &footer, &file_bytes))
         return fail(error, error_bytes, "GP410", path, "does not end as a compiled model of this format does");
+    if (!is_of_code(&footer, model->code, file_bytes))
+        return fail(error, error_bytes, "GP410", path, "holds the weights of another model");
     size_t start = footer.code_bytes / page * page;
     uint8_t *mapped = mmap(NULL, file_bytes - start, PROT_READ, MAP_PRIVATE, file, (off_t)start);
     if (mapped == MAP_FAILED) return fail(error, error_bytes, "GP416", path, strerror(errno));
     model->mapped = mapped, model->mapped_bytes = file_bytes - start;
-    const uint8_t *data = mapped + (footer.code_bytes - start);
-    return read_data(model, data, mapped + model->mapped_bytes, path, check, error, error_bytes);
+    return take_data(model, mapped + (footer.code_bytes - start), path, check, error, error_bytes);
 }
 
 int gp_map(gp_model *model, const char *path, int check, char *error, size_t error_bytes) {
-    if (!path && gp_linked_data)
-        return read_data(model, gp_linked_data, gp_linked_data_end, "the program", check, error, error_bytes);
-    if (!path) path = own_path();
+    const gp_linked *code = model->code;
+    if (!path && code->data) return take_data(model, code->data, "the program", check, error, error_bytes);
+    if (!path) path = path_of(code);
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return fail(error, error_bytes, "GP531", path, strerror(errno));
     int failed = map_file(model, file, path, check, error, error_bytes);
@@ -99,7 +96,7 @@ static void read_features(char *line, int bytes) {
     if (!found) line[0] = 0;
 }
 
-int gp_check_processor(const gp_code *code, char *error, size_t error_bytes) {
+int gp_check_processor(const gp_linked *code, char *error, size_t error_bytes) {
     char line[8192], missing[512] = "";
     read_features(line, sizeof line);
     for (const char *const *feature = code->features; *feature; feature++)

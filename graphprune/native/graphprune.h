@@ -1,9 +1,9 @@
 /* Running models that graphprune compiled. C99; usable from C++.
  *
- * A compiled model is a shared library, or an object file or archive to link statically, that exports these functions.
- * A run writes the caller's outputs and the caller's arena and nothing else, so any number of threads may run one
- * model, each with an arena of its own. Functions that take `error` write a text of at most `error_bytes` bytes, with
- * its closing zero, where they fail; it starts with a code of docs/errors.md, as "GP413: ...".
+ * A compiled model is a shared library, or an object file or archive to link statically, with these functions in it. A
+ * run writes the caller's outputs and the caller's arena and nothing else, so any number of threads may run one model,
+ * each with an arena of its own. Functions that take `error` write a text of at most `error_bytes` bytes, with its
+ * closing zero, where they fail; it starts with a code of docs/errors.md, as "GP413: ...".
  */
 #ifndef GRAPHPRUNE_H
 #define GRAPHPRUNE_H
@@ -15,14 +15,17 @@
 extern "C" {
 #endif
 
-#if defined(GP_BUILDING)
-#define GP_API __attribute__((visibility("default"), weak))
-#else
+#ifndef GP_API
 #define GP_API
 #endif
 
 /* An open model. */
 typedef struct gp_model gp_model;
+
+/* A model that is linked into the program. The file NAME.o or NAME.a defines one, which is to be declared as
+ *     extern const gp_linked gp_model_NAME;
+ * with `extern "C"` in C++; in its name, all but letters and digits of ASCII are underscores. */
+typedef struct gp_linked gp_linked;
 
 /* The threads that help runs. */
 typedef struct gp_pool gp_pool;
@@ -41,9 +44,12 @@ typedef struct {
 
 /* Open a model: map its weights, and check that they belong to this code, that no offset among them leads outside, and
  * that this processor has the instructions. `path` is the file of the library; NULL stands for the file that this
- * function was loaded from, or for the model that was linked into the program. With `check`, the checksum of weights
+ * function was loaded from, or for the one model that was linked into the program. With `check`, the checksum of weights
  * and description is compared too, at the speed of memory. NULL where it fails. */
 GP_API gp_model *gp_open(const char *path, int check, char *error, size_t error_bytes);
+
+/* As gp_open, one of several models that are linked into the program. They share these functions, and threads. */
+GP_API gp_model *gp_open_linked(const gp_linked *linked, int check, char *error, size_t error_bytes);
 
 /* What the model is, as JSON: inputs, outputs, target, versions, what was pruned, kernels. Lives as long as the model. */
 GP_API const char *gp_describe(const gp_model *model);

@@ -40,14 +40,14 @@ static int check_ranges(const gp_model *model, char *error, size_t error_bytes) 
     return 0;
 }
 
-gp_model *gp_open(const char *path, int check, char *error, size_t error_bytes) {
-    if (gp_check_processor(&gp_this_code, error, error_bytes)) return NULL;
+static gp_model *open_code(const gp_linked *code, const char *path, int check, char *error, size_t error_bytes) {
+    if (gp_check_processor(code, error, error_bytes)) return NULL;
     gp_model *model = calloc(1, sizeof *model);
     if (!model) {
         snprintf(error, error_bytes, "GP416: no memory is left");
         return NULL;
     }
-    model->code = &gp_this_code;
+    model->code = code;
     if (gp_map(model, path, check, error, error_bytes)) {
         free(model);
         return NULL;
@@ -58,6 +58,20 @@ gp_model *gp_open(const char *path, int check, char *error, size_t error_bytes) 
         return NULL;
     }
     return model;
+}
+
+gp_model *gp_open(const char *path, int check, char *error, size_t error_bytes) {
+    int models = (int)(__stop_gp_models - __start_gp_models);
+    if (models == 1) return open_code(__start_gp_models[0], path, check, error, error_bytes);
+    snprintf(error, error_bytes, "GP633: %d models are linked into the program, open each with gp_open_linked", models);
+    return NULL;
+}
+
+gp_model *gp_open_linked(const gp_linked *linked, int check, char *error, size_t error_bytes) {
+    if (linked->format == GP_FORMAT) return open_code(linked, NULL, check, error, error_bytes);
+    snprintf(error, error_bytes, "GP408: a linked model has format %u, expected %u; compile it again",
+             (unsigned)linked->format, GP_FORMAT);
+    return NULL;
 }
 
 void gp_close(gp_model *model) {

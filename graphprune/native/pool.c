@@ -20,7 +20,7 @@ struct gp_pool {
     pthread_t *threads;
 };
 
-enum { SPINS = 3000, MOST_WORKERS = 1023, STACK_BYTES = 1 << 20 };
+enum { SPINS = 3000, MOST_WORKERS = GP_MOST_THREADS - 1, STACK_BYTES = 1 << 20 };
 
 static void pause_a_little(void) {
 #if defined(__x86_64__)
@@ -111,15 +111,18 @@ static void share(gp_pool *pool, gp_job *job) {
 static pthread_t own_threads[MOST_WORKERS];
 static gp_pool own = {GP_POOL_VERSION, share, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
                       PTHREAD_COND_INITIALIZER, NULL, 0, 0, 0, 0, own_threads};
-static gp_pool *used = &own;
+static gp_pool *used = &own; /* atomic */
 
-void gp_share(gp_job *job) { used->share(used, job); }
+void gp_share(gp_job *job) {
+    gp_pool *pool = __atomic_load_n(&used, __ATOMIC_ACQUIRE);
+    pool->share(pool, job);
+}
 
-gp_pool *gp_get_pool(void) { return used; }
+gp_pool *gp_get_pool(void) { return __atomic_load_n(&used, __ATOMIC_ACQUIRE); }
 
 int gp_set_pool(gp_pool *pool) {
-    if (pool->version != GP_POOL_VERSION) return -1;
-    used = pool;
+    if (!pool || pool->version != GP_POOL_VERSION) return -1;
+    __atomic_store_n(&used, pool, __ATOMIC_RELEASE);
     return 0;
 }
 

@@ -2,7 +2,14 @@
 #ifndef GRAPHPRUNE_PROGRAM_H
 #define GRAPHPRUNE_PROGRAM_H
 
-#define GP_BUILDING
+/* Where several models are linked into one program, the first one's C part serves them all: its symbols are weak. */
+#ifdef GP_STATIC
+#define GP_API __attribute__((visibility("hidden"), weak))
+#else
+#define GP_API __attribute__((visibility("default"), weak))
+#endif
+#define GP_INTERNAL __attribute__((visibility("hidden"), weak))
+
 #include "graphprune.h"
 
 #define GP_FORMAT 8u
@@ -30,39 +37,46 @@ typedef struct {
 } gp_range;
 
 /* The code's own description. */
-typedef struct {
+struct gp_linked {
+    uint32_t format;
     uint64_t checksum; /* of the weights and the description that belong to the code */
+    uint64_t weights_bytes, description_bytes;
     const char *target;
     const char *const *features; /* instruction sets as Linux names them, up to a NULL */
     size_t programs, inputs, outputs, ranges;
     const gp_program *program;
     const gp_range *range;
-} gp_code;
+    const uint8_t *data; /* weights and description where they are linked in, else NULL */
+};
 
 struct gp_model {
-    const gp_code *code;
+    const gp_linked *code;
     const uint8_t *weights;
     const char *description;
     void *mapped; /* NULL where the weights are linked in */
     size_t mapped_bytes;
 };
 
-extern const gp_code gp_this_code __attribute__((visibility("hidden")));
+/* What the tables of a model are made with. */
+extern const uint8_t gp_linked_data[] __attribute__((visibility("hidden"), weak));
+#define GP_LISTED __attribute__((used, retain, section("gp_models")))
+
+/* The models in this program or library: the linker puts the pointers that are GP_LISTED side by side. */
+extern const gp_linked *const __start_gp_models[] __attribute__((visibility("hidden")));
+extern const gp_linked *const __stop_gp_models[] __attribute__((visibility("hidden")));
 
 /* The end of a compiled file: [code][weights][description][footer]. */
 typedef struct {
     char magic[16];
     uint32_t format;
-    uint32_t code_crc; /* CRC-32 of the code, which is checked before it is loaded; 0 where it is linked in */
+    uint32_t code_crc; /* CRC-32 of the code, which is checked before it is loaded */
     uint64_t code_bytes, weights_bytes, description_bytes;
     uint64_t checksum; /* XXH64 of weights and description */
-    uint64_t zero;
+    uint32_t description_crc, footer_crc;
 } gp_footer;
 
-#define GP_INTERNAL __attribute__((visibility("hidden")))
-
 GP_INTERNAL uint64_t gp_checksum(const uint8_t *data, size_t bytes);
-GP_INTERNAL int gp_check_processor(const gp_code *code, char *error, size_t error_bytes);
+GP_INTERNAL int gp_check_processor(const gp_linked *code, char *error, size_t error_bytes);
 GP_INTERNAL int gp_map(gp_model *model, const char *path, int check, char *error, size_t error_bytes);
 GP_INTERNAL void gp_unmap(gp_model *model);
 GP_INTERNAL void gp_stop_pool(void);
@@ -70,13 +84,29 @@ GP_INTERNAL void gp_stop_pool(void);
 /* Work that several threads share: tasks 0..tasks-1, each done once. */
 typedef struct gp_job {
     void (*work)(struct gp_job *, int32_t slot); /* takes tasks until none is left; slots are 0..slots-1 */
-    int32_t tasks, slots;
-    int32_t next_task;      /* atomic */
+    int64_t tasks, next_task; /* the latter is atomic */
+    int32_t slots;
     int32_t joined, active; /* threads that came, and that are still at it; the caller, in slot 0, not counted */
     struct gp_job *next;
 } gp_job;
 
+enum { GP_MOST_THREADS = 1024 }; /* for a job */
+
 /* Do a job, this thread among those that work. */
 GP_INTERNAL void gp_share(gp_job *job);
+
+/* What kernels call: a loop in parallel, a buffer to work in, what to do where they fail. */
+typedef struct {
+    void *sync;
+    int32_t tasks;
+} gp_group;
+
+typedef int gp_body(int32_t task, gp_group *group, void *closure);
+
+GP_INTERNAL int gp_launch(gp_body *body, void *closure, int tasks);
+GP_INTERNAL void *gp_take_workspace(int device, int number, uint64_t bytes, int kind, int bits);
+GP_INTERNAL int gp_give_workspace(int device, int number, void *taken);
+GP_INTERNAL void gp_raise(const char *const *parts, int32_t count);
+GP_INTERNAL int32_t gp_outside(const char *access, int64_t index, int64_t count);
 
 #endif

@@ -26,18 +26,11 @@ static _Thread_local struct {
 
 static size_t round_up(size_t bytes) { return (bytes + GP_ALIGNMENT - 1) / GP_ALIGNMENT * GP_ALIGNMENT; }
 
-/* ---- What kernels call. TVM's code generator gives these names; kernels reach the first three by pointer. ---- */
-
-typedef struct {
-    void *sync;
-    int32_t tasks;
-} gp_group;
-
-typedef int (*gp_body)(int32_t task, gp_group *group, void *closure);
+/* ---- What kernels call. ---- */
 
 typedef struct {
     gp_job job;
-    gp_body body;
+    gp_body *body;
     void *closure;
     gp_run_state *run;
     int32_t failed; /* atomic */
@@ -45,10 +38,10 @@ typedef struct {
 
 static void work_on_loop(gp_job *job, int32_t slot) {
     gp_loop *loop = (gp_loop *)job;
-    gp_group group = {NULL, job->tasks};
+    gp_group group = {NULL, (int32_t)job->tasks};
     if (slot) here.run = loop->run, here.slot = slot, here.used = 0;
-    for (int32_t task; (task = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
-        if (loop->body(task, &group, loop->closure)) __atomic_store_n(&loop->failed, 1, __ATOMIC_RELAXED);
+    for (int64_t task; (task = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
+        if (loop->body((int32_t)task, &group, loop->closure)) __atomic_store_n(&loop->failed, 1, __ATOMIC_RELAXED);
     if (slot) here.run = NULL;
 }
 
@@ -56,7 +49,7 @@ static void work_on_loop(gp_job *job, int32_t slot) {
  * less than a whole share. */
 enum { TASKS_A_THREAD = 4 };
 
-static int launch(gp_body body, void *closure, int tasks) {
+int gp_launch(gp_body *body, void *closure, int tasks) {
     gp_run_state *run = here.run;
     if (tasks == 0) tasks = run->threads == 1 ? 1 : run->threads * TASKS_A_THREAD;
     if (run->threads == 1) {
@@ -65,12 +58,12 @@ static int launch(gp_body body, void *closure, int tasks) {
         for (int32_t task = 0; task < tasks; task++) failed |= body(task, &group, closure);
         return failed ? -1 : 0;
     }
-    gp_loop loop = {{work_on_loop, tasks, run->threads, 0, 0, 0, NULL}, body, closure, run, 0};
+    gp_loop loop = {{work_on_loop, tasks, 0, run->threads, 0, 0, NULL}, body, closure, run, 0};
     gp_share(&loop.job);
     return loop.failed ? -1 : 0;
 }
 
-static void *take_workspace(int device, int number, uint64_t bytes, int kind, int bits) {
+void *gp_take_workspace(int device, int number, uint64_t bytes, int kind, int bits) {
     (void)device, (void)number, (void)kind, (void)bits;
     uint8_t *start = here.run->workspaces + (size_t)here.slot * here.run->stride;
     if (here.used + round_up(bytes) > here.run->workspace_bytes) abort(); /* its size was planned */
@@ -79,22 +72,17 @@ static void *take_workspace(int device, int number, uint64_t bytes, int kind, in
     return taken;
 }
 
-static int give_workspace(int device, int number, void *taken) {
+int gp_give_workspace(int device, int number, void *taken) {
     (void)device, (void)number;
     here.used = (size_t)((uint8_t *)taken - (here.run->workspaces + (size_t)here.slot * here.run->stride));
     return 0;
 }
 
-GP_INTERNAL int (*__TVMBackendParallelLaunch)(gp_body, void *, int) = launch;
-GP_INTERNAL void *(*__TVMBackendAllocWorkspace)(int, int, uint64_t, int, int) = take_workspace;
-GP_INTERNAL int (*__TVMBackendFreeWorkspace)(int, int, void *) = give_workspace;
-
 static int is_first_error(void) { return !__atomic_exchange_n(&here.run->failed, 1, __ATOMIC_RELAXED); }
 
 /* An assertion of a kernel does not hold. */
-GP_INTERNAL void TVMFFIErrorSetRaisedFromCStrParts(const char *kind, const char **parts, int32_t count) {
-    (void)kind;
-    if (!is_first_error()) return;
+void gp_raise(const char *const *parts, int32_t count) {
+    if (!is_first_error() || !here.run->error_bytes) return;
     snprintf(here.run->error, here.run->error_bytes, "GP413: ");
     for (int32_t i = 0; i < count; i++) {
         size_t used = strlen(here.run->error);
@@ -103,7 +91,7 @@ GP_INTERNAL void TVMFFIErrorSetRaisedFromCStrParts(const char *kind, const char 
 }
 
 /* Code that checks itself is about to leave a buffer. */
-GP_INTERNAL int32_t gp_outside(const char *access, int64_t index, int64_t count) {
+int32_t gp_outside(const char *access, int64_t index, int64_t count) {
     if (is_first_error())
         snprintf(here.run->error, here.run->error_bytes, "GP413: %s[%lld] of %lld elements", access, (long long)index,
                  (long long)count);
@@ -131,7 +119,7 @@ static size_t bytes_before(const gp_program *program, const gp_tensor *tensor, i
 }
 
 static int run_sample(const gp_samples *all, int64_t sample, uint8_t *arena, int32_t first, int32_t last) {
-    const gp_code *code = all->model->code;
+    const gp_linked *code = all->model->code;
     const void *few_inputs[MOST_TENSORS], **inputs = few_inputs;
     void *few_outputs[MOST_TENSORS], **outputs = few_outputs, **many = NULL;
     if (code->inputs > MOST_TENSORS || code->outputs > MOST_TENSORS) {
@@ -153,7 +141,7 @@ static void work_on_samples(gp_job *job, int32_t slot) {
     gp_samples *all = (gp_samples *)job;
     if (slot) here.run = all->run, here.slot = slot, here.used = 0;
     uint8_t *arena = all->arena + (size_t)slot * all->run->stride;
-    for (int32_t sample; (sample = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
+    for (int64_t sample; (sample = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
         if (run_sample(all, sample, arena, 0, all->program->kernels))
             __atomic_store_n(&all->status, -1, __ATOMIC_RELAXED);
     if (slot) here.run = NULL;
@@ -166,8 +154,13 @@ typedef struct {
     int32_t threads; /* for a sample */
 } gp_sharing;
 
+static gp_sharing one_by_one(const gp_program *program, int64_t samples, int threads) {
+    int most = threads < GP_MOST_THREADS ? threads : GP_MOST_THREADS;
+    return (gp_sharing){program->samples ? program->samples : samples, 1, most < 1 ? 1 : most};
+}
+
 static gp_sharing share_out(const gp_program *program, int64_t samples, int threads) {
-    gp_sharing sharing = {program->samples ? program->samples : samples, 1, threads < 1 ? 1 : threads};
+    gp_sharing sharing = one_by_one(program, samples, threads);
     if (sharing.threads > 1 && sharing.samples >= sharing.threads)
         sharing.at_once = sharing.threads, sharing.threads = 1;
     return sharing;
@@ -226,7 +219,7 @@ static int run_with(const gp_model *model, size_t program, gp_sharing sharing, c
     size_t values = round_up(chosen->arena_bytes), work = round_up(chosen->workspace_bytes);
     gp_run_state run = {start + values, sharing.at_once > 1 ? values + work : work, work, sharing.threads,
                         error, error_bytes, 0};
-    gp_samples all = {{work_on_samples, (int32_t)sharing.samples, sharing.at_once, 0, 0, 0, NULL},
+    gp_samples all = {{work_on_samples, sharing.samples, 0, sharing.at_once, 0, 0, NULL},
                       model, chosen, inputs, outputs, start, &run, 0};
     if (error_bytes) error[0] = 0;
     here.run = &run, here.slot = 0, here.used = 0;
@@ -245,7 +238,6 @@ int gp_run(const gp_model *model, size_t program, int64_t samples, const void *c
 
 int gp_time(const gp_model *model, size_t program, int64_t samples, const void *const *inputs, void *const *outputs,
             void *arena, int threads, double *seconds, char *error, size_t error_bytes) {
-    const gp_program *chosen = &model->code->program[program];
-    gp_sharing sharing = {chosen->samples ? chosen->samples : samples, 1, threads < 1 ? 1 : threads};
+    gp_sharing sharing = one_by_one(&model->code->program[program], samples, threads);
     return run_with(model, program, sharing, inputs, outputs, arena, error, error_bytes, time_all, seconds);
 }

@@ -10,6 +10,7 @@ import os
 import struct
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from graphprune_runtime.description import FORMAT, Description
@@ -23,6 +24,20 @@ _EARLIER = b"graphprune weights"
 
 ALIGNMENT = 64
 """Of each weight in the file, in bytes."""
+
+
+STATIC_SUFFIXES = (".a", ".o")
+"""Of what holds a compiled model to be linked into a program; no session loads it."""
+
+
+def is_static(path: str | os.PathLike[str]) -> bool:
+    """Whether a file's name says that it is to be linked into a program."""
+    return Path(path).suffix.lower() in STATIC_SUFFIXES
+
+
+def path_of(file: BinaryIO) -> str:
+    """A path of an open file that leads to it whatever its name leads to now."""
+    return f"/proc/self/fd/{file.fileno()}"
 
 
 class Footer(NamedTuple):

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Self
 
 import numpy as np
 
 from graphprune_runtime.description import BatchNote, Description, KernelCall, KernelNote, LayoutNote, ProgramNote
 from graphprune_runtime.errors import BackendError, InputError
-from graphprune_runtime.file import CompiledFile
+from graphprune_runtime.file import CompiledFile, is_static, path_of
 from graphprune_runtime.files import copy_file
 from graphprune_runtime.interface import Dim, TensorInfo, check_feed, check_output_names
 from graphprune_runtime.library import Library
@@ -48,7 +48,7 @@ class CompiledSession:
         self._library: Library | None = None
         self._refusal: BackendError | None = None
         try:
-            self._library = Library(compiled.code(), _path_of(compiled.file), compiled.name, check=check)
+            self._library = Library(compiled.code(), path_of(compiled.file), compiled.name, check=check)
         except BackendError as error:
             if error.code != "GP419" or path is not None:
                 raise
@@ -200,10 +200,17 @@ class CompiledSession:
 
         Raises:
             ModelFileError: the file cannot be written.
+            BackendError: it is to be linked statically, for which the model must be compiled again.
         """
+        if is_static(path):
+            message = f"'{path}': a loaded model cannot be linked statically, compile it to this file"
+            raise BackendError(message, code="GP630")
+        self._check_open()
+        copy_file(Path(path_of(self._file)), Path(path))
+
+    def _check_open(self) -> None:
         if self._file.closed:
             raise _closed()
-        copy_file(Path(_path_of(self._file)), Path(path))
 
     def close(self) -> None:
         """Give code, weights and arenas back; no run may be going on, and none can follow."""
@@ -230,11 +237,6 @@ class CompiledSession:
 
 def _closed() -> BackendError:
     return BackendError("the session is closed", code="GP418")
-
-
-def _path_of(file: BinaryIO) -> str:
-    """A path of an open file that leads to it whatever its name leads to now."""
-    return f"/proc/self/fd/{file.fileno()}"
 
 
 def _is_open(info: TensorInfo) -> bool:

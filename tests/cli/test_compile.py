@@ -80,3 +80,12 @@ def test_what_for_refuses(tmp_path: Path) -> None:
         )
         assert_refused(invoke("compile", model, tmp_path / "o.onnx"), "'.onnx', expected .so", "GP602")
         assert_refused(invoke("compile", model, model, "--for", "onnxruntime"), "is the input file [GP604]")
+
+
+def test_files_to_link_statically(tmp_path: Path) -> None:
+    for suffix, start in ((".a", b"!<arch>\n"), (".o", b"\x7fELF")):
+        outcome = invoke("compile", write(tmp_path / "m.onnx"), tmp_path / f"m{suffix}")
+        assert (outcome.code, outcome.err) == (0, "")
+        assert (tmp_path / f"m{suffix}").read_bytes().startswith(start)
+    outcome = invoke("run", tmp_path / "m.a")
+    assert outcome.code == 2

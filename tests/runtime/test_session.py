@@ -234,6 +234,14 @@ def test_half_precision_goes_in_and_out(tmp_path: Path) -> None:
         np.testing.assert_array_equal(y.astype(np.float32), -x.astype(np.float32))
 
 
+@pytest.mark.parametrize("value", [np.int64(-(2**63)), np.int64(2**63 - 1), np.uint64(2**64 - 1)])
+def test_constants_at_the_ends_of_their_types(value: np.generic) -> None:
+    """They are no offsets, whose ranges are checked when a model is opened."""
+    kind, c = value.dtype.name, np.array([1, value], value.dtype)
+    session = compile_(parse(f"g ({kind}[2] x) => ({kind}[2] y) {{ y = Add(x,c) }}", {"c": c}))
+    np.testing.assert_array_equal(session.run(None, {"x": np.zeros_like(c)})[0], c)
+
+
 @pytest.mark.parametrize("content", [b"", b"not a library", b"\x7fEL" + bytes(100)])
 def test_refuses_other_files(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "m.so"

@@ -11,6 +11,7 @@ from graphprune.backends.base import tensor_infos
 from graphprune.backends.tvm.batch.split import open_batch, split_batch
 from graphprune.backends.tvm.building.build import Program, build
 from graphprune.backends.tvm.building.measurements import Measurements
+from graphprune.backends.tvm.building.session import BuiltSession
 from graphprune.backends.tvm.building.tuning import EFFORTS, Tune, Tuner
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.lowering.graph import lower_graph
@@ -67,7 +68,7 @@ class TvmBackend:
         notes = tuple(program.note for program in programs)
         description = Description(notes, target.level, TARGETS[target.level].features, threads, origin)
         here = min(threads, os.cpu_count() or 1)
-        return CompiledSession(build(programs, kernels, weights, description, target, sources), here)
+        return BuiltSession(build(programs, kernels, weights, description, target, sources), here)
 
 
 def _lower(variant: Variant, machine: Machine, tuner: Tuner | None, into: tuple[Kernels, Weights]) -> Program:

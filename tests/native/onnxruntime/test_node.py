@@ -102,7 +102,7 @@ def write(path: Path, models: Sequence[ir.Model], opened: Sequence[str] = ()) ->
     programs = [_open(*each) for each in zip(programs, opened, strict=True)] if opened else programs
     description = Description(tuple(p.note for p in programs), target.level, TARGETS[target.level].features, 1)
     compiled = build(programs, *into, description, target, CUSTOM_OP)
-    custom_op._write(CompiledSession(compiled, 1), path, "several")
+    custom_op._write(CompiledSession(compiled.file, 1), path, "several")
 
 
 def _open(program: Program, names: str) -> Program:

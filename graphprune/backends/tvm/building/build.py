@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tvm import ir
 
-from graphprune.backends.tvm.building.image import make_image
-from graphprune.backends.tvm.building.linking import link
+from graphprune.backends.tvm.building.image import lay_out, make_image
+from graphprune.backends.tvm.building.linking import Code, link_library
 from graphprune.backends.tvm.building.objects import compile_object
 from graphprune.backends.tvm.building.tables import ProgramSizes, write_tables
 from graphprune.backends.tvm.program.entry import Entry
@@ -17,6 +17,14 @@ from graphprune.backends.tvm.program.recording import Kernels, Weights
 from graphprune.targets.target import Target
 from graphprune_runtime.description import Description, ProgramNote
 from graphprune_runtime.file import CompiledFile
+
+
+@dataclass(frozen=True)
+class Built:
+    """A compiled file, in memory, and what its code was linked from."""
+
+    file: CompiledFile
+    code: Code
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,7 @@ def build(
     description: Description,
     target: Target,
     sources: Sequence[Path] = (),
-) -> CompiledFile:
+) -> Built:
     """Compile and link `programs`, which call `kernels` on `weights`, and the C files `sources`.
 
     Raises:
@@ -42,13 +50,11 @@ def build(
     """
     symbols = [f"gp_program_{number}" for number in range(len(programs))]
     entries = {ir.GlobalVar(symbol): program.entry.function for symbol, program in zip(symbols, programs, strict=True)}
-    code = compile_object({**kernels.functions, **entries}, target)
+    kernel_code = compile_object({**kernels.functions, **entries}, target)
     sizes = [
-        ProgramSizes(symbol, program.entry.arena_bytes, code.workspace_bytes)
+        ProgramSizes(symbol, program.entry.arena_bytes, kernel_code.workspace_bytes)
         for symbol, program in zip(symbols, programs, strict=True)
     ]
-    return make_image(
-        weights,
-        description,
-        lambda checksum: link(code.content, write_tables(description, sizes, weights, checksum), sources),
-    )
+    data = lay_out(weights, description)
+    code = Code(kernel_code.content, write_tables(data, sizes), tuple(sources))
+    return Built(make_image(link_library(code), data), code)

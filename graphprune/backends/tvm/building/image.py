@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import xxhash
@@ -13,12 +13,20 @@ from graphprune.backends.tvm.program.recording import Weights
 from graphprune_runtime.description import FORMAT, Description
 from graphprune_runtime.file import ALIGNMENT, CompiledFile, Footer
 
-MakeCode = Callable[[int], bytes]
-"""From the checksum of weights and description, which the code knows, to the code."""
+
+@dataclass(frozen=True)
+class Data:
+    """Weights and description as they lie in a file; the code knows the checksum of both."""
+
+    weights: Weights
+    description: Description
+    text: bytes
+    weights_bytes: int
+    checksum: int
 
 
-def make_image(weights: Weights, description: Description, make_code: MakeCode) -> CompiledFile:
-    """The compiled file, in memory."""
+def lay_out(weights: Weights, description: Description) -> Data:
+    """What follows the code in a file."""
     text = description.to_json().encode() + b"\0"
     text += bytes(-len(text) % ALIGNMENT)
     checksum = xxhash.xxh64()
@@ -27,16 +35,20 @@ def make_image(weights: Weights, description: Description, make_code: MakeCode) 
         checksum.update(chunk)
         weights_bytes += len(chunk)
     checksum.update(text)
-    code = make_code(checksum.intdigest())
+    return Data(weights, description, text, weights_bytes, checksum.intdigest())
+
+
+def make_image(code: bytes, data: Data) -> CompiledFile:
+    """The compiled file, in memory."""
     code += bytes(-len(code) % ALIGNMENT)
-    sizes = len(code), weights_bytes, len(text)
-    footer = Footer(FORMAT, zlib.crc32(code), *sizes, checksum.intdigest(), zlib.crc32(text))
+    sizes = len(code), data.weights_bytes, len(data.text)
+    footer = Footer(FORMAT, zlib.crc32(code), *sizes, data.checksum, zlib.crc32(data.text))
     file = _anonymous_file()
     file.write(code)
-    file.writelines(weights.chunks())
-    file.write(text + footer.to_bytes())
+    file.writelines(data.weights.chunks())
+    file.write(data.text + footer.to_bytes())
     file.flush()
-    return CompiledFile(file, "the model", footer, description)
+    return CompiledFile(file, "the model", footer, data.description)
 
 
 def _anonymous_file() -> BinaryIO:

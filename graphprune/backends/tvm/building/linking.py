@@ -1,4 +1,4 @@
-"""Linking: the object file of a model and the C part of every model, to one shared library."""
+"""Linking: the object file of a model's kernels, its tables and the C part of every model."""
 
 from __future__ import annotations
 
@@ -9,38 +9,57 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from graphprune.errors import BackendError
 from graphprune.files import work_folder
 from graphprune.native import INCLUDE, SOURCES
 
-C_FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-fvisibility=hidden")
+C_FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-fvisibility=hidden", f"-I{INCLUDE}")
 
 
-def link(code: bytes, tables: str, sources: Sequence[Path] = ()) -> bytes:
-    """The shared library of a model's object file, the C text of its tables, and further C files.
+@dataclass(frozen=True)
+class Code:
+    """What is linked for a model: the object file of its kernels, the C text of its tables, and further C files."""
+
+    kernels: bytes
+    tables: str
+    sources: tuple[Path, ...] = ()
+
+
+def link_library(code: Code) -> bytes:
+    """The shared library of a model.
 
     Raises:
         BackendError: no C compiler is installed, or it failed.
     """
-    compiler = find_compiler()
     with work_folder() as folder:
-        (folder / "kernels.o").write_bytes(code)
-        (folder / "tables.c").write_text(tables, encoding="utf-8")
-        for part, content in _runtime_objects(compiler).items():
-            (folder / part).write_bytes(content)
-        _run(compiler, [*C_FLAGS, f"-I{INCLUDE}", "-c", "tables.c", *map(str, sources)], folder)
-        objects = sorted(path.name for path in folder.glob("*.o"))
-        _run(compiler, ["-shared", "-s", "-Wl,-Bsymbolic", "-o", "model.so", *objects, "-lpthread", "-ldl"], folder)
+        objects = compile_parts(code, "gp_this_model", (), folder)
+        options = ("-shared", "-s", "-Wl,-Bsymbolic", "-Wl,-z,defs", "-o", "model.so")
+        run_compiler([*options, *objects, "-lpthread", "-ldl", "-lm"], folder)
         return (folder / "model.so").read_bytes()
 
 
+def compile_parts(code: Code, symbol: str, options: tuple[str, ...], folder: Path) -> list[str]:
+    """Put the object files of a model into a folder, those in C compiled with more `options`; their names.
+
+    Raises:
+        BackendError: no C compiler is installed, or it failed.
+    """
+    (folder / "kernels.o").write_bytes(code.kernels)
+    (folder / "tables.c").write_text(code.tables, encoding="utf-8")
+    run_compiler([*C_FLAGS, *options, f"-DGP_SYMBOL={symbol}", "-c", "tables.c", *map(str, code.sources)], folder)
+    for part, content in _runtime_objects(find_compiler(), options).items():
+        (folder / part).write_bytes(content)
+    return sorted(path.name for path in folder.glob("*.o"))
+
+
 @functools.cache
-def _runtime_objects(compiler: tuple[str, ...]) -> dict[str, bytes]:
+def _runtime_objects(_compiler: tuple[str, ...], options: tuple[str, ...]) -> dict[str, bytes]:
     """The object files of the C part, by name."""
     with work_folder() as folder:
-        _run(compiler, [*C_FLAGS, "-c", *map(str, SOURCES)], folder)
+        run_compiler([*C_FLAGS, *options, "-c", *map(str, SOURCES)], folder)
         return {path.name: path.read_bytes() for path in folder.glob("*.o")}
 
 
@@ -59,12 +78,17 @@ def find_compiler() -> tuple[str, ...]:
     raise BackendError(message, code="GP407")
 
 
-def _run(compiler: Sequence[str], arguments: Sequence[str], folder: Path) -> None:
-    command = [*compiler, *arguments]
+def run_compiler(arguments: Sequence[str], folder: Path) -> None:
+    """Run the C compiler in a folder.
+
+    Raises:
+        BackendError: none is installed, or it failed.
+    """
+    command = [*find_compiler(), *arguments]
     result = subprocess.run(  # noqa: S603 - the command is the user's own compiler
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if result.returncode:
         lines = [line for line in (result.stderr or result.stdout).splitlines() if line.strip()]
         last = lines[-1] if lines else f"exit code {result.returncode}"
-        raise BackendError(f"cannot link the model: {compiler[0]}: {last}", code="GP411")
+        raise BackendError(f"cannot link the model: {command[0]}: {last}", code="GP411")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from graphprune.backends.tvm.building.image import Data
 from graphprune.backends.tvm.program.recording import Array, Weights
 from graphprune_runtime.description import Description, ProgramNote
 from graphprune_runtime.interface import TensorInfo
@@ -23,9 +24,10 @@ class ProgramSizes:
     workspace_bytes: int
 
 
-def write_tables(description: Description, sizes: Sequence[ProgramSizes], weights: Weights, checksum: int) -> str:
-    """The C text that defines `gp_this_code`."""
-    ranges = list(_ranges(weights))
+def write_tables(data: Data, sizes: Sequence[ProgramSizes]) -> str:
+    """The C text that defines the model, which is called as the macro GP_SYMBOL says."""
+    description = data.description
+    ranges = list(_ranges(data.weights))
     parts = ['#include "program.h"', *_features(description)]
     for number, (program, size) in enumerate(zip(description.programs, sizes, strict=True)):
         parts += _tensors(f"inputs_{number}", program.inputs)
@@ -38,9 +40,12 @@ def write_tables(description: Description, sizes: Sequence[ProgramSizes], weight
     parts += ["static const gp_range ranges[] = {", *(ranges or ["{0}"]), "};"]
     first = description.programs[0]
     parts.append(
-        f"const gp_code gp_this_code = {{{checksum}u, {json.dumps(description.target)}, features, "
-        f"{len(description.programs)}, {len(first.inputs)}, {len(first.outputs)}, {len(ranges)}, programs, ranges}};"
+        f"const gp_linked GP_SYMBOL = {{GP_FORMAT, {data.checksum}u, {data.weights_bytes}u, "
+        f"{len(data.text)}u, {json.dumps(description.target)}, features, "
+        f"{len(description.programs)}, {len(first.inputs)}, {len(first.outputs)}, {len(ranges)}, programs, ranges, "
+        "gp_linked_data};"
     )
+    parts.append("static const gp_linked *const listed GP_LISTED = &GP_SYMBOL;")
     return "\n".join([*parts, ""])
 
 
@@ -86,11 +91,12 @@ def _text(text: str) -> str:
 
 def _ranges(weights: Weights) -> Iterator[str]:
     for offset, array in zip(weights.offsets(), weights.arrays, strict=True):
-        if array.dtype.kind in "iu" and array.size:
-            yield _range(offset, array)
+        if array.dtype.kind in "iu" and array.size and _may_be_offsets(array):
+            signed = int(array.dtype.kind == "i")
+            sizes = f"{offset}u, {array.size}u, {array.itemsize}, {signed}"
+            yield f"    {{{sizes}, {array.min()}, {array.max()}}},"
 
 
-def _range(offset: int, array: Array) -> str:
-    least, most = (np.clip(int(value), -(2**63) + 1, 2**63 - 1) for value in (array.min(), array.max()))
-    signed = int(array.dtype.kind == "i")
-    return f"    {{{offset}u, {array.size}u, {array.itemsize}, {signed}, {least}, {most}}},"
+def _may_be_offsets(array: Array) -> bool:
+    """Whether all numbers are C literals of an int64: offsets are far below."""
+    return int(array.min()) > -(2**63) and int(array.max()) < 2**63

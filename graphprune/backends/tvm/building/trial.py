@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from graphprune.backends.tvm.building.build import Program, build
+from graphprune.backends.tvm.building.session import BuiltSession
 from graphprune.backends.tvm.kernels.builder import NAME
 from graphprune.backends.tvm.kernels.view import Handle
 from graphprune.backends.tvm.program.entry import make_entry
@@ -30,7 +31,7 @@ def compile_kernel(function: Handle, target: Target, threads: int) -> CompiledSe
     )
     program = Program(make_entry(recording, [result]), note)
     description = Description((note,), target.level, TARGETS[target.level].features, threads)
-    return CompiledSession(build([program], recording.kernels, recording.weights, description, target), threads)
+    return BuiltSession(build([program], recording.kernels, recording.weights, description, target), threads)
 
 
 def _info(name: str, size: int, dtype: str) -> TensorInfo:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
+import graphprune
 from tests.invoke import invoke
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -69,3 +73,27 @@ def test_files_it_names_exist() -> None:
 @pytest.mark.parametrize("name", ["demo", "test"])
 def test_commands_are_marked_for_ci(name: str) -> None:
     assert f"<!-- command: {name} -->\n```bash\npython3 -m venv" in README.read_text()
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_section_on_services(tmp_path: Path) -> None:
+    """Python, C and ONNX Runtime run the model, and give the same."""
+    assert invoke("prune", "resnet50.onnx", "pruned.onnx").code == 0
+    assert invoke("compile", "pruned.onnx", "resnet50.so", "--threads", "2").code == 0
+    assert invoke("compile", "pruned.onnx", "fast.onnx", "--for", "onnxruntime").code == 0
+    names = {
+        "x": np.random.default_rng(1).standard_normal((1, 8, 9, 9)).astype(np.float32),
+        "onnxruntime": onnxruntime,
+    }
+    inside_python, inside_onnxruntime = re.findall(r"```python\n(.*?)```", section("Run it in your service"), re.DOTALL)
+    exec(inside_python, names)  # noqa: S102 - the README's own code
+    exec(inside_onnxruntime, names)  # noqa: S102
+    found = onnxruntime.InferenceSession("fast.onnx", names["options"]).run(None, {"input": names["x"]})
+    np.testing.assert_allclose(found[0], names["outputs"][0], rtol=1e-5, atol=1e-5)
+    (tmp_path / "main.c").write_text(block("Run it in your service", "c"))
+    cc = shutil.which("cc")
+    if cc is None:
+        pytest.skip("there is no C compiler")
+    command = [cc, "-Wall", "-Werror", f"-I{graphprune.get_include()}", "main.c", "./resnet50.so", "-o", "main"]
+    subprocess.run(command, check=True)
+    subprocess.run(["./main"], check=True)

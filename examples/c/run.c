@@ -24,7 +24,7 @@ static size_t bytes_of(gp_tensor tensor) {
 }
 
 static void *allocate(size_t bytes) {
-    void *memory = malloc(bytes ? bytes : 1);
+    void *memory = calloc(1, bytes ? bytes : 1);
     if (memory) return memory;
     fprintf(stderr, "no memory is left\n");
     exit(1);

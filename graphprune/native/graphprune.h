@@ -61,7 +61,8 @@ GP_API size_t gp_outputs(const gp_model *model);
 GP_API gp_tensor gp_input(const gp_model *model, size_t program, size_t number);
 GP_API gp_tensor gp_output(const gp_model *model, size_t program, size_t number);
 
-/* Bytes of the arena of one run. It may have any content, and any alignment. */
+/* Bytes of the arena of one run. It may have any content, and any alignment; new ones are best filled with zeros, as
+ * calloc does, since kernels also compute on lanes that nobody reads, which takes long where these hold denormals. */
 GP_API size_t gp_arena_bytes(const gp_model *model, size_t program, int64_t samples, int threads);
 
 /* Run once. `samples` counts where the program's shapes have GP_SAMPLES, else it is ignored. Buffers hold the elements

@@ -7,7 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 
-enum { GP_POOL_VERSION = 1 };
+enum { GP_POOL_VERSION = 2 };
 
 struct gp_pool {
     int32_t version;
@@ -16,7 +16,7 @@ struct gp_pool {
     pthread_cond_t wake, done;
     gp_job *jobs;      /* that helpers may join */
     uint32_t arrivals; /* atomic: how many jobs there were */
-    int32_t sleeping, workers, stopping;
+    int32_t sleeping, workers, born, stopping;
     pthread_t *threads;
 };
 
@@ -54,6 +54,7 @@ static void wait_for_job(gp_pool *pool) {
 static void *help(void *argument) {
     gp_pool *pool = argument;
     pthread_mutex_lock(&pool->lock);
+    int32_t home = ++pool->born;
     while (!pool->stopping) {
         gp_job *job = neediest(pool);
         if (!job) {
@@ -63,7 +64,7 @@ static void *help(void *argument) {
         int32_t slot = ++job->joined;
         __atomic_fetch_add(&job->active, 1, __ATOMIC_RELAXED);
         pthread_mutex_unlock(&pool->lock);
-        job->work(job, slot);
+        job->work(job, slot, home);
         pthread_mutex_lock(&pool->lock);
         if (__atomic_sub_fetch(&job->active, 1, __ATOMIC_RELEASE) == 0) pthread_cond_broadcast(&pool->done);
     }
@@ -95,7 +96,7 @@ static void share(gp_pool *pool, gp_job *job) {
     __atomic_fetch_add(&pool->arrivals, 1, __ATOMIC_RELAXED);
     if (pool->sleeping) pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->lock);
-    job->work(job, 0);
+    job->work(job, 0, 0);
     pthread_mutex_lock(&pool->lock);
     gp_job **at = &pool->jobs;
     while (*at != job) at = &(*at)->next;
@@ -110,7 +111,7 @@ static void share(gp_pool *pool, gp_job *job) {
 
 static pthread_t own_threads[MOST_WORKERS];
 static gp_pool own = {GP_POOL_VERSION, share, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-                      PTHREAD_COND_INITIALIZER, NULL, 0, 0, 0, 0, own_threads};
+                      PTHREAD_COND_INITIALIZER, NULL, 0, 0, 0, 0, 0, own_threads};
 static gp_pool *used = &own; /* atomic */
 
 void gp_share(gp_job *job) {
@@ -136,7 +137,7 @@ void gp_stop_pool(void) {
     if (!workers) return;
     for (int32_t i = 0; i < workers; i++) pthread_join(own.threads[i], NULL);
     pthread_mutex_lock(&own.lock);
-    own.workers = own.stopping = 0;
+    own.workers = own.born = own.stopping = 0;
     pthread_mutex_unlock(&own.lock);
 }
 
@@ -147,7 +148,7 @@ static void after_fork_in_parent(void) { pthread_mutex_unlock(&own.lock); }
 
 static void after_fork_in_child(void) {
     gp_pool empty = {GP_POOL_VERSION, share, PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-                     PTHREAD_COND_INITIALIZER, NULL, 0, 0, 0, 0, own_threads};
+                     PTHREAD_COND_INITIALIZER, NULL, 0, 0, 0, 0, 0, own_threads};
     own = empty;
 }
 

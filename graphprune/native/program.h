@@ -83,8 +83,9 @@ GP_INTERNAL void gp_stop_pool(void);
 
 /* Work that several threads share: tasks 0..tasks-1, each done once. */
 typedef struct gp_job {
-    void (*work)(struct gp_job *, int32_t slot); /* takes tasks until none is left; slots are 0..slots-1 */
-    int64_t tasks, next_task; /* the latter is atomic */
+    /* Takes tasks until none is left. Slots are 0..slots-1; `home` is the same for a thread in every job. */
+    void (*work)(struct gp_job *, int32_t slot, int32_t home);
+    int64_t tasks, next_task; /* the latter is atomic: how many were taken */
     int32_t slots;
     int32_t joined, active; /* threads that came, and that are still at it; the caller, in slot 0, not counted */
     struct gp_job *next;
@@ -103,10 +104,10 @@ typedef struct {
 
 typedef int gp_body(int32_t task, gp_group *group, void *closure);
 
+GP_INTERNAL int32_t gp_expect_steps(int32_t steps);
 GP_INTERNAL int gp_launch(gp_body *body, void *closure, int tasks);
 GP_INTERNAL void *gp_take_workspace(int device, int number, uint64_t bytes, int kind, int bits);
 GP_INTERNAL int gp_give_workspace(int device, int number, void *taken);
 GP_INTERNAL void gp_raise(const char *const *parts, int32_t count);
-GP_INTERNAL int32_t gp_outside(const char *access, int64_t index, int64_t count);
 
 #endif

@@ -22,11 +22,26 @@ static _Thread_local struct {
     gp_run_state *run;
     int32_t slot;
     size_t used;
+    int32_t steps; /* of the loop that follows; 0 where that is not known */
 } here;
 
 static size_t round_up(size_t bytes) { return (bytes + GP_ALIGNMENT - 1) / GP_ALIGNMENT * GP_ALIGNMENT; }
 
 /* ---- What kernels call. ---- */
+
+enum {
+    /* Tasks a thread: few, so that neighbours stay together, and several, so that a thread which is held up is waited
+     * for by less than a whole share. */
+    TASKS_A_THREAD = 8,
+    MOST_HOMES = 16
+};
+
+/* The tasks that one thread does first, [next, end): in one kernel after another about the same part of the values,
+ * which are then in its cache. Who has done its own goes on with those of others. */
+typedef struct {
+    int32_t next, end; /* the former is atomic */
+    char apart[GP_ALIGNMENT - 2 * sizeof(int32_t)];
+} gp_home;
 
 typedef struct {
     gp_job job;
@@ -34,31 +49,58 @@ typedef struct {
     void *closure;
     gp_run_state *run;
     int32_t failed; /* atomic */
+    int32_t homes;
+    gp_home home[MOST_HOMES];
 } gp_loop;
 
-static void work_on_loop(gp_job *job, int32_t slot) {
+static void work_on_home(gp_loop *loop, gp_home *home) {
+    gp_group group = {NULL, (int32_t)loop->job.tasks};
+    for (int32_t task; (task = __atomic_fetch_add(&home->next, 1, __ATOMIC_RELAXED)) < home->end;) {
+        __atomic_fetch_add(&loop->job.next_task, 1, __ATOMIC_RELAXED);
+        if (loop->body(task, &group, loop->closure)) __atomic_store_n(&loop->failed, 1, __ATOMIC_RELAXED);
+    }
+}
+
+static void work_on_loop(gp_job *job, int32_t slot, int32_t home) {
     gp_loop *loop = (gp_loop *)job;
-    gp_group group = {NULL, (int32_t)job->tasks};
     if (slot) here.run = loop->run, here.slot = slot, here.used = 0;
-    for (int64_t task; (task = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
-        if (loop->body((int32_t)task, &group, loop->closure)) __atomic_store_n(&loop->failed, 1, __ATOMIC_RELAXED);
+    for (int32_t i = 0; i < loop->homes; i++) work_on_home(loop, &loop->home[(home + i) % loop->homes]);
     if (slot) here.run = NULL;
 }
 
-/* Tasks a thread: few, so that neighbours stay together, and several, so that one which is held up is waited for by
- * less than a whole share. */
-enum { TASKS_A_THREAD = 4 };
+static int launch_alone(gp_body *body, void *closure, int tasks) {
+    here.steps = 0;
+    gp_group group = {NULL, tasks};
+    int failed = 0;
+    for (int32_t task = 0; task < tasks; task++) failed |= body(task, &group, closure);
+    return failed ? -1 : 0;
+}
+
+/* A loop of so many steps is launched next. */
+int32_t gp_expect_steps(int32_t steps) {
+    here.steps = steps;
+    return 0;
+}
+
+/* How many tasks to make of a loop. Kernels give each as many steps, rounded up, so that the last ones get what is left:
+ * as many tasks as there are steps, or as leave about a whole task for the last. */
+static int32_t count_tasks(int32_t threads) {
+    int32_t most = threads * TASKS_A_THREAD, steps = here.steps ? here.steps : most;
+    int32_t steps_a_task = (steps + most - 1) / most;
+    here.steps = 0;
+    return (steps + steps_a_task - 1) / steps_a_task;
+}
 
 int gp_launch(gp_body *body, void *closure, int tasks) {
     gp_run_state *run = here.run;
-    if (tasks == 0) tasks = run->threads == 1 ? 1 : run->threads * TASKS_A_THREAD;
-    if (run->threads == 1) {
-        gp_group group = {NULL, tasks};
-        int failed = 0;
-        for (int32_t task = 0; task < tasks; task++) failed |= body(task, &group, closure);
-        return failed ? -1 : 0;
-    }
-    gp_loop loop = {{work_on_loop, tasks, 0, run->threads, 0, 0, NULL}, body, closure, run, 0};
+    if (run->threads == 1) return launch_alone(body, closure, tasks ? tasks : 1);
+    if (tasks == 0) tasks = count_tasks(run->threads);
+    gp_loop loop;
+    loop.job = (gp_job){work_on_loop, tasks, 0, run->threads, 0, 0, NULL};
+    loop.body = body, loop.closure = closure, loop.run = run, loop.failed = 0;
+    loop.homes = run->threads < MOST_HOMES ? run->threads : MOST_HOMES;
+    for (int32_t i = 0; i < loop.homes; i++)
+        loop.home[i].next = tasks * i / loop.homes, loop.home[i].end = tasks * (i + 1) / loop.homes;
     gp_share(&loop.job);
     return loop.failed ? -1 : 0;
 }
@@ -88,14 +130,6 @@ void gp_raise(const char *const *parts, int32_t count) {
         size_t used = strlen(here.run->error);
         snprintf(here.run->error + used, here.run->error_bytes - used, "%s", parts[i] ? parts[i] : "");
     }
-}
-
-/* Code that checks itself is about to leave a buffer. */
-int32_t gp_outside(const char *access, int64_t index, int64_t count) {
-    if (is_first_error())
-        snprintf(here.run->error, here.run->error_bytes, "GP413: %s[%lld] of %lld elements", access, (long long)index,
-                 (long long)count);
-    return -1;
 }
 
 /* ---- Samples ---- */
@@ -137,7 +171,8 @@ static int run_sample(const gp_samples *all, int64_t sample, uint8_t *arena, int
     return status;
 }
 
-static void work_on_samples(gp_job *job, int32_t slot) {
+static void work_on_samples(gp_job *job, int32_t slot, int32_t home) {
+    (void)home;
     gp_samples *all = (gp_samples *)job;
     if (slot) here.run = all->run, here.slot = slot, here.used = 0;
     uint8_t *arena = all->arena + (size_t)slot * all->run->stride;
@@ -211,7 +246,7 @@ static int run_with(const gp_model *model, size_t program, gp_sharing sharing, c
                     void *const *outputs, void *arena, char *error, size_t error_bytes, gp_way way, double *seconds) {
     const gp_program *chosen = &model->code->program[program];
     void *own = NULL;
-    if (!arena && !(arena = own = malloc(arena_bytes(chosen, sharing)))) {
+    if (!arena && !(arena = own = calloc(1, arena_bytes(chosen, sharing)))) {
         snprintf(error, error_bytes, "GP416: no memory is left for the arena");
         return -1;
     }

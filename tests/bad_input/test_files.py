@@ -185,7 +185,9 @@ def test_an_input_without_elements_cannot_be_compiled(tmp_path: Path) -> None:
 
 
 def test_open_dimensions_cannot_be_compiled(tmp_path: Path) -> None:
-    path = write(tmp_path / "m.onnx", TEXT.replace("[1,8,6,6]", "[batch,8,6,6]").replace("[1,16", "[batch,16"))
+    path = write(
+        tmp_path / "m.onnx", TEXT.replace("[1,8,6,6]", "[batch,8,side,6]").replace("[1,16,6", "[batch,16,side")
+    )
     with unchanged(tmp_path):
         outcome = invoke("compile", path, tmp_path / "m.so")
-    assert_refused(outcome, "x: float32[batch, 8, 6, 6]", "--input-shape x:1x8x6x6", "[GP534]")
+    assert_refused(outcome, "x: float32[batch, 8, side, 6]", "--input-shape x:1x8x1x6", "[GP534]")

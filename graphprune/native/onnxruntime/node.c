@@ -38,7 +38,7 @@ static gp_arena *take_arena(gp_node *node, size_t bytes) {
     pthread_mutex_unlock(&node->lock);
     if (arena && arena->bytes >= bytes) return arena;
     free(arena);
-    if ((arena = malloc(sizeof *arena + bytes))) arena->bytes = bytes;
+    if ((arena = calloc(1, sizeof *arena + bytes))) arena->bytes = bytes;
     return arena;
 }
 

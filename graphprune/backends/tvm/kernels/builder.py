@@ -104,6 +104,7 @@ def loop(extent: Expr, *, parallel: bool = False) -> Iterator[Expr]:
         yield tirx.IntImm("int32", 0)
         return
     if parallel:
+        T.evaluate(tirx.call_extern("int32", "gp_expect_steps", extent))  # TVM does not tell how many there are
         with T.parallel(extent) as index, binding_scope():
             yield index
     else:

@@ -56,12 +56,12 @@ class Compiled:
         return output.values.copy()
 
     def called(self) -> set[str]:
-        """Names of the functions that the machine code calls, TVM's own left out."""
+        """Names of the functions that the machine code calls, those of TVM and of the C part left out."""
         chip = tvm.target.Target(self._target.llvm)
         module = lower({ir.GlobalVar("main"): self._function}, chip)
         assembly = tvm.get_global_func("target.build.llvm")(module, chip).inspect_source("s")
         names = re.findall(r"\bcallq?\s+([\w.]+)", str(assembly))
-        return {name for name in names if not name.startswith(("TVM", "__tvm", "main"))}
+        return {name for name in names if not name.startswith(("TVM", "__tvm", "main", "gp_"))}
 
 
 def run(function: Expr, machine: Machine, inputs: Sequence[Array], size: int, dtype: str = "float32") -> Array:

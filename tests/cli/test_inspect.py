@@ -9,7 +9,9 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.cli.inspect import describe_model
-from tests.invoke import invoke
+from graphprune.frontends.onnx_file import load
+from graphprune.passes.fingerprint import digest
+from tests.invoke import assert_refused, invoke
 from tests.small_model import TEXT, weight, write
 
 OPEN = """<ir_version: 10, opset_import: ["" : 20]>
@@ -126,3 +128,27 @@ def test_it_starts_fast_without_compilers(tmp_path: Path) -> None:
     )
     assert done.stdout.endswith("[]\n")
     assert time.perf_counter() - start < 5  # about 1 s on a machine that is not busy
+
+
+def test_a_compiled_file_says_what_it_is(tmp_path: Path) -> None:
+    model, library = write(tmp_path / "m.onnx"), tmp_path / "m.so"
+    assert invoke("prune", model, tmp_path / "p.onnx").code == 0
+    assert invoke("compile", tmp_path / "p.onnx", library, "--threads", "2").code == 0
+    outcome = invoke("inspect", library)
+    assert outcome.code == 0
+    for fragment in (f"{library}: compiled for x86-64-v", "2 thread(s), format 8", "90.0% of them zero", "at once"):
+        assert fragment in outcome.out
+    data = json.loads(invoke("inspect", library, "--json").out)
+    assert data["stage"] == "compiled"
+    assert data["origin"]["tool"].startswith("graphprune ")
+    assert data["origin"]["fingerprint"] == digest(load(tmp_path / "p.onnx")) != digest(load(model))
+    assert data["origin"]["zeros"] > 0.8 * data["origin"]["parameters"]
+    assert data["inputs"] == ["x: float32[1, 8, 6, 6]"]
+
+
+def test_compiled_code_has_no_channels(tmp_path: Path) -> None:
+    library = tmp_path / "m.so"
+    assert invoke("compile", write(tmp_path / "m.onnx"), library).code == 0
+    assert_refused(invoke("inspect", library, "--groups"), "is compiled code", "[GP614]")
+    library.write_bytes(library.read_bytes()[:-1])
+    assert_refused(invoke("inspect", library), "was cut", "[GP410]")

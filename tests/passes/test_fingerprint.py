@@ -7,7 +7,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from graphprune.passes.fingerprint import fingerprint, same_tensor
+from graphprune.passes.fingerprint import digest, fingerprint, same_tensor
 from graphprune.stages.stage import Stage, set_stage
 
 TEXT = """
@@ -86,6 +86,7 @@ def test_a_clone_and_a_reparsed_model_are_the_same() -> None:
     model = fresh()
     assert fingerprint(model) == fingerprint(model.clone())
     assert fingerprint(model) == fingerprint(fresh())
+    assert digest(model) == digest(model.clone()) == digest(fresh())
 
 
 @pytest.mark.parametrize(
@@ -109,6 +110,7 @@ def test_every_change_is_seen(change: Callable[[ir.Model], None]) -> None:
     model = fresh()
     change(model)
     assert fingerprint(model) != fingerprint(fresh())
+    assert digest(model) != digest(fresh())
 
 
 def test_derived_shapes_and_descriptions_do_not_count() -> None:

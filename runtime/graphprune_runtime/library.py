@@ -11,6 +11,7 @@ import os
 import threading
 import weakref
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,31 @@ _ERROR_BYTES = 2048
 
 _system = ctypes.CDLL(None)
 _system.dlclose.argtypes = [ctypes.c_void_p]
+
+
+class Run(NamedTuple):
+    """What a run is called with; all arrays are row-major.
+
+    Attributes:
+        program: The number of the program.
+        samples: How many samples there are, where that is open.
+        inputs: Of the program, in order.
+        outputs: That it writes.
+        arena: Memory that no other run uses meanwhile.
+        threads: That work at most.
+    """
+
+    program: int
+    samples: int
+    inputs: Sequence[np.ndarray]
+    outputs: Sequence[np.ndarray]
+    arena: np.ndarray
+    threads: int
+
+    def arguments(self) -> tuple[object, ...]:
+        """What the C functions take after the model."""
+        buffers = _addresses(self.inputs), _addresses(self.outputs), address(self.arena)
+        return self.program, self.samples, *buffers, self.threads
 
 
 class Library:
@@ -47,39 +73,21 @@ class Library:
         found: int = self._functions.gp_arena_bytes(self._model, program, samples, threads)
         return found
 
-    def run(
-        self,
-        program: int,
-        samples: int,
-        inputs: Sequence[np.ndarray],
-        outputs: Sequence[np.ndarray],
-        arena: np.ndarray,
-        threads: int,
-    ) -> None:
-        """Run once, from and to row-major arrays.
+    def run(self, run: Run) -> None:
+        """Run once.
 
         Raises:
             BackendError: a kernel found an index out of range [GP413].
         """
         error = ctypes.create_string_buffer(_ERROR_BYTES)
-        given = self._model, program, samples, _addresses(inputs), _addresses(outputs), address(arena), threads
-        if self._functions.gp_run(*given, error, _ERROR_BYTES):
+        if self._functions.gp_run(self._model, *run.arguments(), error, _ERROR_BYTES):
             raise _error_of(error, "")
 
-    def time(
-        self,
-        program: int,
-        samples: int,
-        inputs: Sequence[np.ndarray],
-        outputs: Sequence[np.ndarray],
-        arena: np.ndarray,
-        threads: int,
-    ) -> list[float]:
+    def time(self, run: Run) -> list[float]:
         """As `run`, kernel after kernel: the seconds of each."""
         error = ctypes.create_string_buffer(_ERROR_BYTES)
-        seconds = np.empty(self._functions.gp_kernels(self._model, program))
-        given = self._model, program, samples, _addresses(inputs), _addresses(outputs), address(arena), threads
-        if self._functions.gp_time(*given, address(seconds), error, _ERROR_BYTES):
+        seconds = np.empty(self._functions.gp_kernels(self._model, run.program))
+        if self._functions.gp_time(self._model, *run.arguments(), address(seconds), error, _ERROR_BYTES):
             raise _error_of(error, "")
         times: list[float] = seconds.tolist()
         return times

@@ -17,7 +17,7 @@ from graphprune_runtime.errors import BackendError, InputError
 from graphprune_runtime.file import CompiledFile, is_static, path_of
 from graphprune_runtime.files import copy_file
 from graphprune_runtime.interface import Dim, TensorInfo, check_feed, check_output_names
-from graphprune_runtime.library import Library
+from graphprune_runtime.library import Library, Run
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class CompiledSession:
         library, number = self._opened(), self._description.programs.index(program)
         arena = self._take_arena(library.arena_bytes(number, samples, self._threads))
         inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
-        library.run(number, samples, inputs, outputs, arena, self._threads)
+        library.run(Run(number, samples, inputs, outputs, arena, self._threads))
         self._arenas.append(arena)
 
     def _opened(self) -> Library:
@@ -149,9 +149,10 @@ class CompiledSession:
         inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
         outputs = [np.empty(_shape(info, samples), info.dtype) for info in program.outputs]
         arena = _new_arena(library.arena_bytes(number, 1, self._threads))
+        run = Run(number, samples, inputs, outputs, arena, self._threads)
         times = []
         for done in range(1, runs + 1):
-            times.append(library.time(number, samples, inputs, outputs, arena, self._threads))
+            times.append(library.time(run))
             if on_run:
                 on_run(done)
         return times

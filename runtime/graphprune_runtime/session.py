@@ -214,10 +214,8 @@ class CompiledSession:
             raise _closed()
 
     def close(self) -> None:
-        """Give code, weights and arenas back; no run may be going on, and none can follow."""
-        if self._library is not None:
-            self._library.close()
-        self._library = None
+        """Give code, weights and arenas back, once the runs that are going on have ended; none can follow."""
+        self._library = None  # runs hold it
         self._arenas.clear()
         self._file.close()
 

@@ -376,3 +376,24 @@ def test_the_log_tells_of_loading_and_compiling(model: Path, caplog: pytest.LogC
     loaded, compiled = (record.getMessage() for record in caplog.records)
     assert re.fullmatch(rf"loaded {re.escape(str(model))} for x86-64-v\d on 2 thread\(s\) in \d+\.\d+ s", loaded)
     assert re.fullmatch(r"compiled g for x86-64-v\d in \d+\.\d s", compiled)
+
+
+def test_a_session_is_closed_while_others_run(model: Path) -> None:
+    for _ in range(30):
+        session = load_session(model, 2)
+        ended: list[str | None] = []
+
+        def work(session: CompiledSession = session, ended: list[str | None] = ended) -> None:
+            try:
+                while True:
+                    session.run(None, {"x": X})
+            except BackendError as error:
+                ended.append(error.code)
+
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        session.close()
+        for thread in threads:
+            thread.join()
+        assert ended == ["GP418"] * 3

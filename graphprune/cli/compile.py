@@ -15,6 +15,7 @@ from graphprune.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from graphprune_runtime.description import ProgramNote
     from graphprune_runtime.interface import Session, TensorInfo
     from graphprune_runtime.session import CompiledSession
 
@@ -99,10 +100,17 @@ def _described(session: Session, files: Sequence[Path], target: str, seconds: fl
         "seconds": seconds,
         "inputs": [_tensor(info) for info in session.get_inputs()],
         "outputs": [_tensor(info) for info in session.get_outputs()],
-        "batch": session.batch._asdict(),
-        "kernels": [note._asdict() for note in session.kernels],
-        "layouts": [note._asdict() for note in session.layouts],
-        "calls": [call._asdict() for call in session.calls],
+        "programs": [_described_program(program) for program in session.description.programs],
+    }
+
+
+def _described_program(program: ProgramNote) -> dict[str, Any]:
+    return {
+        "inputs": [_tensor(info) for info in program.inputs],
+        "batch": program.batch._asdict(),
+        "kernels": [note._asdict() for note in program.kernels],
+        "layouts": [note._asdict() for note in program.layouts],
+        "calls": [call._asdict() for call in program.calls],
     }
 
 
@@ -115,16 +123,22 @@ CONVERSIONS = ("copy", "pad", "cut", "put_together")
 
 
 def print_choices(session: CompiledSession) -> None:
-    """Print how a batch is run, which kernel each weight was given, memory layouts, and conversions between them."""
-    if (batch := session.batch).samples != 1:
+    """Print for each program how a batch is run, its kernels, memory layouts, and conversions between them."""
+    for program in session.description.programs:
+        print_line(f"for {', '.join(map(str, program.inputs))}")
+        _print_program(program)
+
+
+def _print_program(program: ProgramNote) -> None:
+    if (batch := program.batch).samples != 1:
         print_line(f"batch: {batch.samples or 'any number of'} samples, one after another: {batch.why}")
     else:
         print_line(f"batch: at once: {batch.why}")
-    kernels = ((note.node, ", ".join(note.eligible), note.kernel, note.why) for note in session.kernels)
+    kernels = ((note.node, ", ".join(note.eligible), note.kernel, note.why) for note in program.kernels)
     print_table("kernels", ("node", "eligible", "picked", "why"), kernels)
-    if session.layouts:
-        layouts = ((note.value, list(note.shape), list(note.order)) for note in session.layouts)
+    if program.layouts:
+        layouts = ((note.value, list(note.shape), list(note.order)) for note in program.layouts)
         print_table("values that do not lie row-major", ("value", "shape", "axes, slowest first"), layouts)
-    moved = [(name, [call for call in session.calls if call.kernel == name]) for name in CONVERSIONS]
+    moved = [(name, [call for call in program.calls if call.kernel == name]) for name in CONVERSIONS]
     converted = ((name, len(calls), f"{sum(call.nbytes for call in calls) / 1e6:.2f}") for name, calls in moved)
     print_table("conversions", ("kernel", ">calls", ">MB"), converted)

@@ -15,8 +15,8 @@ from graphprune.measuring.environment import Environment, pinned, read_environme
 
 if TYPE_CHECKING:
     from graphprune.backends.tvm.building.roofline import Roofline
+    from graphprune_runtime.description import ProgramNote
     from graphprune_runtime.interface import Session
-    from graphprune_runtime.session import CompiledSession
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def profile(
         whole = [_seconds(session, feed) for _ in range(WARM_UPS + runs)][WARM_UPS:]
         seconds = session.time_kernels(feed, WARM_UPS + runs, on_run)[WARM_UPS:]
     medians: list[float] = np.median(seconds, axis=0).tolist()
-    kernels = _kernels(session, session.count_samples(feed), medians, roofline)
+    kernels = _kernels(*session.choose(feed), medians, roofline)
     return Profile(kernels, 1e3 * float(np.median(whole)), runs, threads, roofline, read_environment())
 
 
@@ -138,9 +138,7 @@ def _seconds(session: Session, feed: Mapping[str, np.ndarray]) -> float:
     return time.perf_counter() - start
 
 
-def _kernels(
-    session: CompiledSession, times: int, seconds: Sequence[float], roofline: Roofline
-) -> tuple[KernelTime, ...]:
+def _kernels(program: ProgramNote, times: int, seconds: Sequence[float], roofline: Roofline) -> tuple[KernelTime, ...]:
     """The times of a run's kernels, each of which is called `times` times."""
     return tuple(
         KernelTime(
@@ -152,7 +150,7 @@ def _kernels(
             times * call.nbytes,
             1e3 * times * roofline.least_seconds(call.operations, call.nbytes, roofline.level(call.nbytes)),
         )
-        for call, time_taken in zip(session.calls, seconds, strict=True)
+        for call, time_taken in zip(program.calls, seconds, strict=True)
     )
 
 

@@ -77,7 +77,7 @@ class CompiledSession:
     ) -> list[np.ndarray]:
         """Run once; see `graphprune_runtime.interface.Session.run`."""
         names = check_output_names(self.get_outputs(), output_names)
-        program, samples = self._choose(input_feed or {})
+        program, samples = self.choose(input_feed or {})
         results = [np.empty(_shape(info, samples), info.dtype) for info in program.outputs]
         self._run(program, samples, input_feed or {}, results)
         by_name = {info.name: array for info, array in zip(program.outputs, results, strict=True)}
@@ -90,7 +90,7 @@ class CompiledSession:
             InputError: an output is missing, has another shape or element type, is not contiguous, cannot be written,
                 or shares memory with an input or another output.
         """
-        program, samples = self._choose(input_feed)
+        program, samples = self.choose(input_feed)
         check_feed(tuple(_fixed(info, samples) for info in program.outputs), outputs)
         arrays = [outputs[info.name] for info in program.outputs]
         for number, (info, array) in enumerate(zip(program.outputs, arrays, strict=True)):
@@ -127,8 +127,12 @@ class CompiledSession:
                 return arena
         return _new_arena(nbytes)
 
-    def _choose(self, feed: Mapping[str, np.ndarray]) -> tuple[ProgramNote, int]:
-        """The program for the shapes of a feed, and how many samples the feed has."""
+    def choose(self, feed: Mapping[str, np.ndarray]) -> tuple[ProgramNote, int]:
+        """The program for the shapes of a feed, and how often it runs: once, or once for each sample.
+
+        Raises:
+            InputError: the feed does not fit, or there is no program for its shapes.
+        """
         programs = self._description.programs
         check_feed(self._description.inputs, feed)
         program = next((each for each in programs if _takes(each, feed)), None)
@@ -136,15 +140,11 @@ class CompiledSession:
             raise InputError(_no_program(programs, feed), code="GP519")
         return program, _samples_of(program, feed)
 
-    def count_samples(self, feed: Mapping[str, np.ndarray]) -> int:
-        """How often the program runs for this feed: once, or once for each of its samples."""
-        return self._choose(feed)[1]
-
     def time_kernels(
         self, feed: Mapping[str, np.ndarray], runs: int, on_run: Callable[[int], None] | None = None
     ) -> list[list[float]]:
-        """Seconds of each of `calls` in each of so many runs, the samples of a batch added up."""
-        program, samples = self._choose(feed)
+        """Seconds of each of the program's `calls` in each of so many runs, the samples of a batch added up."""
+        program, samples = self.choose(feed)
         library, number = self._opened(), self._description.programs.index(program)
         inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
         outputs = [np.empty(_shape(info, samples), info.dtype) for info in program.outputs]

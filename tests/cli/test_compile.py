@@ -46,9 +46,33 @@ def test_json_describes_what_was_compiled(tmp_path: Path) -> None:
     described = json.loads(outcome.out)
     assert (described["output"], described["bytes"]) == (str(compiled), compiled.stat().st_size)
     assert described["inputs"] == [{"name": "x", "dtype": "float32", "shape": [1, 8, 6, 6]}]
-    assert described["batch"]["samples"] == 1
-    assert [set(note) for note in described["kernels"]] == [{"node", "kernel", "why", "eligible"}]
-    assert all(call["nbytes"] > 0 for call in described["calls"])
+    (program,) = described["programs"]
+    assert program["inputs"] == described["inputs"]
+    assert program["batch"]["samples"] == 1
+    assert [set(note) for note in program["kernels"]] == [{"node", "kernel", "why", "eligible"}]
+    assert all(call["nbytes"] > 0 for call in program["calls"])
+
+
+def test_every_set_of_shapes_is_a_program(tmp_path: Path) -> None:
+    model, compiled = write(tmp_path / "m.onnx", TEXT.replace("float[1,", "float[n,")), tmp_path / "m.so"
+    shapes = ["--input-shape", "x:1x8x6x6,3x8x6x6"]
+    described = json.loads(invoke("compile", model, compiled, *shapes, "--json").out)
+    assert [program["inputs"][0]["shape"][0] for program in described["programs"]] == [1, 3]
+    explained = invoke("compile", model, compiled, *shapes, "--explain").out
+    assert explained.count("batch: ") == 2
+    assert "for x: float32[3, 8, 6, 6]" in explained
+    assert "[3, 16, 6, 6]" in invoke("run", compiled, "--input-shape", "x:3x8x6x6").out
+    assert_refused(invoke("run", compiled, "--input-shape", "x:2x8x6x6"), "was not compiled for x 2x8x6x6", "[GP519]")
+    assert invoke("bench", compiled, "--input-shape", "x:3x8x6x6", "--runs", "2", "--profile").code == 0
+
+
+def test_an_open_batch_needs_no_shape(tmp_path: Path) -> None:
+    model, compiled = write(tmp_path / "m.onnx", TEXT.replace("float[1,", "float[n,")), tmp_path / "m.so"
+    outcome = invoke("compile", model, compiled, "--explain")
+    assert "batch: any number of samples, one after another: their number is open" in outcome.out
+    assert "equal on 3 cases" in invoke("verify", model, compiled).out
+    assert "[5, 16, 6, 6]" in invoke("run", compiled, "--input-shape", "x:5x8x6x6").out
+    assert invoke("bench", compiled, "--input-shape", "x:4x8x6x6", "--runs", "2", "--profile").code == 0
 
 
 def test_for_onnxruntime(tmp_path: Path) -> None:

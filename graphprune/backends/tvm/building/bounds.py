@@ -41,7 +41,7 @@ def _with_checks(body: Expr, kernel: str) -> Expr:
         result = mutator.default_mutate(stmt)
         checks = [check for access in _accesses(stmt) for check in access.checks(kernel)]
         if isinstance(stmt, tirx.For) and result.kind == tirx.ForKind.PARALLEL:
-            # An error of another thread of TVM's pool may get lost.
+            # In order, so that what is told is always the same access.
             result = tirx.For(result.loop_var, result.min, result.extent, tirx.ForKind.SERIAL, result.body)
         if isinstance(stmt, tirx.While):
             result = tirx.While(result.condition, tirx.stmt_seq(result.body, *checks))

@@ -61,6 +61,12 @@ def _on_processor(module: Handle, _context: Handle) -> Handle:
     return module
 
 
+def _to_calls() -> list[Handle]:
+    """The last passes, after which only calls of LLVM and of the C part are left."""
+    t = tirx.transform
+    return [t.BF16StorageLegalize(), _on_processor, t.LowerTVMBuiltin(), t.LowerIntrin()]
+
+
 def _fast() -> list[Handle]:
     """What of TVM's default pipeline does something on a processor."""
     s, t = s_tir.transform, tirx.transform
@@ -88,10 +94,7 @@ def _fast() -> list[Handle]:
         s.RewriteUnsafeSelect(),
         t.CommonSubexprElim(),
         t.VerifyMemory(),
-        t.BF16StorageLegalize(),
-        _on_processor,
-        t.LowerTVMBuiltin(),
-        t.LowerIntrin(),
+        *_to_calls(),
     ]
 
 
@@ -114,8 +117,5 @@ def _checked() -> list[Handle]:
         t.StorageRewrite(),
         t.StmtSimplify(),
         t.VerifyMemory(),
-        t.BF16StorageLegalize(),
-        _on_processor,
-        t.LowerTVMBuiltin(),
-        t.LowerIntrin(),
+        *_to_calls(),
     ]

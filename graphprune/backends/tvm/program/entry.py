@@ -37,7 +37,8 @@ class Entry:
 def make_entry(recording: Recording, outputs: Sequence[Buffer]) -> Entry:
     """Plan the arena and emit the function; `outputs` are results of calls, each its own."""
     arena = plan_arena(recording.calls, set(outputs))
-    function = _emit(recording, _Places(recording, {buffer: i for i, buffer in enumerate(outputs)}, arena))
+    numbers = {buffer: number for number, buffer in enumerate(outputs)}
+    function = _emit(recording, _Places(recording, numbers, recording.weights.offsets(), arena))
     return Entry(function, arena.nbytes)
 
 
@@ -47,6 +48,7 @@ class _Places:
 
     recording: Recording
     outputs: Mapping[Buffer, int]
+    weight_offsets: Sequence[int]
     arena: Arena
 
     def address(self, buffer: Buffer, given: Mapping[str, Expr]) -> Expr:
@@ -54,8 +56,7 @@ class _Places:
         if buffer in self.outputs:
             return _pointer(given["outputs"], self.outputs[buffer])
         if buffer in self.recording.weight_numbers:
-            offset = self.recording.weights.offsets()[self.recording.weight_numbers[buffer]]
-            return _inside(given["weights"], offset)
+            return _inside(given["weights"], self.weight_offsets[self.recording.weight_numbers[buffer]])
         if buffer in self.arena.offsets:
             return _inside(given["arena"], self.arena.offsets[buffer])
         return _pointer(given["inputs"], self.recording.inputs.index(buffer))

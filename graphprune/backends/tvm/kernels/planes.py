@@ -6,9 +6,11 @@ is only how one tile's sums are formed; the frame hands that code a `TileContext
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from tvm import tirx
+from tvm.tirx.script import builder as T
 
 from graphprune.backends.tvm.kernels.builder import (
     Expr,
@@ -65,14 +67,25 @@ def plane_function(
     alike = [a.name for a in operands if a.size == p.images * p.outputs * p.positions]
 
     def body(kernel: Kernel) -> None:
-        for tile in p.tiling.tiles:
-            with loop(p.images * tile.count * p.parts, parallel=p.machine.threads > 1) as job:
-                step, part = (job // p.parts, bind(job % p.parts)) if p.parts > 1 else (job, 0)
-                image = step // tile.count if p.images > 1 else 0
-                number = tile.first + (step % tile.count if p.images > 1 else step)
-                _emit_tile(kernel, p, tile, (image, bind(number), part), inner, epilogue, alike)
+        with loop(p.images * p.tiling.count * p.parts, parallel=p.machine.threads > 1) as job:
+            step, part = (bind(job // p.parts), bind(job % p.parts)) if p.parts > 1 else (job, 0)
+            image = bind(step // p.tiling.count) if p.images > 1 else 0
+            number = bind(step % p.tiling.count) if p.images > 1 else step
+            for tile in p.tiling.tiles:
+                with _if_of(tile, number, p.tiling.count):
+                    _emit_tile(kernel, p, tile, (image, number, part), inner, epilogue, alike)
 
     return build_function(name, arguments, body)
+
+
+@contextmanager
+def _if_of(tile: Tile, number: Expr, count: int) -> Iterator[None]:
+    """Where tile `number` of `count` is one of these."""
+    if tile.count == count:
+        yield
+        return
+    with T.If(tirx.all(number >= tile.first, number < tile.first + tile.count)), T.Then():
+        yield
 
 
 def _emit_tile(

@@ -8,9 +8,6 @@ from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
 from graphprune.backends.tvm.kernels.tiling import Tiling
 
-MANY = 8
-"""Jobs a thread from which on an uneven share of one job does not matter."""
-
 
 @dataclass(frozen=True)
 class Planes:
@@ -49,8 +46,7 @@ class PlaneProblem:
     def parts(self) -> int:
         """How many parts the output channels are split into for threads; more than one where there are few tiles."""
         threads = self.machine.threads
-        jobs = [self.images * tile.count for tile in self.tiling.tiles]
-        even = (n for n in range(1, threads) if all(j * n % threads == 0 or j * n >= MANY * threads for j in jobs))
+        even = (parts for parts in range(1, threads) if self.tiling.is_even(threads, self.images, parts))
         return next(even, threads)
 
 

@@ -12,7 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 MOST_VECTORS = 8
+MOST_EXCESS = 1.1
+"""How much longer than the mean a thread's share of the work may be."""
+
 Index = Any
 """An integer, or a TIR expression of one."""
 
@@ -64,6 +69,13 @@ class Tiling:
         """Number of tiles."""
         return sum(tile.count for tile in self.tiles)
 
+    def is_even(self, threads: int, images: int = 1, parts: int = 1) -> bool:
+        """Whether threads that take neighbouring jobs take about as long; a tile of an image makes `parts` jobs."""
+        spans = np.repeat([tile.span for tile in self.tiles], [tile.count for tile in self.tiles])
+        done = np.concatenate([[0], np.cumsum(np.repeat(np.tile(spans, images), parts))])
+        shares = np.diff(done[np.arange(threads + 1) * (len(done) - 1) // threads])
+        return bool(shares.max() <= MOST_EXCESS * shares.mean())
+
     @property
     def span(self) -> int:
         """Input positions of the longest tile."""
@@ -78,11 +90,26 @@ def tile_positions(positions: int, lanes: int, vectors: int) -> Tiling:
     available = -(-positions // lanes)
     joins = vectors > 1 and available > vectors and available % vectors == 1
     count = -(-(available - joins) // vectors)
-    step = -(-(available - joins) // count) * lanes
+    return _equal_tiles(count, -(-(available - joins) // count) * lanes, positions)
+
+
+def tile_positions_evenly(positions: int, lanes: int, vectors: int, threads: int) -> Tiling:
+    """As `tile_positions`, but of few tiles as many as `threads` share evenly: longer ones, cut at any position."""
+    tiling = tile_positions(positions, lanes, vectors)
+    count = tiling.count // threads * threads
+    if not count or tiling.is_even(threads):
+        return tiling
+    step = -(-positions // count)
+    fits = step <= MOST_VECTORS * lanes and step * (count - 1) < positions
+    return _equal_tiles(count, step, positions) if fits else tiling
+
+
+def _equal_tiles(count: int, step: int, positions: int) -> Tiling:
+    """Tiles every `step`, the last of which takes what is left."""
     last = positions - (count - 1) * step
-    tiles = [Tile(0, count - 1, step, ((0, 0, step),)), Tile(count - 1, 1, last, ((0, 0, last),))]
-    equal = last == step or count == 1
-    return Tiling(step, step, (Tile(0, count, last, ((0, 0, last),)),) if equal else tuple(tiles))
+    if last == step or count == 1:
+        return Tiling(step, step, (Tile(0, count, last, ((0, 0, last),)),))
+    return Tiling(step, step, (Tile(0, count - 1, step, ((0, 0, step),)), Tile(count - 1, 1, last, ((0, 0, last),))))
 
 
 def tile_rows(rows: int, width: int, pitch: int, lanes: int) -> Tiling:

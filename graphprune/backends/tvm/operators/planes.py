@@ -12,7 +12,7 @@ from graphprune.backends.tvm.building.tuning import Emitted
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance
 from graphprune.backends.tvm.kernels.sparse import channels_per_block, sparse_function, sparse_rows
-from graphprune.backends.tvm.kernels.tiling import tile_positions
+from graphprune.backends.tvm.kernels.tiling import tile_positions_evenly
 from graphprune.backends.tvm.kernels.vector import (
     VectorProblem,
     dense_vector_function,
@@ -39,7 +39,8 @@ def position_problem(lowering: Lowering, planes: Planes, images: int, weight: We
         n % machine.lanes for n in (positions, planes.channel_stride, planes.image_stride, planes.offset)
     )
     copy = not aligned or weight.uses >= USES_WORTH_A_COPY
-    tiling = tile_positions(positions, machine.lanes, TILE_VECTORS)
+    threads = 1 if aligned or images % machine.threads == 0 else machine.threads
+    tiling = tile_positions_evenly(positions, machine.lanes, TILE_VECTORS, threads)
     return PlaneProblem(machine, images, weight.outputs, positions, planes, tiling, copy_tile=copy)
 
 

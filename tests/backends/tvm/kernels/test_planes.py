@@ -197,7 +197,7 @@ def test_any_view(view: View, multiply: Multiply) -> None:
 
 
 @pytest.mark.parametrize("multiply", KERNELS)
-@pytest.mark.parametrize(("threads", "positions", "outputs"), [(2, 49, 40), (3, 200, 7), (4, 20, 2), (7, 9, 1)])
+@pytest.mark.parametrize(("threads", "positions", "outputs"), [(2, 49, 40), (3, 64, 7), (4, 20, 2), (7, 9, 1)])
 @pytest.mark.parametrize("copy", [False, True])
 def test_outputs_are_shared_where_tiles_are_few(
     multiply: Multiply, threads: int, positions: int, outputs: int, *, copy: bool

@@ -13,6 +13,7 @@ from graphprune.backends.tvm.kernels.tiling import (
     chunks,
     tile_equal_rows,
     tile_positions,
+    tile_positions_evenly,
     tile_rows,
 )
 
@@ -35,6 +36,42 @@ def test_positions_are_covered_once(positions: int, lanes: int, vectors: int) ->
     assert covered(tiling) == [(i, i) for i in range(positions)]
     assert tiling.span <= (vectors if vectors == 1 else vectors + 1) * lanes
     assert tiling.count == sum(tile.count for tile in tiling.tiles)
+
+
+@given(st.integers(1, 3000), st.sampled_from([8, 16]), st.integers(1, 8), st.integers(1, 9))
+def test_positions_are_covered_once_by_even_tiles(positions: int, lanes: int, vectors: int, threads: int) -> None:
+    tiling = tile_positions_evenly(positions, lanes, vectors, threads)
+    assert covered(tiling) == [(i, i) for i in range(positions)]
+    assert tiling.span <= max(MOST_VECTORS, vectors + 1) * lanes
+
+
+@pytest.mark.parametrize(
+    ("positions", "threads", "spans"),
+    [
+        (196, 1, [64, 64, 68]),
+        (196, 2, [98, 98]),  # three tiles for two threads
+        (196, 4, [64, 64, 68]),  # parts of the outputs are left to even it out
+        (49, 2, [49]),
+        (784, 2, [64] * 11 + [80]),  # as even as it needs to be
+    ],
+)
+def test_few_tiles_are_as_many_as_threads_share_evenly(positions: int, threads: int, spans: list[int]) -> None:
+    tiling = tile_positions_evenly(positions, 16, 4, threads)
+    assert [tile.span for tile in tiling.tiles for _ in range(tile.count)] == spans
+
+
+@pytest.mark.parametrize(
+    ("threads", "images", "parts", "even"),
+    [(1, 1, 1, True), (2, 1, 1, False), (2, 1, 2, True), (2, 2, 1, True), (3, 1, 1, True), (4, 1, 1, False)],
+)
+def test_a_share_is_even_up_to_a_tenth(threads: int, images: int, parts: int, *, even: bool) -> None:
+    tiling = tile_positions(196, 16, 4)  # 64, 64, 68: of three threads one has 4% more than the mean
+    assert tiling.is_even(threads, images, parts) == even
+
+
+@pytest.mark.parametrize(("tiles", "even"), [(7, False), (9, False), (11, True), (13, True)])
+def test_an_odd_tile_matters_where_there_are_few(tiles: int, *, even: bool) -> None:
+    assert tile_positions(tiles * 64, 16, 4).is_even(2) == even
 
 
 @given(st.integers(1, 60), st.integers(1, 150), st.integers(0, 12), st.sampled_from([8, 16]))

@@ -285,5 +285,4 @@ def _fixed(info: TensorInfo, samples: int) -> TensorInfo:
 
 def _shape(info: TensorInfo, samples: int) -> tuple[int, ...]:
     """The shape of an output with so many samples; all other extents are fixed."""
-    dims = (samples, *info.shape[1:]) if _is_open(info) else info.shape
-    return TensorInfo(info.name, dims, info.dtype).static_shape
+    return tuple(extent if isinstance(extent, int) else samples for extent in info.shape)

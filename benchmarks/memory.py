@@ -2,9 +2,8 @@
 
     python -m benchmarks.memory [MODEL ...] [--sparsity 0.9]
 
-Each side is a process of its own, imports included. `torch` is hidden from it: TVM's foreign function interface imports
-it wherever it is installed, which on a machine that only runs models it is not. The last column is what a second
-session of the same file adds.
+Each side is a process of its own that imports what it needs to run a model, and no more. The last column is what a
+second session of the same file adds.
 """
 
 from __future__ import annotations
@@ -16,30 +15,34 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 import graphprune as gp
 from benchmarks.patterns import pruned
 from graphprune.measuring.environment import read_environment
 from graphprune.testing import models
-from graphprune.verification.feeds import index_limits
+from graphprune.verification.feeds import index_limits, random_feed
 
 DEFAULT = ("resnet50", "mobilenet_v1", "bert_base")
 
 WORKER = """
 import json, re, sys
-sys.modules["torch"] = None
-path, limits = sys.argv[1], json.loads(sys.argv[2])
-from graphprune.verification.feeds import random_feed
+import numpy as np
+path, feed = sys.argv[1], dict(np.load(sys.argv[2]))
 if path.endswith(".onnx"):
-    from graphprune.backends.onnxruntime import session_for_file as open_session
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    open_session = lambda path: onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 else:
-    from graphprune_runtime.loading import load_session as open_session
+    from graphprune_runtime import load_session as open_session
 
 def megabytes(file, name):
     return int(re.search(name + r":\\s*(\\d+)", open("/proc/self/" + file).read())[1]) / 1024
 
 def run():
-    session = open_session(path, 1)
-    session.run(None, random_feed(session.get_inputs(), 0, {}, limits))
+    session = open_session(path)
+    session.run(None, feed)
     return session
 
 before = megabytes("status", "VmRSS")
@@ -50,9 +53,9 @@ print(json.dumps([before, peak, megabytes("smaps_rollup", "Pss") - once]))
 """
 
 
-def peaks(path: Path, limits: dict[str, int]) -> list[float]:
+def peaks(path: Path, feed: Path) -> list[float]:
     """MB of the imports, at the peak of the first session, and of a second one beside it, shared pages counted once."""
-    command = [sys.executable, "-c", WORKER, str(path), json.dumps(limits)]
+    command = [sys.executable, "-c", WORKER, str(path), str(feed)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
     numbers: list[float] = json.loads(done.stdout)
     return numbers
@@ -61,12 +64,13 @@ def peaks(path: Path, limits: dict[str, int]) -> list[float]:
 def measure(name: str, sparsity: float) -> list[str]:
     """Rows of the Markdown table."""
     dense = models.build(name)
-    limits = index_limits(dense)
     with tempfile.TemporaryDirectory() as folder:
-        original, compiled = Path(folder) / "dense.onnx", Path(folder) / "pruned.so"
+        original, compiled, feed = (Path(folder) / file for file in ("dense.onnx", "pruned.so", "feed.npz"))
         gp.save(dense, original)
-        gp.compile(pruned(dense, f"unstructured@{sparsity}")).save(compiled)
-        theirs, ours = peaks(original, limits), peaks(compiled, limits)
+        session = gp.compile(pruned(dense, f"unstructured@{sparsity}"))
+        session.save(compiled)
+        np.savez(feed, allow_pickle=False, **random_feed(session.get_inputs(), 0, {}, index_limits(dense)))
+        theirs, ours = peaks(original, feed), peaks(compiled, feed)
     rows = ("ONNX Runtime, dense", theirs), (f"graphprune, {sparsity:.0%} zeros", ours)
     return [
         f"| {name} | {side} | {imports:.0f} | {peak:.0f} | {peak / theirs[1]:.2f}x | {second:.0f} |"

@@ -96,6 +96,22 @@ enum { GP_MOST_THREADS = 1024 }; /* for a job */
 /* Do a job, this thread among those that work. */
 GP_INTERNAL void gp_share(gp_job *job);
 
+/* One call of gp_run, whatever thread works for it. */
+typedef struct {
+    uint8_t *workspaces; /* one for each slot, `stride` bytes apart */
+    size_t stride, workspace_bytes;
+    int32_t threads; /* that share a kernel's work */
+    char *error;
+    size_t error_bytes;
+    int32_t failed; /* atomic: an error has been written */
+} gp_run_state;
+
+/* This thread works for a run from now on, in this slot; and no longer. */
+GP_INTERNAL void gp_enter(gp_run_state *run, int32_t slot);
+GP_INTERNAL void gp_leave(void);
+
+static inline size_t gp_round_up(size_t bytes) { return (bytes + GP_ALIGNMENT - 1) / GP_ALIGNMENT * GP_ALIGNMENT; }
+
 /* What kernels call: a loop in parallel, a buffer to work in, what to do where they fail. */
 typedef struct {
     void *sync;

@@ -1,4 +1,4 @@
-/* Running a program: its arena, its samples, and what kernels call. */
+/* Running a program: its arena, and its samples. */
 #define _GNU_SOURCE
 #include "program.h"
 
@@ -6,133 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* One call of gp_run, whatever thread works for it. */
-typedef struct {
-    uint8_t *workspaces;     /* one for each slot, `stride` bytes apart */
-    size_t stride, workspace_bytes;
-    int32_t threads;         /* that share a kernel's work */
-    char *error;
-    size_t error_bytes;
-    int32_t failed;          /* atomic: an error has been written */
-} gp_run_state;
-
-/* Where this thread stands: the run that it works for, its slot, and how much of its workspace is taken. */
-static _Thread_local struct {
-    gp_run_state *run;
-    int32_t slot;
-    size_t used;
-    int32_t steps; /* of the loop that follows; 0 where that is not known */
-} here;
-
-static size_t round_up(size_t bytes) { return (bytes + GP_ALIGNMENT - 1) / GP_ALIGNMENT * GP_ALIGNMENT; }
-
-/* ---- What kernels call. ---- */
-
-enum {
-    /* Tasks a thread: few, so that neighbours stay together, and several, so that a thread which is held up is waited
-     * for by less than a whole share. */
-    TASKS_A_THREAD = 8,
-    MOST_HOMES = 16
-};
-
-/* The tasks that one thread does first, [next, end): in one kernel after another about the same part of the values,
- * which are then in its cache. Who has done its own goes on with those of others. */
-typedef struct {
-    int32_t next, end; /* the former is atomic */
-    char apart[GP_ALIGNMENT - 2 * sizeof(int32_t)];
-} gp_home;
-
-typedef struct {
-    gp_job job;
-    gp_body *body;
-    void *closure;
-    gp_run_state *run;
-    int32_t failed; /* atomic */
-    int32_t homes;
-    gp_home home[MOST_HOMES];
-} gp_loop;
-
-static void work_on_home(gp_loop *loop, gp_home *home) {
-    gp_group group = {NULL, (int32_t)loop->job.tasks};
-    for (int32_t task; (task = __atomic_fetch_add(&home->next, 1, __ATOMIC_RELAXED)) < home->end;) {
-        __atomic_fetch_add(&loop->job.next_task, 1, __ATOMIC_RELAXED);
-        if (loop->body(task, &group, loop->closure)) __atomic_store_n(&loop->failed, 1, __ATOMIC_RELAXED);
-    }
-}
-
-static void work_on_loop(gp_job *job, int32_t slot, int32_t home) {
-    gp_loop *loop = (gp_loop *)job;
-    if (slot) here.run = loop->run, here.slot = slot, here.used = 0;
-    for (int32_t i = 0; i < loop->homes; i++) work_on_home(loop, &loop->home[(home + i) % loop->homes]);
-    if (slot) here.run = NULL;
-}
-
-static int launch_alone(gp_body *body, void *closure, int tasks) {
-    here.steps = 0;
-    gp_group group = {NULL, tasks};
-    int failed = 0;
-    for (int32_t task = 0; task < tasks; task++) failed |= body(task, &group, closure);
-    return failed ? -1 : 0;
-}
-
-/* A loop of so many steps is launched next. */
-int32_t gp_expect_steps(int32_t steps) {
-    here.steps = steps;
-    return 0;
-}
-
-/* How many tasks to make of a loop. Kernels give each as many steps, rounded up, so that the last ones get what is left:
- * as many tasks as there are steps, or as leave about a whole task for the last. */
-static int32_t count_tasks(int32_t threads) {
-    int32_t most = threads * TASKS_A_THREAD, steps = here.steps ? here.steps : most;
-    int32_t steps_a_task = (steps + most - 1) / most;
-    here.steps = 0;
-    return (steps + steps_a_task - 1) / steps_a_task;
-}
-
-int gp_launch(gp_body *body, void *closure, int tasks) {
-    gp_run_state *run = here.run;
-    if (run->threads == 1) return launch_alone(body, closure, tasks ? tasks : 1);
-    if (tasks == 0) tasks = count_tasks(run->threads);
-    gp_loop loop;
-    loop.job = (gp_job){work_on_loop, tasks, 0, run->threads, 0, 0, NULL};
-    loop.body = body, loop.closure = closure, loop.run = run, loop.failed = 0;
-    loop.homes = run->threads < MOST_HOMES ? run->threads : MOST_HOMES;
-    for (int32_t i = 0; i < loop.homes; i++)
-        loop.home[i].next = tasks * i / loop.homes, loop.home[i].end = tasks * (i + 1) / loop.homes;
-    gp_share(&loop.job);
-    return loop.failed ? -1 : 0;
-}
-
-void *gp_take_workspace(int device, int number, uint64_t bytes, int kind, int bits) {
-    (void)device, (void)number, (void)kind, (void)bits;
-    uint8_t *start = here.run->workspaces + (size_t)here.slot * here.run->stride;
-    if (here.used + round_up(bytes) > here.run->workspace_bytes) abort(); /* its size was planned */
-    uint8_t *taken = start + here.used;
-    here.used += round_up(bytes);
-    return taken;
-}
-
-int gp_give_workspace(int device, int number, void *taken) {
-    (void)device, (void)number;
-    here.used = (size_t)((uint8_t *)taken - (here.run->workspaces + (size_t)here.slot * here.run->stride));
-    return 0;
-}
-
-static int is_first_error(void) { return !__atomic_exchange_n(&here.run->failed, 1, __ATOMIC_RELAXED); }
-
-/* An assertion of a kernel does not hold. */
-void gp_raise(const char *const *parts, int32_t count) {
-    if (!is_first_error() || !here.run->error_bytes) return;
-    snprintf(here.run->error, here.run->error_bytes, "GP413: ");
-    for (int32_t i = 0; i < count; i++) {
-        size_t used = strlen(here.run->error);
-        snprintf(here.run->error + used, here.run->error_bytes - used, "%s", parts[i] ? parts[i] : "");
-    }
-}
-
-/* ---- Samples ---- */
 
 enum { MOST_TENSORS = 64 }; /* whose addresses of a sample fit the stack */
 
@@ -174,12 +47,12 @@ static int run_sample(const gp_samples *all, int64_t sample, uint8_t *arena, int
 static void work_on_samples(gp_job *job, int32_t slot, int32_t home) {
     (void)home;
     gp_samples *all = (gp_samples *)job;
-    if (slot) here.run = all->run, here.slot = slot, here.used = 0;
+    if (slot) gp_enter(all->run, slot);
     uint8_t *arena = all->arena + (size_t)slot * all->run->stride;
     for (int64_t sample; (sample = __atomic_fetch_add(&job->next_task, 1, __ATOMIC_RELAXED)) < job->tasks;)
         if (run_sample(all, sample, arena, 0, all->program->kernels))
             __atomic_store_n(&all->status, -1, __ATOMIC_RELAXED);
-    if (slot) here.run = NULL;
+    if (slot) gp_leave();
 }
 
 /* How the threads of a run are used: one sample each, where there are enough, else all for one sample after another. */
@@ -202,7 +75,7 @@ static gp_sharing share_out(const gp_program *program, int64_t samples, int thre
 }
 
 static size_t arena_bytes(const gp_program *program, gp_sharing sharing) {
-    size_t values = round_up(program->arena_bytes), work = round_up(program->workspace_bytes);
+    size_t values = gp_round_up(program->arena_bytes), work = gp_round_up(program->workspace_bytes);
     return GP_ALIGNMENT + (size_t)sharing.at_once * (values + (size_t)sharing.threads * work);
 }
 
@@ -251,15 +124,15 @@ static int run_with(const gp_model *model, size_t program, gp_sharing sharing, c
         return -1;
     }
     uint8_t *start = (uint8_t *)(((uintptr_t)arena + GP_ALIGNMENT - 1) / GP_ALIGNMENT * GP_ALIGNMENT);
-    size_t values = round_up(chosen->arena_bytes), work = round_up(chosen->workspace_bytes);
+    size_t values = gp_round_up(chosen->arena_bytes), work = gp_round_up(chosen->workspace_bytes);
     gp_run_state run = {start + values, sharing.at_once > 1 ? values + work : work, work, sharing.threads,
                         error, error_bytes, 0};
     gp_samples all = {{work_on_samples, sharing.samples, 0, sharing.at_once, 0, 0, NULL},
                       model, chosen, inputs, outputs, start, &run, 0};
     if (error_bytes) error[0] = 0;
-    here.run = &run, here.slot = 0, here.used = 0;
+    gp_enter(&run, 0);
     int status = way(&all, sharing, seconds);
-    here.run = NULL;
+    gp_leave();
     free(own);
     if (status && error_bytes && !error[0]) snprintf(error, error_bytes, "GP416: no memory is left");
     return status ? -1 : 0;

@@ -115,7 +115,7 @@ def run_case(case: Case, compile_model: Callable[[ir.Model], Session]) -> Outcom
     """Compile a case's model, run it on each of its data sets and compare as the runner of `onnx` does."""
     try:
         for inputs, expected in case.data:
-            model, feed = _frozen(case, inputs)
+            model, feed = freeze(case, inputs)
             results = compile_model(modernize(model, Path(case.name))).run(None, feed)
             _compare(results, expected, case)
     except GraphPruneError as error:
@@ -125,8 +125,8 @@ def run_case(case: Case, compile_model: Callable[[ir.Model], Session]) -> Outcom
     return Outcome(case.name, case.operator, Verdict.PASSED)
 
 
-def _frozen(case: Case, inputs: Sequence[Any]) -> tuple[ir.Model, dict[str, np.ndarray]]:
-    """The model with its shape operands as initializers, and the feed for the inputs that remain."""
+def freeze(case: Case, inputs: Sequence[Any]) -> tuple[ir.Model, dict[str, np.ndarray]]:
+    """The model of a case with its shape operands as initializers, and the feed for the inputs that remain."""
     proto = onnx.ModelProto()
     proto.CopyFrom(case.model)
     proto.ir_version = max(proto.ir_version, 8)

@@ -1,0 +1,74 @@
+"""Changed files: what is changed, and that each kind of defect is seen as what it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from random import Random
+
+import onnx
+
+from benchmarks.fuzz.changes import changed
+
+MODEL = onnx.parser.parse_model(
+    '<ir_version: 10, opset_import: ["": 20]> g (float[2,3] x) => (float[2,3] y) '
+    "<float[3] w = {1, 2, 3}> { a = Add(x, w) y = LeakyRelu<alpha = 0.5>(a) }"
+).SerializeToString()
+
+WHOLE = """
+import os, sys, time
+from benchmarks.fuzz import trial
+import graphprune as gp
+from graphprune.errors import InputError
+
+trial.SECONDS = 20
+trial.warm_up({data!r})
+print(trial.attempt({data!r})[0])
+print(trial.attempt(b"nothing")[0])
+real = gp.load
+for fault in (
+    lambda path: os.kill(os.getpid(), 11),
+    lambda path: 1 / 0,
+    lambda path: (_ for _ in ()).throw(InputError("two\\nlines", code="GP101")),
+    lambda path: bytearray(8 << 30),
+    lambda path: time.sleep(100),
+):
+    gp.load = fault
+    trial.SECONDS = 2
+    print(trial.attempt({data!r})[0])
+gp.load = real
+trial.session_for_file = lambda path, optimize: type("S", (), {{"run": lambda self, names, feed: [feed["x"]]}})()
+trial.SECONDS = 20
+print(trial.attempt({data!r})[0])
+"""
+
+
+def test_each_defect_is_seen_as_what_it_is() -> None:
+    run = subprocess.run([sys.executable, "-c", WHOLE.format(data=MODEL)], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines() == [
+        "equal",
+        "refused",
+        "killed by a signal",
+        "internal error",
+        "refused in more than a line, or without a code",
+        "internal error",
+        "did not end",
+        "different",
+    ]
+
+
+def test_most_changes_are_of_fields_and_all_of_them_change_something() -> None:
+    random = Random(0)  # noqa: S311
+    files = [changed(MODEL, random) for _ in range(300)]
+    assert sum(file != MODEL for file in files) > 250
+    assert sum(_parses(file) for file in files) > 200
+    assert files == [changed(MODEL, again) for again in [Random(0)] for _ in range(300)]  # noqa: S311
+    assert len(set(files)) > 150
+
+
+def _parses(data: bytes) -> bool:
+    try:
+        onnx.ModelProto().ParseFromString(data)
+    except Exception:  # noqa: BLE001 - protobuf's errors differ by implementation
+        return False
+    return True

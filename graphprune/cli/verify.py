@@ -46,7 +46,15 @@ def verify_command(  # noqa: PLR0913 - one argument an option
 
 def print_report(report: VerifyReport) -> None:
     """Print the errors of every output, and what else there is to know."""
-    columns = ("output", ">max abs error", ">max rel error", ">max |reference|", ">mismatches", "result")
+    columns = (
+        "output",
+        ">max abs error",
+        ">max rel error",
+        ">error/spread",
+        ">max |reference|",
+        ">mismatches",
+        "result",
+    )
     verdict = "equal" if report.passed else "different"
     title = f"{verdict} on {report.cases} cases, seed {report.seed}"
     print_table(title, columns, (_row(output) for output in report.outputs))
@@ -58,6 +66,13 @@ def print_report(report: VerifyReport) -> None:
 
 
 def _row(output: OutputReport) -> tuple[object, ...]:
-    difference = output.difference
-    errors = (difference.max_abs_error, difference.max_rel_error, difference.max_abs_reference)
-    return (output.name, *(f"{error:.3g}" for error in errors), difference.mismatches, difference.reason or "ok")
+    found = output.difference
+    spread = "-" if found.max_spread_error is None else f"{found.max_spread_error:.3g}"
+    errors = (f"{found.max_abs_error:.3g}", f"{found.max_rel_error:.3g}", spread, f"{found.max_abs_reference:.3g}")
+    return (output.name, *errors, found.mismatches, found.reason or _verdict(output))
+
+
+def _verdict(output: OutputReport) -> str:
+    if not output.difference.compared:
+        return "nothing was compared"
+    return "constant, nothing was compared" if output.is_constant else "ok"

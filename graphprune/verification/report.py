@@ -12,10 +12,17 @@ from graphprune.verification.first_difference import FirstDifference
 
 @dataclass(frozen=True)
 class OutputReport:
-    """The worst of all cases for one output; `difference.mismatches` is their sum."""
+    """The worst of all cases for one output; what `difference` counts is their sum.
+
+    Attributes:
+        name: Of the output.
+        difference: The worst of all cases.
+        is_constant: Whether the reference gave the same values in all cases.
+    """
 
     name: str
     difference: Difference
+    is_constant: bool = False
 
 
 @dataclass(frozen=True)

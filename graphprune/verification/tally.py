@@ -2,55 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from graphprune.verification.comparison import Difference, Tolerance, compare
+from graphprune.verification.computed import Computed
 from graphprune.verification.report import OutputReport
 
-_NOTHING_COMPARED = "is zero, NaN or empty in every case, so nothing was compared"
+IsTie = Callable[[str, np.ndarray, np.ndarray], bool]
+"""Whether the indices in an output, expected and actual, are of equally good scores."""
+
+_NOTHING_COMPARED = "is zero, NaN, empty or lost in rounding in every case, so nothing was compared"
+_CONSTANT = "is constant over all cases, so nothing was compared"
+_TIED = "picks others of equally good scores than the reference"
 
 
 class Tally:
-    """Collects cases; see the module."""
+    """Collects cases; see the module.
 
-    def __init__(self, names: Sequence[str], tolerance: Tolerance) -> None:
+    Args:
+        names: Of the outputs.
+        tolerance: Which errors pass.
+        computed: How the reference computes its outputs, as far as is known.
+    """
+
+    def __init__(
+        self, names: Sequence[str], tolerance: Tolerance, computed: Mapping[str, Computed] | None = None
+    ) -> None:
         self._tolerance = tolerance
+        self._computed = computed or {}
         self._worst = {name: Difference() for name in names}
         self._first: dict[str, np.ndarray] = {}
         self._varies = dict.fromkeys(names, False)
-        self._says_something = dict.fromkeys(names, False)
+        self._tied: set[str] = set()
+        self._cases = 0
 
-    def add(self, expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]) -> bool:
+    def add(self, expected: Sequence[np.ndarray], actual: Sequence[np.ndarray], is_tie: IsTie | None = None) -> bool:
         """Add one case; whether it passed."""
+        self._cases += 1
         passed = True
         for name, right, given in zip(self._worst, expected, actual, strict=True):
-            difference = compare(right, given, self._tolerance)
+            difference = compare(right, given, self._tolerance, self._computed.get(name, Computed()))
+            if difference.reason and is_tie and is_tie(name, right, given):
+                self._tied.add(name)
+                difference = replace(difference, mismatches=0, reason=None)
             self._worst[name] = _worse(self._worst[name], difference)
-            self._observe(name, right)
+            self._varies[name] |= _differs(right, self._first.setdefault(name, right))
             passed = passed and difference.reason is None
         return passed
 
-    def _observe(self, name: str, array: np.ndarray) -> None:
-        first = self._first.setdefault(name, array.ravel()[:1])
-        if array.dtype == object:
-            self._says_something[name] |= array.size > 0
-            self._varies[name] |= bool(np.any(array.ravel() != first))
-            return
-        self._says_something[name] |= bool(np.any(np.isfinite(array) & (array != 0)))
-        self._varies[name] |= bool(np.any(array.ravel() != first)) if array.size else False
-
     def finish(self) -> tuple[tuple[OutputReport, ...], tuple[str, ...]]:
-        """The reports; nothing counts as passed if every output was zero, NaN or empty in all cases."""
-        if not any(self._says_something.values()):
+        """The reports; nothing counts as passed if no output had a value to compare in any case."""
+        if not any(worst.compared for worst in self._worst.values()):
             self._worst = {name: _vacuous(worst) for name, worst in self._worst.items()}
-        constant = [name for name, varies in self._varies.items() if not varies]
-        warnings = tuple(
-            f"output {name!r} is constant over all cases, so its agreement says little" for name in constant
-        )
-        return tuple(OutputReport(name, worst) for name, worst in self._worst.items()), warnings
+        reports = tuple(OutputReport(name, worst, self._is_constant(name)) for name, worst in self._worst.items())
+        return reports, tuple(f"output {name!r} {text}" for name in self._worst for text in self._warnings(name))
+
+    def _is_constant(self, name: str) -> bool:
+        """Whether an output is the same in every case; in a single one, whether all its elements are."""
+        first = self._first[name]
+        return not (self._varies[name] or (self._cases == 1 and _differs(first, first.ravel()[:1])))
+
+    def _warnings(self, name: str) -> Iterator[str]:
+        worst = self._worst[name]
+        if name in self._tied:
+            yield _TIED
+        if not worst.reason and not worst.compared:
+            yield _NOTHING_COMPARED
+        elif self._is_constant(name):
+            yield _CONSTANT
+
+
+def _differs(array: np.ndarray, other: np.ndarray) -> bool:
+    """Whether values differ; arrays of two shapes by whether `array` has another value than the first of `other`."""
+    return bool(np.any(array != (other if array.shape == other.shape else other.ravel()[:1])))
 
 
 def _vacuous(difference: Difference) -> Difference:
@@ -58,10 +85,13 @@ def _vacuous(difference: Difference) -> Difference:
 
 
 def _worse(one: Difference, other: Difference) -> Difference:
+    spreads = [each.max_spread_error for each in (one, other) if each.max_spread_error is not None]
     return Difference(
         max_abs_error=max(one.max_abs_error, other.max_abs_error),
         max_rel_error=max(one.max_rel_error, other.max_rel_error),
+        max_spread_error=max(spreads, default=None),
         max_abs_reference=max(one.max_abs_reference, other.max_abs_reference),
         mismatches=one.mismatches + other.mismatches,
+        compared=one.compared + other.compared,
         reason=one.reason or other.reason,
     )

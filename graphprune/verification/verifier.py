@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
 from graphprune.errors import InputError
 from graphprune.graph.input_shapes import InputShapes, shape_sets
 from graphprune.verification.comparison import Tolerance
+from graphprune.verification.computed import computed_outputs
 from graphprune.verification.feeds import random_feed
 from graphprune.verification.first_difference import FirstDifference, find_first_difference
 from graphprune.verification.interface import check_interfaces, merged_inputs, merged_limits
@@ -16,6 +18,7 @@ from graphprune.verification.report import VerifyReport
 from graphprune.verification.shapes import merged_sets
 from graphprune.verification.sides import OpenSide, Side, open_side
 from graphprune.verification.tally import Tally
+from graphprune.verification.ties import rankings
 
 
 def verify(  # noqa: PLR0913 - one argument an option of the command
@@ -55,13 +58,15 @@ def verify(  # noqa: PLR0913 - one argument an option of the command
     sides = open_side(reference, "reference"), open_side(candidate, "candidate")
     check_interfaces(*sides)
     infos, limits = merged_inputs(*sides), merged_limits(*sides)
-    tally = Tally([info.name for info in sides[0].session.get_outputs()], tolerance)
+    names = [info.name for info in sides[0].session.get_outputs()]
+    tally = Tally(names, tolerance, computed_outputs(sides[0].model))
     failing: dict[str, np.ndarray] | None = None
     sets = shape_sets(input_shapes) if input_shapes else merged_sets(side.session for side in sides)
     cases = max(cases, len(sets))
     for case in range(cases):
         feed = random_feed(infos, seed + case, sets[case % len(sets)], limits)
-        passed = tally.add(sides[0].session.run(None, feed), sides[1].session.run(None, feed))
+        is_tie = partial(_is_tie, sides[0], feed, tolerance)
+        passed = tally.add(sides[0].session.run(None, feed), sides[1].session.run(None, feed), is_tie)
         failing = feed if failing is None and not passed else failing
         if on_case:
             on_case(case + 1)
@@ -74,6 +79,21 @@ def verify(  # noqa: PLR0913 - one argument an option of the command
         first_difference=None if failing is None else _locate(*sides, failing, tolerance),
         warnings=warnings,
     )
+
+
+def _is_tie(
+    reference: OpenSide,
+    feed: Mapping[str, np.ndarray],
+    tolerance: Tolerance,
+    name: str,
+    expected: np.ndarray,
+    actual: np.ndarray,
+) -> bool:
+    """Whether an output holds indices of scores that are as good as those expected."""
+    ranking = rankings(reference.model).get(name)
+    if reference.model is None or ranking is None or (expected.shape, expected.dtype) != (actual.shape, actual.dtype):
+        return False
+    return ranking.is_tie(reference.model, feed, (expected, actual), tolerance)
 
 
 def _locate(

@@ -3,6 +3,7 @@ import pytest
 
 from graphprune.errors import InputError
 from graphprune.verification.comparison import Tolerance, compare
+from graphprune.verification.computed import Computed
 
 DEFAULT = Tolerance()
 
@@ -21,6 +22,62 @@ def test_errors_are_absolute_and_relative() -> None:
     assert difference.reason is None
     assert difference.max_abs_error == 1.0
     assert difference.max_rel_error == 0.5
+
+
+@pytest.mark.parametrize(
+    ("dtype", "rtol", "scale"),
+    [("float32", 1e-4, 1e-5), ("float64", 1e-4, 1e-5), ("float16", 1e-2, 1e-3), ("bfloat16", 5e-2, 1e-2)],
+)
+def test_default_tolerances(dtype: str, rtol: float, scale: float) -> None:
+    assert DEFAULT.resolve(dtype, 8.0) == (rtol, 8.0 * scale)
+    assert Tolerance(rtol=0.5).resolve(dtype, 8.0) == (0.5, 8.0 * scale)
+    assert Tolerance(atol=0.5).resolve(dtype, 8.0) == (rtol, 0.5)
+
+
+@pytest.mark.parametrize("at", [0, 100, -100])
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_default_tolerance_passes_what_is_just_inside_and_nothing_beyond(at: float, side: int) -> None:
+    allowed = 1e-5 * 1000 + 1e-4 * abs(at)
+    reference = array(1000, at, dtype="float64")
+    assert compare(reference, reference + array(0, side * allowed * 0.99, dtype="float64"), DEFAULT).reason is None
+    outside = compare(reference, reference + array(0, side * allowed * 1.01, dtype="float64"), DEFAULT)
+    assert (outside.mismatches, outside.compared) == (1, 1 + (at != 0))
+
+
+def test_the_largest_error_is_told_in_standard_deviations() -> None:
+    assert compare(array(-1, 1), array(-1, 1.5), DEFAULT).max_spread_error == 0.5
+    assert compare(array(3, 3), array(3, 3), DEFAULT).max_spread_error is None
+    assert compare(array(), array(), DEFAULT).max_spread_error is None
+
+
+def test_what_rounding_beside_one_explains_is_neither_equal_nor_different() -> None:
+    one_ulp = float(np.finfo("float32").eps)
+    reference, near, far = array(0, 1e-9), array(0.9 * one_ulp, 1e-9), array(1.1 * one_ulp, 1e-9)
+    assert compare(reference, near, DEFAULT).mismatches == 1
+    lost = compare(reference, near, DEFAULT, Computed(saturates=True))
+    assert (lost.mismatches, lost.compared, lost.reason) == (0, 1, None)
+    assert compare(reference, far, DEFAULT, Computed(saturates=True)).mismatches == 1
+    assert compare(reference, near, Tolerance(atol=0), Computed(saturates=True)).mismatches == 1
+    assert compare(reference, near, Tolerance(rtol=0), Computed(saturates=True)).mismatches == 0
+
+
+def test_no_integer_is_lost_in_rounding() -> None:
+    assert (
+        compare(np.array([2**60]), np.array([2**60 + 1]), DEFAULT, Computed("float16", saturates=True)).mismatches == 1
+    )
+
+
+def test_what_is_compared_is_counted() -> None:
+    assert compare(array(0, 1, np.nan, 2), array(0, 1, np.nan, 2), DEFAULT).compared == 2
+    assert compare(array(0, 1, dtype="int64"), array(0, 1, dtype="int64"), DEFAULT).compared == 1
+    words = np.array(["a", "b"], object)
+    assert compare(words, words, DEFAULT).compared == 2
+
+
+@pytest.mark.parametrize(("coarsest", "passes"), [(None, False), ("float16", True), ("bfloat16", True)])
+def test_an_output_is_held_to_the_precision_it_was_computed_in(coarsest: str | None, *, passes: bool) -> None:
+    found = compare(array(1, 2), array(1, 2.01), DEFAULT, Computed(coarsest))
+    assert (found.reason is None) == passes
 
 
 def test_the_default_absolute_tolerance_follows_the_largest_value() -> None:

@@ -201,7 +201,7 @@ g (float[2] x) => (float[2] y) <float[1] zero = {0}> { y = Mul(x, zero) }"""
 def test_nothing_but_zeros_is_a_failure() -> None:
     report = verify(ir.from_onnx_text(ZEROS), ir.from_onnx_text(ZEROS))
     assert not report.passed
-    with pytest.raises(VerificationError, match=r"output 'y' is zero, NaN or empty in every case"):
+    with pytest.raises(VerificationError, match=r"output 'y' is zero, NaN, empty or lost in rounding in every"):
         report.raise_for_failure()
 
 
@@ -219,7 +219,93 @@ def test_a_constant_output_is_warned_about() -> None:
     }"""
     report = verify(ir.from_onnx_text(text), ir.from_onnx_text(text))
     assert report.passed
-    assert report.warnings == ("output 'y' is constant over all cases, so its agreement says little",)
+    assert [output.is_constant for output in report.outputs] == [True, False]
+    assert report.warnings == ("output 'y' is constant over all cases, so nothing was compared",)
+
+
+def test_an_output_that_does_not_depend_on_the_input_is_constant_though_its_elements_differ() -> None:
+    text = ZEROS.replace("float[1] zero = {0}", "float[2] zero = {0, 0}, float[2] b = {1, 2}")
+    graph = ir.from_onnx_text(text.replace("y = Mul(x, zero)", "a = Mul(x, zero) y = Add(a, b)"))
+    assert verify(graph, graph).outputs[0].is_constant
+    assert not verify(graph, graph, cases=1).outputs[0].is_constant
+
+
+def test_an_output_of_one_value_a_case_is_not_constant_where_the_cases_differ() -> None:
+    graph = ir.from_onnx_text(ZEROS.replace("float[2]", "float[1]").replace("{0}", "{2}"))
+    assert verify(graph, graph).warnings == ()
+    assert verify(graph, graph, cases=1).outputs[0].is_constant
+
+
+SIGMOIDS = """<ir_version: 10, opset_import: ["" : 20]>
+g (float[4] x) => (float[4] y, float[4] z) <float[1] far = {-26}> {
+    a = Add(x, far)
+    y = Sigmoid(a)
+    z = Neg(x)
+}"""
+
+
+def raised(arrays: list[np.ndarray]) -> list[np.ndarray]:
+    return [arrays[0] + np.float32(5e-12), *arrays[1:]]
+
+
+def test_where_a_sigmoid_underflows_nothing_is_compared_and_that_is_said() -> None:
+    graph = ir.from_onnx_text(SIGMOIDS)
+    report = verify(graph, Tampered(session_for(graph), raised))
+    assert report.passed
+    assert report.warnings[0].startswith("output 'y' is zero, NaN, empty or lost in rounding in every case")
+    assert len(report.warnings) == 1
+    alone = ir.from_onnx_text(SIGMOIDS.replace(", float[4] z", ""))
+    assert not verify(alone, Tampered(session_for(alone), raised)).passed
+
+
+def test_a_small_error_of_what_no_sigmoid_made_is_none_of_rounding() -> None:
+    graph = ir.from_onnx_text(SIGMOIDS.replace("y = Sigmoid(a)", "y = Sub(a, a)"))
+    assert verify(graph, Tampered(session_for(graph), raised)).outputs[0].difference.mismatches == 12
+
+
+def test_a_given_absolute_tolerance_has_no_floor() -> None:
+    graph = ir.from_onnx_text(SIGMOIDS)
+    assert not verify(graph, Tampered(session_for(graph), raised), atol=0.0).passed
+
+
+def shifted(size: float) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
+    return lambda arrays: [array + array.dtype.type(size) for array in arrays]
+
+
+HALF = """<ir_version: 10, opset_import: ["" : 20]>
+g (float[8] x) => (float[8] y) { h = Cast<to = 10>(x) k = Mul(h, h) y = Cast<to = 1>(k) }"""
+
+
+def test_a_single_precision_output_that_was_computed_in_half_is_held_to_half() -> None:
+    half, single = ir.from_onnx_text(HALF), ir.from_onnx_text(HALF.replace("<to = 10>", "<to = 1>"))
+    assert verify(half, Tampered(session_for(half), shifted(1e-3))).passed
+    assert not verify(half, Tampered(session_for(half), shifted(1e-1))).passed
+    assert not verify(single, Tampered(session_for(single), shifted(1e-3))).passed
+
+
+def test_the_first_node_to_differ_is_held_to_how_it_was_computed() -> None:
+    one, next_to_one, more = 0x3C00, 0x3C02, 0x3E00  # the bits of float16
+    body = HALF.replace("k = Mul(h, h)", "k = Mul(h, near) q = Mul(k, far)").replace("(k) }", "(q) }")
+
+    def scaled(near: int, far: int) -> ir.Model:
+        values = f"<float16[1] near = {{{near}}}, float16[1] far = {{{far}}}>"
+        return ir.from_onnx_text(body.replace(") {", f") {values} {{"))
+
+    report = verify(scaled(one, one), scaled(next_to_one, more))
+    assert report.first_difference is not None
+    assert report.first_difference.value == "q"
+
+
+def test_errors_are_told_in_units_of_the_spread_of_the_output() -> None:
+    graph = ir.from_onnx_text(SIGMOIDS.replace("Sigmoid(a)", "Identity(a)"))
+    found = verify(graph, Tampered(session_for(graph), shifted(0.5)), cases=1).outputs[1].difference.max_spread_error
+    assert found is not None
+    assert 0.2 < found < 2
+    worst = [
+        verify(graph, Tampered(session_for(graph), shifted(0.5)), seed=seed, cases=1).outputs[1] for seed in range(3)
+    ]
+    several = verify(graph, Tampered(session_for(graph), shifted(0.5))).outputs[1].difference.max_spread_error
+    assert several == max(each.difference.max_spread_error or 0 for each in worst)
 
 
 def test_token_ids_stay_in_the_table_although_the_candidate_is_a_session() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from graphprune.cli.inputs import Inputs, read_samples
 from graphprune.cli.options import InputShapes, Json, Seed, Threads, Tune, check_output_path, parse_input_shapes
 from graphprune.cli.output import print_json, print_line, print_table, progress
 from graphprune.cli.profile import draw, print_profile, profile_sides
@@ -38,6 +39,7 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
     warmup: Annotated[int, typer.Option(help="Runs of each side before those.")] = 5,
     seed: Seed = 0,
     input_shape: InputShapes = None,
+    inputs: Inputs = None,
     tune: Tune = "none",
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE.svg", help="Draw where the time of the one model goes; as --profile.")
@@ -46,25 +48,28 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
     profile: Annotated[bool, typer.Option("--profile", help="Also time each kernel of compiled code.")] = False,
     json: Json = False,
 ) -> None:
-    """Time models in turns on the same random input; the last side is the baseline of the speed-ups."""
+    """Time models in turns on the same input, random or the first given; the last side is the baseline."""
     from graphprune.graph.input_shapes import one_set
     from graphprune.measuring.benchmark import bench
     from graphprune.measuring.environment import pinned
-    from graphprune.verification.feeds import index_limits, random_feed
+    from graphprune.verification.feeds import merged_limits, random_feed
+    from graphprune.verification.samples import feeds_of
     from graphprune.verification.shapes import merged_sets
     from graphprune_runtime.loading import check_threads
 
-    shapes = one_set(parse_input_shapes(input_shape))
+    samples = read_samples(inputs, given_shapes := parse_input_shapes(input_shape))
+    shapes = one_set(given_shapes)
     check_threads(threads)
     _check_picture(picture, models)
     with pinned(threads):
         graphs = _load_graphs(models, needed=against is not None)
         sides = _open_sides(models, graphs, threads, shapes, against, tune)
-        limits: dict[str, int] = {}
-        for graph in graphs.values():
-            limits |= index_limits(graph)
-        first = next(iter(sides.values()))
-        feed = random_feed(first.get_inputs(), seed, shapes or merged_sets(sides.values())[0], limits)
+        infos = next(iter(sides.values())).get_inputs()
+        if samples is None:
+            limits = merged_limits(graphs.values())
+            feed = random_feed(infos, seed, shapes or merged_sets(sides.values())[0], limits)
+        else:
+            feed = next(feeds_of(samples, infos))
         with progress("timing", None if runs is None else runs + warmup) as advance:
             report = bench(sides, feed, threads, runs, warmup, on_round=advance)
         profiles = profile_sides(sides, feed, threads, report.runs) if profile or picture else {}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
+from graphprune.cli.inputs import Inputs, read_samples
 from graphprune.cli.options import InputShapes, Json, Seed, Threads, check_output_path, parse_input_shapes
 from graphprune.cli.output import print_json, print_line, print_table, progress
-from graphprune.errors import InputError
 from graphprune.files import atomic_write
 
 if TYPE_CHECKING:
@@ -24,10 +24,7 @@ def run_command(
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="A compiled file, or an .onnx file, which runs on ONNX Runtime.")
     ],
-    inputs: Annotated[
-        list[str] | None,
-        typer.Option("--input", metavar="NAME=x.npy", help="An input's array; without any, all are drawn at random."),
-    ] = None,
+    inputs: Inputs = None,
     output: Annotated[Path | None, typer.Option(help="Write the outputs to this .npz file.")] = None,
     threads: Threads = 1,
     seed: Seed = 0,
@@ -35,24 +32,24 @@ def run_command(
     *,
     json: Json = False,
 ) -> None:
-    """Run a model once and say what came out."""
+    """Run a model once, on the first sample given or on random inputs, and say what came out."""
     from graphprune.graph.input_shapes import one_set
+    from graphprune.verification.feeds import random_feed
+    from graphprune.verification.samples import feeds_of
+    from graphprune.verification.shapes import sets_to_draw
     from graphprune_runtime.loading import check_threads
 
     check_threads(threads)
-    shapes = one_set(parse_input_shapes(input_shape))
-    if inputs and shapes:
-        raise InputError("--input-shape is for inputs drawn at random, but --input gives them", code="GP612")
+    shapes = parse_input_shapes(input_shape)
     if output is not None:
         check_output_path(output, [".npz"])
-    feed = read_arrays(inputs or ())
+    samples = read_samples(inputs, shapes)
     with progress(f"running {model}"):
         session, limits = _open(model, threads)
-        if not feed:
-            from graphprune.verification.feeds import random_feed
-            from graphprune.verification.shapes import sets_to_draw
-
-            feed = random_feed(session.get_inputs(), seed, shapes or sets_to_draw(session)[0], limits)
+        if samples is None:
+            feed = random_feed(session.get_inputs(), seed, one_set(shapes) or sets_to_draw(session)[0], limits)
+        else:
+            feed = next(feeds_of(samples, session.get_inputs()))
         names = [info.name for info in session.get_outputs()]
         results = dict(zip(names, session.run(None, feed), strict=True))
     if output is not None:
@@ -65,35 +62,6 @@ def run_command(
     print_table(f"outputs of {model}", columns, (row.values() for row in rows))
     if not inputs:
         print_line(f"inputs were drawn at random with seed {seed}")
-
-
-def read_arrays(texts: Iterable[str]) -> dict[str, np.ndarray]:
-    """Read `name=x.npy` texts.
-
-    Raises:
-        InputError: a text has another form, a name occurs twice, or a file is not one NumPy array.
-    """
-    arrays: dict[str, np.ndarray] = {}
-    for text in texts:
-        name, _, path = text.partition("=")
-        if not name or not path:
-            raise InputError(f"input {text!r} is not of the form name=x.npy", code="GP605")
-        if name in arrays:
-            raise InputError(f"input {name!r} is given twice", code="GP605")
-        arrays[name] = _read_array(Path(path))
-    return arrays
-
-
-def _read_array(path: Path) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}", code="GP606") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a .npy file of numbers", code="GP606") from error
-    if not isinstance(array, np.ndarray):
-        raise InputError(f"{path} holds several arrays, expected a .npy file", code="GP606")
-    return array
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

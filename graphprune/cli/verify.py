@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphprune.cli.exit_codes import FAILED_VERIFICATION
+from graphprune.cli.inputs import Inputs, read_samples
 from graphprune.cli.options import InputShapes, Json, Seed, parse_input_shapes
 from graphprune.cli.output import print_json, print_line, print_table, progress
 
@@ -15,27 +16,33 @@ if TYPE_CHECKING:
     from graphprune.verification.report import OutputReport, VerifyReport
 
 
-def verify_command(  # noqa: PLR0913 - one argument an option
+def verify_command(  # noqa: PLR0913, PLR0917 - one argument an option
     reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="What is right: an .onnx or a compiled file.")],
     candidate: Annotated[
         Path, typer.Argument(metavar="CANDIDATE", help="What is checked: an .onnx or a compiled file.")
     ],
-    cases: Annotated[int, typer.Option(help="Random inputs to compare on.")] = 3,
+    cases: Annotated[
+        int | None, typer.Option(help="Random inputs to compare on, 3 unless said; of samples given, how many at most.")
+    ] = None,
     rtol: Annotated[float | None, typer.Option(help="Relative tolerance, by default that of the type.")] = None,
     atol: Annotated[
         float | None, typer.Option(help="Absolute tolerance, by default relative to each output's largest value.")
     ] = None,
     seed: Seed = 0,
     input_shape: InputShapes = None,
+    inputs: Inputs = None,
     *,
     json: Json = False,
 ) -> None:
-    """Compare the outputs of two models on random inputs; exit code 1 if they differ."""
+    """Compare the outputs of two models on random inputs, or on samples given; exit code 1 if they differ."""
     from graphprune.verification.verifier import verify
 
     shapes = parse_input_shapes(input_shape)
+    samples = read_samples(inputs, shapes)
     with progress("verifying", cases) as advance:
-        report = verify(reference, candidate, cases, rtol, atol, seed, input_shapes=shapes, on_case=advance)
+        report = verify(
+            *(reference, candidate, cases, rtol, atol, seed), input_shapes=shapes, samples=samples, on_case=advance
+        )
     if json:
         print_json(report.to_dict())
     else:
@@ -56,7 +63,8 @@ def print_report(report: VerifyReport) -> None:
         "result",
     )
     verdict = "equal" if report.passed else "different"
-    title = f"{verdict} on {report.cases} cases, seed {report.seed}"
+    origin = "samples given" if report.seed is None else f"cases, seed {report.seed}"
+    title = f"{verdict} on {report.cases} {origin}"
     print_table(title, columns, (_row(output) for output in report.outputs))
     for warning in report.warnings:
         print_line(f"warning: {warning}")

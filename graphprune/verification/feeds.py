@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -14,8 +14,11 @@ from graphprune_runtime.interface import TensorInfo
 
 # Operators whose outputs hold values of their first input (of any, for Concat), moved or repeated but not changed.
 _MOVES = frozenset(
-    "Cast Concat Expand Flatten Identity Reshape Slice Split Squeeze Tile Transpose Unsqueeze".split()  # noqa: SIM905
+    "Cast Clip Concat Expand Flatten Gather GatherElements GatherND Identity".split()  # noqa: SIM905
+    + "Pad Reshape Slice Split Squeeze Tile Transpose Unsqueeze".split()  # noqa: SIM905
 )
+# Those that hold one or another of their inputs at these positions.
+_CHOICES = {"Where": (1, 2), "Max": (0, 1), "Min": (0, 1)}
 _DEFAULT_LIMIT = 2
 _NARROW = ("int8", "uint8")
 
@@ -28,9 +31,9 @@ def random_feed(
 ) -> dict[str, np.ndarray]:
     """Draw one value for every input.
 
-    Floats are standard normal, booleans fair coins, 8-bit integers take their whole range. Wider integers that index a
-    table (`Gather`) are valid rows of it; one with `mask` in its name is one but for its last quarter, a padding
-    mask; any other is zero or one.
+    Floats are standard normal, booleans fair coins. Integers that index a table (`Gather` and the like) are valid rows
+    of it; of the others, those of 8 bits take their whole range, one with `mask` in its name is one but for its last
+    quarter, a padding mask, and any other is zero or one.
 
     Args:
         inputs: a model, or the inputs of a session.
@@ -57,7 +60,7 @@ def random_feed(
     for info in infos:
         rng = np.random.default_rng((seed, zlib.crc32(info.name.encode())))
         shape = _static_shape(info, given.get(info.name))
-        feed[info.name] = _draw(rng, info, shape, (limits or {}).get(info.name, _DEFAULT_LIMIT))
+        feed[info.name] = _draw(rng, info, shape, (limits or {}).get(info.name))
     return feed
 
 
@@ -65,32 +68,71 @@ def index_limits(model: ir.Model) -> dict[str, int]:
     """The rows of the smallest table that each integer input indexes, for those that index one."""
     limits = {}
     for value in model.graph.inputs:
-        rows = _table_rows(value)
+        rows = _table_rows(model, value)
         if value.name and rows:
             limits[value.name] = min(rows)
     return limits
 
 
-def _table_rows(value: ir.Value) -> list[int]:
-    """Rows of every table that `value`, or a copy of its values, indexes."""
+def merged_limits(models: Iterable[ir.Model]) -> dict[str, int]:
+    """Return what `index_limits` says of each model, and the lowest of what they say of one input."""
+    limits: dict[str, int] = {}
+    for model in models:
+        for name, limit in index_limits(model).items():
+            limits[name] = min(limit, limits.get(name, limit))
+    return limits
+
+
+def _table_rows(model: ir.Model, value: ir.Value) -> list[int]:
+    """Rows of every table that `value`, or a copy of its values, indexes; in functions that it is passed into too."""
     rows = []
     pending, seen = [value], {value}
     while pending:
         for node, position in pending.pop().uses():
-            if node.op_type == "Gather" and position == 1:
-                rows.extend(_gathered_extent(node))
-            elif node.op_type == "Concat" or (position == 0 and node.op_type in _MOVES):
-                pending.extend(output for output in node.outputs if output not in seen)
-                seen.update(node.outputs)
+            if position == 1 and node.op_type in _INDEXING:
+                rows.extend(_INDEXING[node.op_type](node))
+                continue
+            copies = _copies(model, node, position)
+            pending.extend(copy for copy in copies if copy not in seen)
+            seen.update(copies)
     return rows
 
 
-def _gathered_extent(node: ir.Node) -> list[int]:
+def _copies(model: ir.Model, node: ir.Node, position: int) -> Sequence[ir.Value]:
+    """The values that hold elements of what `node` reads at that position."""
+    function = model.functions.get(node.op_identifier())
+    if function is not None:
+        return function.inputs[position : position + 1]
+    moves = position in _CHOICES.get(node.op_type, ()) or (position == 0 and node.op_type in _MOVES)
+    return node.outputs if moves or node.op_type == "Concat" else ()
+
+
+def _extent_along_axis(node: ir.Node) -> list[int]:
     table, axis = node.inputs[0], node.attributes.get_int("axis", 0)
     if table is None or table.shape is None or not -len(table.shape) <= axis < len(table.shape):
         return []
     extent = table.shape[axis]
     return [extent] if isinstance(extent, int) else []
+
+
+def _indexed_extents(node: ir.Node) -> list[int]:
+    """The extents of the axes that the last axis of the indices of GatherND goes over."""
+    table, indices = node.inputs[0], node.inputs[1]
+    if table is None or table.shape is None or indices is None or indices.shape is None or not indices.shape.rank():
+        return []
+    first, count = node.attributes.get_int("batch_dims", 0), indices.shape[-1]
+    end = first + count if isinstance(count, int) else None
+    return [extent for extent in table.shape[first:end] if isinstance(extent, int)]
+
+
+_INDEXING: dict[str, Callable[[ir.Node], list[int]]] = {
+    "Gather": _extent_along_axis,
+    "GatherElements": _extent_along_axis,
+    "GatherND": _indexed_extents,
+    "ScatterElements": _extent_along_axis,
+    "ScatterND": _indexed_extents,
+}
+"""What the second input of an operator indexes."""
 
 
 def _static_shape(info: TensorInfo, given: Sequence[int] | None) -> tuple[int, ...]:
@@ -108,7 +150,7 @@ def _static_shape(info: TensorInfo, given: Sequence[int] | None) -> tuple[int, .
     return static
 
 
-def _draw(rng: np.random.Generator, info: TensorInfo, shape: tuple[int, ...], limit: int) -> np.ndarray:
+def _draw(rng: np.random.Generator, info: TensorInfo, shape: tuple[int, ...], limit: int | None) -> np.ndarray:
     dtype = info.dtype
     if dtype == np.bool_:
         return np.asarray(rng.integers(0, 2, shape), np.bool_)
@@ -119,12 +161,14 @@ def _draw(rng: np.random.Generator, info: TensorInfo, shape: tuple[int, ...], li
     raise InputError(f"input {info.name!r} has type {info.type}, for which no random values are drawn", code="GP544")
 
 
-def _draw_integers(rng: np.random.Generator, info: TensorInfo, shape: tuple[int, ...], limit: int) -> np.ndarray:
+def _draw_integers(rng: np.random.Generator, info: TensorInfo, shape: tuple[int, ...], limit: int | None) -> np.ndarray:
+    bounds = np.iinfo(info.dtype.name)
+    if limit is not None:
+        return np.asarray(rng.integers(0, min(limit, bounds.max + 1), shape), info.dtype)
     if info.dtype.name in _NARROW:
-        bounds = np.iinfo(info.dtype.name)
         return np.asarray(rng.integers(bounds.min, bounds.max + 1, shape), info.dtype)
     if "mask" in info.name and shape:
         mask = np.ones(shape, info.dtype)
         mask[..., shape[-1] - shape[-1] // 4 :] = 0
         return mask
-    return np.asarray(rng.integers(0, limit, shape), info.dtype)
+    return np.asarray(rng.integers(0, _DEFAULT_LIMIT, shape), info.dtype)

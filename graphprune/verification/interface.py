@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from graphprune.errors import VerificationError
-from graphprune.verification.feeds import index_limits
 from graphprune.verification.sides import OpenSide
 from graphprune_runtime.interface import Dim, TensorInfo
 
@@ -40,15 +39,6 @@ def merged_inputs(reference: OpenSide, candidate: OpenSide) -> list[TensorInfo]:
         )
         for info in reference.session.get_inputs()
     ]
-
-
-def merged_limits(reference: OpenSide, candidate: OpenSide) -> dict[str, int]:
-    """Upper bounds of the inputs that index tables, as far as a graph is known."""
-    limits: dict[str, int] = {}
-    for side in (reference, candidate):
-        for name, limit in (index_limits(side.model) if side.model else {}).items():
-            limits[name] = min(limit, limits.get(name, limit))
-    return limits
 
 
 def _compatible(one: TensorInfo, other: TensorInfo) -> bool:

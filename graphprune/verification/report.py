@@ -27,11 +27,14 @@ class OutputReport:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What `verify` found; it has no truth value, so that `assert verify(...)` cannot pass by mistake."""
+    """What `verify` found; it has no truth value, so that `assert verify(...)` cannot pass by mistake.
+
+    The `seed` is that of the first case, None where samples were given.
+    """
 
     passed: bool
     cases: int
-    seed: int
+    seed: int | None
     outputs: tuple[OutputReport, ...]
     first_difference: FirstDifference | None
     warnings: tuple[str, ...]

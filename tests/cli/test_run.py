@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 
-from graphprune.cli.run import read_arrays, write_arrays
+from graphprune.cli.run import write_arrays
 from tests.invoke import assert_refused, invoke
 from tests.small_model import TEXT, write
 
@@ -40,11 +40,6 @@ def test_any_name_can_be_written_and_text_is_not_pickled(tmp_path: Path) -> None
         assert read["words"].tolist() == ["x", "yz"]
 
 
-def test_a_path_may_hold_an_equals_sign(tmp_path: Path) -> None:
-    np.save(tmp_path / "a=b.npy", X)
-    assert np.array_equal(read_arrays([f"x={tmp_path / 'a=b.npy'}"])["x"], X)
-
-
 def test_an_output_without_numbers_has_no_statistics(tmp_path: Path) -> None:
     text = """<ir_version: 10, opset_import: ["" : 20]>
     g (float[1] x) => (float[1] y, string[1] z) <float[1] zero = {0}, string[1] s = {"a"}> {
@@ -61,10 +56,3 @@ def test_open_dimensions_are_given(tmp_path: Path) -> None:
     assert_refused(invoke("run", model), "GP543")
     outcome = invoke("run", model, "--input-shape", "x:2x8x7x6", "--json")
     assert json.loads(outcome.out)["outputs"][0]["shape"] == [2, 16, 7, 6]
-
-
-def test_given_inputs_take_no_shape(tmp_path: Path) -> None:
-    model = write(tmp_path / "m.onnx")
-    np.save(tmp_path / "x.npy", X)
-    given = ("--input", f"x={tmp_path / 'x.npy'}", "--input-shape", "x:1x8x6x6")
-    assert_refused(invoke("run", model, *given), "--input-shape is for inputs drawn at random", "GP612")

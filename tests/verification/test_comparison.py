@@ -45,14 +45,14 @@ def test_the_default_tolerance_passes_what_is_just_inside_and_nothing_beyond(at:
 
 
 def test_the_largest_error_is_told_in_standard_deviations() -> None:
-    assert compare(array(-1, 1), array(-1, 1.5), DEFAULT).max_spread_error == 0.5
+    assert compare(array(-2, 2), array(-2, 2.5), DEFAULT).max_spread_error == 0.25
     assert compare(array(3, 3), array(3, 3), DEFAULT).max_spread_error is None
     assert compare(array(), array(), DEFAULT).max_spread_error is None
 
 
 def test_what_rounding_beside_one_explains_is_neither_equal_nor_different() -> None:
     one_ulp = float(np.finfo("float32").eps)
-    reference, near, far = array(0, 1e-9), array(0.9 * one_ulp, 1e-9), array(1.1 * one_ulp, 1e-9)
+    reference, near, far = array(1e-12, 1e-9), array(0.9 * one_ulp, 1e-9), array(1.1 * one_ulp, 1e-9)
     assert compare(reference, near, DEFAULT).mismatches == 1
     lost = compare(reference, near, DEFAULT, Computed(saturates=True))
     assert (lost.mismatches, lost.compared, lost.reason) == (0, 1, None)

@@ -3,7 +3,7 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.errors import InputError
-from graphprune.verification.feeds import index_limits, random_feed
+from graphprune.verification.feeds import index_limits, merged_limits, random_feed
 from graphprune_runtime.interface import TensorInfo
 
 EMBEDDINGS = """<ir_version: 10, opset_import: ["" : 20]>
@@ -34,6 +34,48 @@ def test_indices_stay_inside_the_smallest_table_that_they_reach(embeddings: ir.M
     ids = random_feed(embeddings)["ids"]
     assert ids.max() < 50
     assert len(np.unique(ids)) > 10
+
+
+INDEXED = """<ir_version: 10, opset_import: ["" : 20, "own" : 1]>
+g (int64[1,3] x, float[7,5] t) => (float[] y) { %s }
+<opset_import: ["" : 20], domain: "own"> look (a, b) => (c) { c = Gather<axis = 1>(a, b) }"""
+
+
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [
+        ("y = GatherElements<axis = 1>(t, x)", 5),
+        ("y = GatherND(t, x)", 5),
+        ("y = ScatterElements<axis = 0>(t, x, t)", 7),
+        ("y = ScatterND(t, x, t)", 5),
+        ("z = Clip(x) v = Max(z, z) w = Where(z, z, v) y = Gather(t, w)", 7),
+        ("y = Gather<axis = -1>(t, x)", 5),
+        ("y = Gather(x, x)", 1),
+        ("y = own.look(t, x)", None),
+        ("y = Where(x, t, t)", None),
+    ],
+)
+def test_what_indexes_a_table_is_limited_by_it(body: str, limit: int | None) -> None:
+    assert index_limits(ir.from_onnx_text(INDEXED % body)) == ({} if limit is None else {"x": limit})
+
+
+def test_a_table_inside_a_function_counts() -> None:
+    model = ir.from_onnx_text(INDEXED % "y = own.look(t, x)")
+    (function,) = model.functions.values()
+    function.inputs[0].shape = ir.Shape([7, 5])
+    assert index_limits(model) == {"x": 5}
+
+
+def test_the_lowest_limit_of_several_models_counts() -> None:
+    models = [ir.from_onnx_text(INDEXED % f"y = Gather<axis = {axis}>(t, x)") for axis in (0, 1, 0)]
+    assert merged_limits(models) == {"x": 5}
+
+
+def test_indices_of_8_bits_stay_in_the_table() -> None:
+    ids = random_feed([info("x", 99, dtype="uint8")], limits={"x": 3})["x"]
+    assert ids.max() == 2
+    assert ids.dtype == np.dtype("uint8")
+    assert random_feed([info("x", 99, dtype="int8")], limits={"x": 1000})["x"].min() >= 0
 
 
 def test_a_mask_is_padding(embeddings: ir.Model) -> None:

@@ -16,10 +16,11 @@ Dims = Mapping[str, int]
 _Shape = tuple[int, ...] | None
 
 _FLOATS = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
-_NUMBERS = {
+NUMBERS = {
     *_FLOATS,
     *(ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4),
 }
+"""The types of parameters; constants of others are indices and shapes."""
 # Operators with products of matrices inside that are not counted here, so that their cost is unknown and not zero.
 _HIDDEN = {
     *("Attention", "CausalConvWithState", "DFT", "DeformConv", "Einsum"),
@@ -114,7 +115,7 @@ def _first_readers(graph: ir.Graph) -> dict[ir.Node, list[ir.TensorProtocol]]:
 
 
 def _node_cost(model: ir.Model, node: ir.Node, owned: Sequence[ir.TensorProtocol], dims: Dims) -> NodeCost:
-    numbers = _FLOATS if is_packed(node) else _NUMBERS  # the integers of a packed weight are indices
+    numbers = _FLOATS if is_packed(node) else NUMBERS  # the integers of a packed weight are indices
     return NodeCost(
         name=node.name or "",
         op_type=f"{node.domain}.{node.op_type}" if node.domain else node.op_type,

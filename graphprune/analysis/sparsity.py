@@ -7,7 +7,7 @@ the process: a 3 GB file costs a megabyte.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from graphprune.analysis.constants import constants
+from graphprune.analysis.cost import NUMBERS
 from graphprune.errors import ModelFileError
 
 _PIECE_BYTES = 2**18  # a piece and its two temporaries stay in the second-level cache
@@ -57,6 +58,21 @@ def weight_counts(model: ir.Model) -> dict[str, ValueCounts]:
         for value, tensor in constants(model.graph)
         if tensor.dtype != ir.DataType.STRING
     }
+
+
+def parameter_counts(model: ir.Model, counts: Mapping[str, ValueCounts] | None = None) -> ValueCounts:
+    """Add up the values of all parameters: the constants of floating-point numbers, and quantized weights.
+
+    Args:
+        model: The model.
+        counts: What `weight_counts` says of it, if that is known already.
+
+    Raises:
+        ModelFileError: External data has disappeared or shrunk since the model was loaded. [GP103]
+    """
+    known = weight_counts(model) if counts is None else counts
+    values = [value for value, tensor in constants(model.graph) if tensor.dtype in NUMBERS]
+    return sum((known[value.name or ""] for value in values), start=ValueCounts())
 
 
 def count_values(tensor: ir.TensorProtocol) -> ValueCounts:

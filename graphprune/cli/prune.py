@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,8 +35,10 @@ from graphprune.cli.recipe_options import (
 from graphprune.errors import InputError
 
 if TYPE_CHECKING:
+    from graphprune.analysis.sparsity import ValueCounts
     from graphprune.diagnostics import Rewrite, Skip
     from graphprune.planning.pruning_plan import PruningPlan
+    from graphprune.planning.recipe import Recipe
 
 
 def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
@@ -60,6 +62,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     json: Json = False,
 ) -> None:
     """Set the smallest weights to zero, or take the weakest channels out, and write the model."""
+    from graphprune.analysis.sparsity import parameter_counts, weight_counts
     from graphprune.analysis.weights import prunable_weights
     from graphprune.frontends.onnx_file import load, save
     from graphprune.passes.base import run_pass
@@ -89,7 +92,17 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
         save(result.model, output)
         skips = prunable(model)[1]
         folded = describe_fold(model, result) if folds else None
-    outcome = _Outcome(output, chosen_plan, skips, folded, () if orders is None else orders.rewrites)
+        counts = weight_counts(result.model)
+    outcome = _Outcome(
+        output=output,
+        plan=chosen_plan,
+        skips=skips,
+        folded=folded,
+        budget=_Budget.of(chosen, folded),
+        orders=() if orders is None else orders.rewrites,
+        counts=counts,
+        total=parameter_counts(result.model, counts),
+    )
     if json:
         print_json(outcome.report())
     else:
@@ -98,18 +111,27 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What was pruned, what was left alone, what folding took out, and which groups of channels got another order."""
+    """What was pruned and left alone, what folding took out, which channels got another order, and what is zero now."""
 
     output: Path
     plan: PruningPlan
     skips: Sequence[Skip]
     folded: dict[str, Any] | None
+    budget: _Budget | None
     orders: Sequence[Rewrite]
+    counts: Mapping[str, ValueCounts]
+    total: ValueCounts
 
     def report(self) -> dict[str, Any]:
         """The outcome as JSON takes it."""
         planned = self.plan.model_dump(mode="json", include={"weights", "channels"})
-        report = {"output": str(self.output), **planned, "skips": [asdict(skip) for skip in self.skips]}
+        for entry in planned["weights"]:
+            entry["zeros"] = self.counts[entry["name"]].zeros
+        parameters = {"elements": self.total.elements, "zeros": self.total.zeros, "sparsity": self.total.sparsity}
+        skips = [asdict(skip) for skip in self.skips]
+        report = {"output": str(self.output), **planned, "parameters": parameters, "skips": skips}
+        if self.budget is not None:
+            report["budget"] = asdict(self.budget)
         if self.orders:
             report["orders"] = {rewrite.node: rewrite.detail for rewrite in self.orders}
         return report if self.folded is None else {**report, "folded": self.folded}
@@ -118,14 +140,37 @@ class _Outcome:
         """The outcome as tables."""
         if self.orders:
             print_table("reordered", ("group", "what"), ((rewrite.node, rewrite.detail) for rewrite in self.orders))
-        print_plan("pruned", self.plan, self.skips)
+        print_plan("pruned", self.plan, self.skips, self.counts)
         if self.folded is not None:
             print_fold(self.folded, self.output)
-        else:
-            print_line(f"{self.output}: {_zeros(self.plan)}")
+        elif self.plan.channels:
+            print_line(f"{self.output}: {_zero_channels(self.plan)}")
+        if self.budget is not None:
+            print_line(str(self.budget))
+        total = self.total
+        print_line(f"{self.output}: {total.zeros:,} of {total.elements:,} parameters are zero ({total.sparsity:.1%})")
 
 
-def _zeros(plan: PruningPlan) -> str:
-    if plan.channels:
-        return f"{sum(each.pruned for each in plan.channels)} zero channels in {len(plan.channels)} groups"
-    return f"{sum(each.pruned for each in plan.weights)} zeros in {len(plan.weights)} weights"
+@dataclass(frozen=True)
+class _Budget:
+    """The share of the model that was to be removed, and what was: whole channels and heads seldom meet it exactly."""
+
+    share_of: str
+    asked: float
+    removed: float
+
+    @classmethod
+    def of(cls, recipe: Recipe, folded: dict[str, Any] | None) -> _Budget | None:
+        """The budget of the recipe, where it has one and what is left is known."""
+        share_of = recipe.channels.share_of
+        cost = None if folded is None or share_of == "channels" else folded[share_of]
+        if cost is None or recipe.sparsity is None or not cost["before"] or cost["after"] is None:
+            return None
+        return cls(share_of, recipe.sparsity, 1 - cost["after"] / cost["before"])
+
+    def __str__(self) -> str:
+        return f"{self.removed:.1%} of all {self.share_of} are removed, {self.asked:.1%} were asked for"
+
+
+def _zero_channels(plan: PruningPlan) -> str:
+    return f"{sum(each.pruned for each in plan.channels)} zero channels in {len(plan.channels)} groups"

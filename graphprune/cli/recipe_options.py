@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +12,9 @@ from graphprune.cli.output import print_line, print_table
 from graphprune.errors import InputError
 
 if TYPE_CHECKING:
+    from graphprune.analysis.sparsity import ValueCounts
     from graphprune.diagnostics import Skip
-    from graphprune.planning.pruning_plan import PruningPlan
+    from graphprune.planning.pruning_plan import PruningPlan, WeightPlan
     from graphprune.planning.recipe import Recipe
 
 DEFAULT_SPARSITY = 0.9
@@ -75,20 +76,34 @@ def _default_share(pattern: str | None) -> dict[str, float]:
     return {} if fixed else {"sparsity": DEFAULT_SPARSITY}
 
 
-def print_plan(title: str, plan: PruningPlan, skips: Sequence[Skip]) -> None:
-    """Print what happens to each weight or group of channels, and why others are left alone."""
+def print_plan(
+    title: str, plan: PruningPlan, skips: Sequence[Skip], found: Mapping[str, ValueCounts] | None = None
+) -> None:
+    """Print what happens to each weight or group of channels, and why others are left alone.
+
+    Args:
+        title: Of the table.
+        plan: What was planned.
+        skips: What is left alone.
+        found: The zeros that a weight has in the end, which may be more than planned; None where nothing is changed.
+    """
     if plan.channels:
         groups = [(each.group, each.size, f"{each.sparsity:.1%}", each.pruned) for each in plan.channels]
         print_table(title, ("group", ">channels", ">share", ">go"), groups)
     if plan.weights:
-        rows = [
-            (each.name, list(each.shape), each.pattern, f"{each.sparsity:.1%}", each.pruned) for each in plan.weights
-        ]
-        print_table(title, ("weight", "shape", "pattern", ">sparsity", ">zeros"), rows)
+        rows = [(each.name, list(each.shape), each.pattern, *_zeros(each, found)) for each in plan.weights]
+        columns = (">planned", ">zeros", ">share") if found else (">zeros", ">share")
+        print_table(title, ("weight", "shape", "pattern", *columns), rows)
         for text in dict.fromkeys(each.pattern for each in plan.weights):
             _print_groups(text)
     if skips:
         print_table("left alone", ("weight", "why", "code"), ((skip.node, skip.reason, skip.code) for skip in skips))
+
+
+def _zeros(planned: WeightPlan, found: Mapping[str, ValueCounts] | None) -> tuple[object, ...]:
+    if not found:
+        return planned.pruned, f"{planned.sparsity:.1%}"
+    return planned.pruned, found[planned.name].zeros, f"{found[planned.name].sparsity:.1%}"
 
 
 def _print_groups(text: str) -> None:

@@ -1,11 +1,12 @@
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 
 from graphprune.frontends.onnx_file import load, save
 from tests.invoke import assert_refused, invoke
-from tests.small_model import write
+from tests.small_model import TEXT, weight, write
 from tests.weighted import inferred_model, weight_of
 
 
@@ -29,7 +30,21 @@ def test_options_are_passed_on(tmp_path: Path) -> None:
     outcome = invoke("prune", write(tmp_path / "m.onnx"), tmp_path / "o.onnx", *options)
     assert outcome.code == 0
     assert zeros(tmp_path / "o.onnx") == 576
-    assert "576 zeros in 1 weights" in outcome.out
+    assert "576 of 1,152 parameters are zero (50.0%)" in outcome.out
+
+
+def test_what_the_file_has_is_reported_though_the_plan_asks_for_less(tmp_path: Path) -> None:
+    """Zeros that are there already stay, and are counted; biases and dense weights are parameters too."""
+    text = TEXT.replace("Conv <pads = [1,1,1,1]> (x, w)", "Conv <pads = [1,1,1,1]> (x, w, b)")
+    sparse = weight()
+    sparse.ravel()[:1037] = 0
+    model = write(tmp_path / "m.onnx", text, w=sparse, b=np.ones(16, "float32"))
+    outcome = invoke("prune", model, tmp_path / "o.onnx", "--sparsity", "0.5")
+    assert re.search(r"w +\[16, 8, 3, 3\] +unstructured +576 +1037 +90.0%", outcome.out), outcome.out
+    assert "1,037 of 1,168 parameters are zero (88.8%)" in outcome.out
+    report = json.loads(invoke("prune", model, tmp_path / "o.onnx", "--sparsity", "0.5", "--json").out)
+    assert [(entry["pruned"], entry["zeros"]) for entry in report["weights"]] == [(576, 1037)]
+    assert report["parameters"] == {"elements": 1168, "zeros": 1037, "sparsity": 1037 / 1168}
 
 
 def test_a_recipe_says_it_all(tmp_path: Path) -> None:

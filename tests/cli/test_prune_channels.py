@@ -38,7 +38,12 @@ def test_half_of_the_channels_go_by_default(source: Path) -> None:
 @pytest.mark.parametrize(("option", "what"), [("--target-macs", "macs"), ("--target-parameters", "parameters")])
 def test_a_share_of_the_model(source: Path, option: str, what: str) -> None:
     outcome = invoke("prune", source, source.with_name("o.onnx"), "--pattern", "channel", option, "0.6", "--json")
-    counts = [each["pruned"] for each in json.loads(outcome.out)["channels"]]
+    report = json.loads(outcome.out)
+    counts = [each["pruned"] for each in report["channels"]]
+    left = report["folded"][what]
+    assert report["budget"] == {"share_of": what, "asked": 0.6, "removed": 1 - left["after"] / left["before"]}
+    text = invoke("prune", source, source.with_name("o.onnx"), "--pattern", "channel", option, "0.6").out
+    assert f"{report['budget']['removed']:.1%} of all {what} are removed, 60.0% were asked for" in text
     model = load(source)
     cost = ChannelCost.of(model, prunable_groups(model)[0])
     measure = cost.macs if what == "macs" else cost.parameters

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from graphprune.analysis.channels.groups import ChannelGroup
 from graphprune.analysis.channels.values import has_channels, is_quantizer
-from graphprune.analysis.constants import constants, readers
+from graphprune.analysis.constants import constant_tensor, constants, is_constant, readers
 from graphprune.analysis.cost import model_cost
 
 
@@ -31,10 +31,17 @@ class _Constant:
 class ChannelCost:
     """The cost of a model as a function of the number of channels removed from each group.
 
-    Multiply-accumulates go in proportion to the weights of a node; products of two activations count as they are.
+    Multiply-accumulates go in proportion to the weights of a node; those of a product of two activations in proportion
+    to the outputs of the weight that makes the second one, such as the heads of attention.
+
+    Attributes:
+        constants: The constants that have channels.
+        products: The products of activations, as the outputs that they are in proportion to.
+        other_macs: Multiply-accumulates that stay whatever goes.
     """
 
     constants: tuple[_Constant, ...]
+    products: tuple[_Constant, ...]
     other_macs: int
 
     @classmethod
@@ -49,7 +56,8 @@ class ChannelCost:
             perm = tuple(range(tensor.shape.rank()))
             own = sum(macs.pop(node, 0) for node in _reading(value, perm))
             found.append(_Constant(tuple(tensor.shape.numpy()), own, cuts.get(str(value.name), {})))
-        return cls(tuple(found), sum(macs.values()))
+        products = [_product(node, macs.pop(node), groups) for node in list(macs) if node.op_type == "MatMul"]
+        return cls(tuple(found), tuple(products), sum(macs.values()))
 
     def parameters(self, removed: Sequence[int]) -> int:
         """Return the number of parameters after `removed[i]` channels of group `i` are removed."""
@@ -59,10 +67,34 @@ class ChannelCost:
         """Return the multiply-accumulates after `removed[i]` channels of group `i` are removed."""
         left = (
             constant.macs * constant.size(removed) / math.prod(constant.shape)
-            for constant in self.constants
+            for constant in (*self.constants, *self.products)
             if constant.macs
         )
         return round(sum(left)) + self.other_macs
+
+
+def _product(node: ir.Node, macs: int, groups: Sequence[ChannelGroup]) -> _Constant:
+    """A product of activations, as the outputs of the weight from which its second operand comes, if one is found."""
+    producers = {each.name: (number, each) for number, group in enumerate(groups) for each in group.producers}
+    value = node.inputs[1]
+    while value is not None and (maker := value.producer()) is not None:
+        name = next((source for source in map(_source_name, maker.inputs) if source in producers), None)
+        if name is not None:
+            number, each = producers[name]
+            return _Constant((len(each.indices()) * each.repeat,), macs, {0: [(number, each.repeat)]})
+        value = next((source for source in maker.inputs if source is not None and not is_constant(source)), None)
+    return _Constant((1,), macs, {})
+
+
+def _source_name(value: ir.Value | None) -> str | None:
+    """The name of a constant, also where it is transposed or quantized."""
+    while value is not None and constant_tensor(value) is None and value.producer() is not None:
+        maker = value.producer()
+        assert maker is not None
+        if not is_quantizer(maker) and maker.op_type not in {"Transpose", "Identity"}:
+            return None
+        value = maker.inputs[0]
+    return None if value is None or constant_tensor(value) is None else value.name
 
 
 def _reading(value: ir.Value, perm: tuple[int, ...]) -> Iterator[ir.Node]:

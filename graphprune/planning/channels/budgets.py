@@ -1,4 +1,4 @@
-"""How many channels of each group go at some share of channels, and which share removes so much of the model."""
+"""How many channels of each group go at some share of channels, and which counts remove so much of the model."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from graphprune.analysis.channels.values import batch_norm_scales, channel_value
 from graphprune.errors import RecipeError
 from graphprune.masks.channel_criteria import ChannelGroupValues, ChannelScores, score_channels
 from graphprune.planning.channels.options import ChannelOptions
+
+Counts = dict[str, int]
+"""How many channels of each group go, by its name."""
 
 _STEPS = 40  # of bisection: the share is then exact to far less than one channel
 
@@ -78,22 +81,67 @@ def _rounded(group: ChannelGroup, share: float, options: ChannelOptions) -> int:
     return max(0, group.size - math.ceil(wanted / step) * step)
 
 
-def solve_share(removed_at: Callable[[float], float], wanted: float, what: str) -> float:
-    """Return the least share of channels at which at least `wanted` is removed.
+def solve_counts(
+    counts_at: Callable[[float], Counts], removed: Callable[[Counts], float], wanted: float, what: str
+) -> Counts:
+    """Return how many channels of each group go so that at least `wanted` is removed, and as little more as is found.
+
+    All groups give the least share of channels that is enough. Where several groups make a step at that share, such as
+    the heads of all layers, only so many do as are needed; and where the last step was more than needed, the other
+    groups give less.
 
     Args:
-        removed_at: The share of the model that a share of channels removes; it does not fall.
+        counts_at: The channels of each group that go at a share of channels; they do not fall with it.
+        removed: The share of the model that counts remove; it does not fall with any.
         wanted: What is asked for.
         what: Its unit, for the message.
 
     Raises:
         RecipeError: It cannot be reached (GP339).
     """
+    most = removed(counts_at(1.0))
+    if most < wanted:
+        raise RecipeError(f"recipe: {most:.1%} of all {what} can go at most, {wanted:.1%} are asked for", code="GP339")
+    best, last = _solved(counts_at, removed, wanted, {})
+    held: Counts = {}
+    while last is not None:
+        held[last] = best[last]
+        counts, last = _solved(counts_at, removed, wanted, held)
+        if removed(counts) >= removed(best):
+            break
+        best = counts
+    return best
+
+
+def _solved(
+    counts_at: Callable[[float], Counts], removed: Callable[[Counts], float], wanted: float, held: Counts
+) -> tuple[Counts, str | None]:
+    """The least share that is enough where some groups give no less than `held`; then see `_stepped`."""
+
+    def at(level: float) -> Counts:
+        return {name: max(count, held.get(name, 0)) for name, count in counts_at(level).items()}
+
     low, high = 0.0, 1.0
-    if removed_at(high) < wanted:
-        reason = f"{removed_at(high):.1%} of all {what} can go at most, {wanted:.1%} are asked for"
-        raise RecipeError(f"recipe: {reason}", code="GP339")
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        low, high = (low, middle) if removed_at(middle) >= wanted else (middle, high)
-    return high
+        low, high = (low, middle) if removed(at(middle)) >= wanted else (middle, high)
+    return _stepped(at(low), at(high), removed, wanted)
+
+
+def _stepped(low: Counts, high: Counts, removed: Callable[[Counts], float], wanted: float) -> tuple[Counts, str | None]:
+    """Take the steps of single groups from `low` to `high` that are needed, large ones first and the least last.
+
+    Returns:
+        The counts, and the group that made the last step; None where `low` is enough.
+    """
+    if removed(low) >= wanted:
+        return low, None
+    steps = [name for name in low if high[name] != low[name]]
+    enough = []
+    for name in sorted(steps, key=lambda name: -removed(low | {name: high[name]})):
+        if removed(low | {name: high[name]}) < wanted:
+            low |= {name: high[name]}
+        else:
+            enough.append(name)
+    last = min(enough, key=lambda name: removed(low | {name: high[name]}))
+    return low | {last: high[last]}, last

@@ -11,7 +11,7 @@ from graphprune.analysis.channels.cost import ChannelCost
 from graphprune.analysis.channels.values import constant_values
 from graphprune.diagnostics import Skip
 from graphprune.errors import RecipeError
-from graphprune.planning.channels.budgets import ChannelScope, solve_share
+from graphprune.planning.channels.budgets import ChannelScope, solve_counts
 from graphprune.planning.channels.names import NamedGroups, listed_channels
 from graphprune.planning.channels.options import ChannelOptions
 from graphprune.planning.channels.plan import ChannelPlan
@@ -67,11 +67,10 @@ def _counts(
     def counts_at(level: float) -> dict[str, int]:
         return fixed | {name: count for scope in scopes for name, count in scope.counts(level).items()}
 
-    def removed_at(level: float) -> float:
-        counts = counts_at(level)
+    def removed(counts: dict[str, int]) -> float:
         return 1 - measure([counts[group.name] for group in groups]) / measure([0] * len(groups))
 
-    return counts_at(solve_share(removed_at, recipe.sparsity, recipe.channels.share_of))
+    return solve_counts(counts_at, removed, recipe.sparsity, recipe.channels.share_of)
 
 
 def _scopes(recipe: Recipe, named: NamedGroups, groups: Sequence[ChannelGroup]) -> Iterator[ChannelScope]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 from torch import fx, nn
 
 from graphprune.errors import UnsupportedModelError
+from graphprune.frontends.torch_names import AttributeNames, is_safe, word
 from graphprune.frontends.torch_operators import (
     FUNCTIONS,
     FUNCTIONS_OF_ALL_OUTPUTS,
@@ -19,6 +19,7 @@ from graphprune.frontends.torch_operators import (
     MODULES_OF_ALL_OUTPUTS,
 )
 from graphprune.frontends.torch_operators.values import TYPES
+from graphprune.frontends.torch_origin import Input, Origin, open_axes
 from graphprune.frontends.torch_support import has_only_first_output, prepare, used_outputs, uses_all_outputs
 from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import describe
@@ -35,9 +36,10 @@ _DFT_AXIS_IS_INPUT = 20  # since this opset
 def to_torch(model: ir.Model) -> fx.GraphModule:
     """Return a module that computes what `model` does, and can be trained.
 
-    Floating-point initializers of more than one element are parameters, called in `state_dict` as in the file; running
-    statistics, single numbers and everything else are buffers. BatchNormalization and Dropout follow the module's mode;
-    it comes in eval mode. Functions of the model are inlined. Open dimensions stay open.
+    Floating-point initializers of more than one element are parameters, called in `state_dict` as in the file, or by a
+    word made of a name that Python code cannot hold; running statistics, single numbers and everything else are
+    buffers. BatchNormalization and Dropout follow the module's mode; it comes in eval mode. Functions of the model are
+    inlined. Open dimensions stay open.
 
     Returns:
         A module called with tensors in the order of the graph's inputs; it returns a tensor, or a tuple of them.
@@ -45,7 +47,7 @@ def to_torch(model: ir.Model) -> fx.GraphModule:
     Raises:
         InputError: `model` is no model (GP536).
         UnsupportedModelError: Operators that are not supported, all in one message (GP130); an attribute or an output
-            that is not (GP131); names that cannot be those of parameters (GP132); a packed model (GP133).
+            that is not (GP131); a packed model (GP133).
     """
     check_model("to_torch", model)
     if get_stage(model) is Stage.PACKED:
@@ -60,63 +62,79 @@ class _Builder:
         self.model = model
         self.root = nn.Module()
         self.graph = fx.Graph()
+        self.names = AttributeNames()
+        self.places: dict[str, str] = {}  # of initializers
         self.values: dict[ir.Value, Any] = {}
 
     def build(self) -> fx.GraphModule:
         for value in self.model.graph.inputs:
             if value.name not in self.model.graph.initializers:
-                self.values[value] = self.graph.placeholder(_identifier(value.name))
-        for name, value in self.model.graph.initializers.items():
-            assert value.const_value is not None  # load refuses others
-            self.values[value] = self._constant(name, value, value.const_value, trainable=_is_trainable(value))
+                self.values[value] = self._placeholder(value)
+        self._initializers()
         for node in self.model.graph:
             self._node(node)
         results = tuple(self.values[value] for value in self.model.graph.outputs)
         self.graph.output(results[0] if len(results) == 1 else results)
         self.graph.lint()
-        return fx.GraphModule(self.root, self.graph, self.model.graph.name or "GraphModule").eval()
+        module = fx.GraphModule(self.root, self.graph, word(self.model.graph.name or "GraphModule")).eval()
+        self._origin().keep(module)
+        return module
 
-    def _constant(self, name: str, value: ir.Value, array: ir.TensorProtocol, *, trainable: bool) -> object:
+    def _placeholder(self, value: ir.Value) -> fx.Node:
+        node = self.graph.create_node("placeholder", word(value.name), name=word(value.name))
+        node.target = node.name  # which fx made unique, and no keyword
+        return node
+
+    def _origin(self) -> Origin:
+        inputs = [value for value in self.model.graph.inputs if value.name not in self.model.graph.initializers]
+        return Origin(
+            tuple(Input(self.values[value].name, value.name or "", open_axes(value)) for value in inputs),
+            tuple(value.name or "" for value in self.model.graph.outputs),
+            {place: name for name, place in self.places.items() if place != name},
+        )
+
+    def _initializers(self) -> None:
+        """Safe names first, so that no other takes their place; in the order of the file, which optimizers go by."""
+        found = self.model.graph.initializers
+        self.places = {name: self.names.take(name) for name in sorted(found, key=lambda name: not is_safe(name))}
+        for name, value in found.items():
+            assert value.const_value is not None  # load refuses others
+            self.values[value] = self._constant(
+                self.places[name], value, value.const_value, trainable=_is_trainable(value)
+            )
+
+    def _constant(self, place: str, value: ir.Value, array: ir.TensorProtocol, *, trainable: bool) -> object:
         data = _tensor(array)
         if value.uses() and all((node.op_type, index) in _SETTINGS for node, index in value.uses()):
             return tuple(data.tolist()) if data.dim() else data.item()
         if data.dtype == torch.int64 and data.dim() <= 1 and data.numel() <= _LONGEST_SHAPE:
             return tuple(data.tolist()) if data.dim() else int(data)
-        holder, attribute = self._holder(name)
+        return self._hold(place, data, trainable=trainable)
+
+    def _hold(self, place: str, data: torch.Tensor, *, trainable: bool = False) -> fx.Node:
+        """Make a parameter or a buffer, in modules that are made where they are missing."""
+        *path, attribute = place.split(".")
+        holder = self.root
+        for part in path:
+            if part not in dict(holder.named_children()):
+                holder.add_module(part, nn.Module())
+            holder = holder.get_submodule(part)
         if trainable:
             holder.register_parameter(attribute, nn.Parameter(data))
         else:
             holder.register_buffer(attribute, data)
-        return self.graph.get_attr(name)
-
-    def _holder(self, name: str) -> tuple[nn.Module, str]:
-        """The module that a dotted name lives in, made where it is missing."""
-        *path, attribute = name.split(".")
-        holder = self.root
-        for part in path:
-            inner = getattr(holder, part, None) if part else self.root
-            if inner is None:
-                inner = nn.Module()
-                holder.add_module(part, inner)
-            if not part or not isinstance(inner, nn.Module):
-                raise UnsupportedModelError(f"to_torch: '{name}' cannot be the name of a parameter", code="GP132")
-            holder = inner
-        if not attribute or hasattr(holder, attribute):
-            raise UnsupportedModelError(f"to_torch: '{name}' cannot be the name of a parameter", code="GP132")
-        return holder, attribute
+        return self.graph.get_attr(place)
 
     def _node(self, node: ir.Node) -> None:
         if node.op_type == "Constant":
-            name = f"constant_{_identifier(node.outputs[0].name)}"
             value = node.outputs[0]
-            self.values[value] = self._constant(name, value, _constant_of(node), trainable=False)
+            place = self.names.take(f"constant_{word(value.name)}")
+            self.values[value] = self._constant(place, value, _constant_of(node), trainable=False)
             return
         inputs = tuple(None if value is None else self.values[value] for value in node.inputs)
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
-        result = self._call(node, inputs)
-        result.name = _unique(self.graph, result, _identifier(node.outputs[0].name))
-        self._results(node, result)
+        self._results(node, self._call(node, inputs))
 
     def _call(self, node: ir.Node, inputs: tuple[Any, ...]) -> fx.Node:
         attributes: dict[str, Any] = {
@@ -126,24 +144,33 @@ class _Builder:
         if node.op_type in MODULES:
             kind = (MODULES_OF_ALL_OUTPUTS if every else MODULES)[node.op_type]
             _verify_attributes(node, kind.__init__, attributes)
-            name = f"{node.op_type}_{_identifier(node.outputs[0].name)}"
-            self.root.add_module(name, kind(**attributes))
-            return self.graph.call_module(name, inputs)
+            place = self.names.take(f"{node.op_type}_{word(node.outputs[0].name)}")
+            self.root.add_module(place, kind(**attributes))
+            return self._named("call_module", node, place, inputs)
         if node.op_type == "Split" and len(inputs) == 1:
             attributes["num_outputs"] = len(node.outputs)
         if node.op_type == "DFT" and self.model.opset_imports[""] < _DFT_AXIS_IS_INPUT:
             attributes.setdefault("axis", 1)
         function = (FUNCTIONS_OF_ALL_OUTPUTS if every else FUNCTIONS)[node.op_type]
         _verify_attributes(node, function, attributes)
-        return self.graph.call_function(function, inputs, attributes)
+        return self._named("call_function", node, function, inputs, attributes)
+
+    def _named(
+        self,
+        kind: str,
+        node: ir.Node,
+        target: str | Callable[..., Any],
+        inputs: tuple[Any, ...],
+        attributes: dict[str, Any] | None = None,
+    ) -> fx.Node:
+        """A call whose result is called as in the file; fx makes the name unique, and no keyword."""
+        return self.graph.create_node(kind, target, inputs, attributes, name=word(node.outputs[0].name))
 
     def _attribute(self, node: ir.Node, attribute: ir.Attr) -> object:
         """What a function takes; a tensor becomes a buffer, because code cannot hold it."""
         if attribute.type == ir.AttributeType.TENSOR:
-            name = f"{attribute.name}_of_{_identifier(node.outputs[0].name)}"
-            holder, _ = self._holder(name)
-            holder.register_buffer(name, _tensor(attribute.as_tensor()))
-            return self.graph.get_attr(name)
+            place = self.names.take(f"{word(attribute.name)}_of_{word(node.outputs[0].name)}")
+            return self._hold(place, _tensor(attribute.as_tensor()))
         value = attribute.value
         return list(value) if isinstance(value, tuple) else value
 
@@ -191,14 +218,3 @@ def _verify_attributes(node: ir.Node, function: Callable[..., Any], attributes: 
     for name in attributes:
         if name not in parameters or parameters[name].kind is not inspect.Parameter.KEYWORD_ONLY:
             raise UnsupportedModelError(f"to_torch: {describe(node)}: attribute '{name}'", code="GP131")
-
-
-def _identifier(name: str | None) -> str:
-    """A word that Python takes for a name."""
-    word = re.sub(r"\W", "_", name or "value")
-    return f"_{word}" if not word or word[0].isdigit() else word
-
-
-def _unique(graph: fx.Graph, node: fx.Node, wanted: str) -> str:
-    taken = {"output"} | {other.name for other in graph.nodes if other is not node}
-    return wanted if wanted not in taken and wanted.isidentifier() else node.name

@@ -14,6 +14,7 @@ from onnxscript import optimizer
 
 from graphprune.errors import InputError, UnsupportedModelError, torch_is_missing
 from graphprune.frontends.quiet import quiet
+from graphprune.frontends.torch_origin import origin_of
 from graphprune.frontends.well_formed import infer_or_refuse
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ def from_torch(
     import torch
 
     if isinstance(module, torch.nn.Module):
-        with _inference_mode_of(module):
-            return _cleaned(_export(module, tuple(args), dict(kwargs or {}), dynamic_shapes))
+        origin = origin_of(module)
+        if dynamic_shapes is None and origin is not None:
+            dynamic_shapes = origin.dynamic_shapes()
+        return exported(module, args, kwargs, dynamic_shapes)
     program: object = module
     if not isinstance(program, torch.export.ExportedProgram):
         kinds = "a torch.nn.Module, torch.fx.GraphModule or torch.export.ExportedProgram"
@@ -65,6 +68,25 @@ def from_torch(
     if args or kwargs or dynamic_shapes is not None:
         raise InputError("an exported program has inputs and dynamic shapes of its own, give none", code="GP120")
     return _cleaned(_export(program, (), {}, None))
+
+
+def exported(
+    module: torch.nn.Module,
+    args: Sequence[object],
+    kwargs: Mapping[str, object] | None = None,
+    dynamic_shapes: object = None,
+) -> ir.Model:
+    """Do what `from_torch` does for modules, with no dimension open that `dynamic_shapes` does not name.
+
+    Raises:
+        UnsupportedModelError: The export failed; the cause is named. [GP121]
+    """
+    with _inference_mode_of(module):
+        model = _cleaned(_export(module, tuple(args), dict(kwargs or {}), dynamic_shapes))
+    origin = origin_of(module)
+    if origin is not None:
+        origin.restore(model)
+    return model
 
 
 def _require_torch() -> None:

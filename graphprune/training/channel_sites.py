@@ -11,6 +11,7 @@ from torch import nn
 from graphprune.analysis.channels import ChannelGroup, ChannelSlice
 from graphprune.analysis.channels.values import channel_values, constant_values, read
 from graphprune.errors import RecipeError
+from graphprune.frontends.torch_origin import place_of
 from graphprune.planning.channels.plan import ChannelPlan
 from graphprune.planning.pruning_plan import PruningPlan
 from graphprune.planning.training_settings import TrainingSettings
@@ -54,6 +55,6 @@ def _live(module: nn.Module, model: ir.Model, group: ChannelGroup) -> list[Chann
     carriers = (
         each
         for each in group.carriers
-        if each.name in parameters or np.any(channel_values(each, read(values[each.name])))
+        if place_of(module, each.name) in parameters or np.any(channel_values(each, read(values[each.name])))
     )
     return [*group.producers, *carriers]

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from torch import nn
 
 from graphprune.errors import RecipeError
-from graphprune.frontends.torch_module import from_torch
+from graphprune.frontends.torch_module import exported
 from graphprune.graph.arguments import wrong_type
 from graphprune.planning.planner import plan as make_plan
 from graphprune.planning.pruning_plan import PruningPlan
@@ -47,7 +47,7 @@ def prepare(
     if any(isinstance(child, ParameterMask) for child in module.modules()):
         raise RecipeError(f"{type(module).__name__}: was prepared before; finalize its pruner first", code="GP702")
     settings = recipe.training or TrainingSettings()
-    model = from_torch(module, example_inputs)
+    model = exported(module, example_inputs)
     chosen = plan or make_plan(model, _by_layer(recipe))
     sites, groups = _sites(module, model, chosen, settings)
     for site in sites:

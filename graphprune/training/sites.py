@@ -11,6 +11,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.utils import parametrize
 
 from graphprune.errors import RecipeError
+from graphprune.frontends.torch_origin import place_of
 from graphprune.training.methods.base import ParameterMask
 
 
@@ -19,7 +20,8 @@ class Site:
     """One parameter under one mask.
 
     Attributes:
-        name: Of the parameter in the module's `state_dict` before it was prepared.
+        name: Of the parameter in the exported graph: that in the module's `state_dict` before it was prepared, or in
+            the file that the module was made from.
         owners: The modules that hold it, with the attribute's name: several where it is tied.
         mask: The parametrization.
     """
@@ -73,12 +75,12 @@ def _write(parameter: torch.Tensor, weight: torch.Tensor) -> None:
 
 
 def owners_of(module: nn.Module, name: str) -> tuple[tuple[nn.Module, str], ...]:
-    """Return who holds the parameter called `name`, and under which attribute.
+    """Return who holds the parameter that the module's export calls `name`, and under which attribute.
 
     Raises:
         RecipeError: The module has no such parameter, or it is under a parametrization already (GP702).
     """
-    path, _, attribute = name.rpartition(".")
+    path, _, attribute = place_of(module, name).rpartition(".")
     holder = dict(module.named_modules(remove_duplicate=False)).get(path)
     parameter = getattr(holder, "_parameters", {}).get(attribute)
     if parameter is None:

@@ -208,16 +208,6 @@ def test_what_is_used_and_not_supported_is_named() -> None:
     assert "[GP131]" in refused("main (uint16[4] x) => (uint16[4] y) { y = Add (x, x) }")
 
 
-@pytest.mark.parametrize("name", ["w..weight", ".w", "w."])
-def test_a_name_that_no_parameter_can_have_is_refused(name: str) -> None:
-    model = weighted_model("main (float[N,4] x, float[4,3] w) => (float[N,3] y) { y = MatMul (x, w) }")
-    value = model.graph.initializers.pop("w")
-    value.name = name
-    model.graph.register_initializer(value)
-    with pytest.raises(UnsupportedModelError, match=r"cannot be the name of a parameter \[GP132\]"):
-        gp.to_torch(model)
-
-
 def test_a_packed_model_is_refused() -> None:
     model = weighted_model("main (float[N,16] x, float[16,16] w) => (float[N,16] y) { y = MatMul (x, w) }")
     plan = gp.plan(model, gp.Recipe(sparsity=0.9))

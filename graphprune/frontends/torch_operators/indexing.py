@@ -2,79 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch.nn import functional
 
+from graphprune.errors import InputError
 from graphprune.frontends.torch_operators.values import Value, integer, integers, is_shape, tensor
 
 
 def _wrapped(indices: torch.Tensor, extent: int) -> torch.Tensor:
-    """Negative indices count from the end."""
-    return torch.where(indices < 0, indices + extent, indices).long()
+    """Negative indices count from the end; those out of range stay so, and torch refuses them."""
+    return torch.where((indices < 0) & (indices >= -extent), indices + extent, indices).long()
+
+
+@contextlib.contextmanager
+def _range_of(operator: str, indices: Value, extent: int) -> Iterator[None]:
+    """Say which index was out of range, where torch refuses one."""
+    try:
+        yield
+    except (IndexError, RuntimeError) as error:
+        places = tensor(indices)
+        outside = places[(places < -extent) | (places >= extent)]
+        if not outside.numel():
+            raise
+        message = f"{operator}: index {int(outside[0])} is out of range, expected {-extent} to {extent - 1}"
+        raise InputError(message, code="GP125") from error
 
 
 def gather(x: Value, indices: Value, *, axis: int = 0) -> Value:
-    """ONNX Gather."""
+    """ONNX Gather.
+
+    Raises:
+        InputError: An index is out of range (GP125).
+    """
     if isinstance(x, tuple) and is_shape(indices):
-        return tuple(x[i] for i in indices) if isinstance(indices, tuple) else x[indices]
+        with _range_of("Gather", indices, len(x)):
+            return tuple(x[i] for i in indices) if isinstance(indices, tuple) else x[indices]
     data = tensor(x)
-    if is_shape(indices) and not isinstance(indices, tuple):
-        return data.select(axis, indices)
-    places = tensor(indices, data.device)
     axis %= data.dim()
-    flat = data.index_select(axis, _wrapped(places.reshape(-1), data.shape[axis]))
+    places = tensor(indices, data.device)
+    with _range_of("Gather", places, data.shape[axis]):
+        if is_shape(indices) and not isinstance(indices, tuple):
+            return data.select(axis, indices)
+        flat = data.index_select(axis, _wrapped(places.reshape(-1), data.shape[axis]))
     return flat.reshape(*data.shape[:axis], *places.shape, *data.shape[axis + 1 :])
 
 
 def gather_elements(x: torch.Tensor, indices: torch.Tensor, *, axis: int = 0) -> torch.Tensor:
-    """ONNX GatherElements."""
-    return torch.gather(x, axis, _wrapped(tensor(indices), x.shape[axis]))
+    """ONNX GatherElements.
+
+    Raises:
+        InputError: An index is out of range (GP125).
+    """
+    places = tensor(indices)
+    with _range_of("GatherElements", places, x.shape[axis]):
+        return torch.gather(x, axis, _wrapped(places, x.shape[axis]))
 
 
 def gather_nd(x: torch.Tensor, indices: torch.Tensor, *, batch_dims: int = 0) -> torch.Tensor:
-    """ONNX GatherND."""
+    """ONNX GatherND.
+
+    Raises:
+        InputError: An index is out of range (GP125).
+    """
     places = tensor(indices)
     batch = x.shape[:batch_dims]
     count = int(torch.tensor(batch).prod()) if batch_dims else 1
     flat_x, flat_places = x.reshape(count, *x.shape[batch_dims:]), places.reshape(count, -1, places.shape[-1])
-    columns = [
-        _wrapped(column, extent) for column, extent in zip(flat_places.unbind(-1), flat_x.shape[1:], strict=False)
-    ]
+    columns = flat_places.long().unbind(-1)  # negative ones are torch's own
     rows = torch.arange(count, device=x.device)[:, None]
-    found = flat_x[(rows, *columns)]
+    with contextlib.ExitStack() as ranges:
+        for column, extent in zip(columns, flat_x.shape[1:], strict=False):
+            ranges.enter_context(_range_of("GatherND", column, extent))
+        found = flat_x[(rows, *columns)]
     return found.reshape(*places.shape[:-1], *x.shape[batch_dims + places.shape[-1] :])
 
 
+_NOWHERE = -1  # an index that torch refuses
 _REDUCTIONS = {"add": "sum", "mul": "prod", "max": "amax", "min": "amin"}
 
 
 def scatter_elements(
     x: torch.Tensor, indices: torch.Tensor, updates: torch.Tensor, *, axis: int = 0, reduction: str = "none"
 ) -> torch.Tensor:
-    """ONNX ScatterElements."""
-    places = _wrapped(tensor(indices), x.shape[axis])
-    if reduction == "none":
-        return x.scatter(axis, places, updates)
-    return x.scatter_reduce(axis, places, updates, _REDUCTIONS[reduction])
+    """ONNX ScatterElements.
+
+    Raises:
+        InputError: An index is out of range (GP125).
+    """
+    places = tensor(indices)
+    with _range_of("ScatterElements", places, x.shape[axis]):
+        return _written(x, axis, _wrapped(places, x.shape[axis]), updates, reduction)
 
 
 def scatter_nd(
     x: torch.Tensor, indices: torch.Tensor, updates: torch.Tensor, *, reduction: str = "none"
 ) -> torch.Tensor:
-    """ONNX ScatterND."""
-    places = tensor(indices)
-    depth = places.shape[-1]
-    flat = torch.zeros(places.shape[:-1], dtype=torch.int64, device=x.device)
-    for column, extent in zip(places.unbind(-1), x.shape[:depth], strict=True):
-        flat = flat * extent + _wrapped(column, extent)
+    """ONNX ScatterND.
+
+    Raises:
+        InputError: An index is out of range (GP125).
+    """
+    columns = tensor(indices).unbind(-1)
+    depth = len(columns)
     rows = x.reshape(-1, *x.shape[depth:])
-    values = updates.reshape(-1, *x.shape[depth:])
-    index = flat.reshape(-1, *[1] * (rows.dim() - 1)).expand_as(values)
-    written = scatter_elements(rows, index, values, axis=0, reduction=reduction)
-    return written.reshape(x.shape)
+    flat = torch.zeros(indices.shape[:-1], dtype=torch.int64, device=x.device)
+    with contextlib.ExitStack() as ranges:
+        for column, extent in zip(columns, x.shape[:depth], strict=True):
+            ranges.enter_context(_range_of("ScatterND", column, extent))
+            inside = (flat >= 0) & (column >= -extent) & (column < extent)
+            flat = torch.where(inside, flat * extent + _wrapped(column, extent), _NOWHERE)
+        values = updates.reshape(-1, *x.shape[depth:])
+        index = flat.reshape(-1, *[1] * (rows.dim() - 1)).expand_as(values)
+        return _written(rows, 0, index, values, reduction).reshape(x.shape)
+
+
+def _written(x: torch.Tensor, axis: int, places: torch.Tensor, updates: torch.Tensor, reduction: str) -> torch.Tensor:
+    if reduction == "none":
+        return x.scatter(axis, places, updates)
+    return x.scatter_reduce(axis, places, updates, _REDUCTIONS[reduction])
 
 
 def one_hot(indices: Value, depth: Value, values: torch.Tensor, *, axis: int = -1) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -27,7 +28,21 @@ class BatchNormalization(nn.Module):
     def forward(
         self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor
     ) -> torch.Tensor:
-        """Return the normalised values, of the shape of `x`."""
+        """Return the normalised values, of the shape and type of `x`."""
+        kinds = [each.dtype for each in (x, scale, shift, mean, variance)]
+        if len(set(kinds)) == 1:
+            return self._normalized(x, scale, shift, mean, variance)
+        wide = functools.reduce(torch.promote_types, kinds, torch.float32)  # torch takes no mixture of types
+        new_mean, new_variance = mean.to(wide), variance.to(wide)
+        result = self._normalized(x.to(wide), scale.to(wide), shift.to(wide), new_mean, new_variance)
+        if self.training:
+            mean.copy_(new_mean)
+            variance.copy_(new_variance)
+        return result.to(x.dtype)
+
+    def _normalized(
+        self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor
+    ) -> torch.Tensor:
         return functional.batch_norm(x, mean, variance, scale, shift, self.training, self.momentum, self.epsilon)
 
 

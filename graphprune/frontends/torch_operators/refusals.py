@@ -10,6 +10,15 @@ from graphprune.frontends.torch_operators.recurrent import ACTIVATIONS
 
 _DROPOUT_MODE = 2  # the input of Dropout that tells training from inference
 _VOLUME = 5  # rank of images of three spatial axes
+_RESIZE_MODES = {
+    "mode": ("nearest", "linear", "cubic"),
+    "nearest_mode": ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"),
+    "keep_aspect_ratio_policy": ("stretch", "not_larger", "not_smaller"),
+    "coordinate_transformation_mode": (
+        *("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners"),
+        *("asymmetric", "tf_crop_and_resize"),
+    ),
+}
 
 Refusal = Callable[[ir.Node], str | None]
 
@@ -36,6 +45,27 @@ def _quantized_matmul(node: ir.Node) -> str | None:
     return None
 
 
+def _gather(node: ir.Node) -> str | None:
+    """An index of the file that is out of range: the node fails wherever it runs."""
+    x, indices = node.inputs
+    places = None if indices is None else ir.convenience.get_const_tensor(indices)
+    if places is None or x is None or x.shape is None:
+        return None
+    extent = x.shape[node.attributes.get_int("axis", 0)]
+    if not isinstance(extent, int):
+        return None
+    outside = [index for index in places.numpy().flat if not -extent <= index < extent]
+    return f"index {outside[0]} is out of range, expected {-extent} to {extent - 1}" if outside else None
+
+
+def _resize(node: ir.Node) -> str | None:
+    for name, known in _RESIZE_MODES.items():
+        found = node.attributes.get_string(name, known[0])
+        if found not in known:
+            return f"{name} '{found}'"
+    return None
+
+
 def _grid_sample(node: ir.Node) -> str | None:
     mode = node.attributes.get_string("mode", "linear")
     x = node.inputs[0]
@@ -46,9 +76,11 @@ def _grid_sample(node: ir.Node) -> str | None:
 REFUSALS: dict[str, Refusal] = {
     "Dropout": _dropout,
     "GRU": _recurrent,
+    "Gather": _gather,
     "GridSample": _grid_sample,
     "LSTM": _recurrent,
     "QLinearMatMul": _quantized_matmul,
     "RNN": _recurrent,
+    "Resize": _resize,
 }
 """Operator -> the reason that a node of it is refused, or None."""

@@ -129,3 +129,13 @@ def test_cubic_sampling_of_volumes_is_refused() -> None:
     )
     with pytest.raises(UnsupportedModelError, match=r"node 'g' \(GridSample\): torch has no cubic sampling .*GP131"):
         gp.to_torch(model)
+
+
+def test_a_mode_that_onnx_does_not_have_is_refused() -> None:
+    model = weighted_model(
+        """main (float[1,1,4,4] x) => (float[1,1,8,8] y) <float[4] scales = {1.0, 1.0, 2.0, 2.0}> {
+            [r] y = Resize <coordinate_transformation_mode = "tf_half_pixel_for_nn"> (x, "", scales)
+        }"""
+    )
+    with pytest.raises(UnsupportedModelError, match=r"node 'r' \(Resize\): coordinate_transformation_mode 'tf_.*GP131"):
+        gp.to_torch(model)

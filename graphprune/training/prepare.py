@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 import onnx_ir as ir
 from torch import nn
@@ -17,7 +17,7 @@ from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.channel_sites import channel_sites
 from graphprune.training.methods import METHODS, ChannelMask, ParameterMask
 from graphprune.training.pruner import Pruner
-from graphprune.training.sites import Site, owners_of
+from graphprune.training.sites import Site, follow, owners_of
 
 
 def prepare(
@@ -52,7 +52,7 @@ def prepare(
     sites, groups = _sites(module, model, chosen, settings)
     for site in sites:
         site.register()
-    _follow(model, sites)
+    follow(model, sites)
     return Pruner(module, tuple(sites), groups, model, recipe, settings, fixed=plan is not None)
 
 
@@ -82,18 +82,3 @@ def _by_layer(recipe: Recipe) -> Recipe:
     rules = tuple(rule.model_copy(update={"scope": "layer"}) for rule in recipe.rules)
     channels = recipe.channels.model_copy(update={"share_of": "channels"})
     return recipe.model_copy(update={"scope": "layer", "rules": rules, "channels": channels})
-
-
-def _follow(model: ir.Model, sites: Iterable[Site]) -> None:
-    """Let the exported weights read the live ones, so that a later plan sees what was trained, without a copy."""
-    for site in sites:
-        value = model.graph.initializers[site.name]
-        tensor = value.const_value
-        assert tensor is not None  # it was planned
-        value.const_value = ir.LazyTensor(
-            _reader(site), dtype=tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=site.name
-        )
-
-
-def _reader(site: Site) -> Callable[[], ir.TensorProtocol]:
-    return lambda: ir.tensor(site.weight().cpu(), name=site.name)

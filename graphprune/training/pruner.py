@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,8 @@ from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.methods.base import Scheduled, WeightMask
 from graphprune.training.methods.channels import ChannelMask
 from graphprune.training.report import PruningReport, make_report
-from graphprune.training.sites import Site, whole
+from graphprune.training.resuming import verify_same
+from graphprune.training.sites import Site, follow, whole
 
 
 @dataclass
@@ -48,7 +50,11 @@ class Pruner:
     _metrics: list[float] = field(default_factory=list, init=False)
     _done: bool = field(default=False, init=False)
 
+    _given: dict[str, float] = field(default_factory=dict, init=False)  # budgets of a plan that was given
+
     def __post_init__(self) -> None:
+        if self.fixed:
+            self._given = {mask.name: mask.budget for mask in self.masks}
         self._advance()
 
     def step(self, metric: float | None = None) -> None:
@@ -58,14 +64,13 @@ class Pruner:
             metric: The validation accuracy, where the schedule starts by it.
 
         Raises:
-            PreconditionError: The pruner was finalized (GP710), or a weight or gradient holds NaN or an
-                infinity (GP711).
+            PreconditionError: The pruner was finalized (GP710), or a weight holds NaN or an infinity (GP711).
             InputError: The schedule needs a metric (GP712).
         """
         self._verify_open()
         if self.settings.schedule.start == "validation" and self._started is None and metric is None:
             raise InputError("the schedule starts by validation: step needs metric=", code="GP712")
-        self._verify_finite()
+        self._verify_finite(self.sites)
         if metric is not None:
             self._metrics.append(metric)
         self.steps += 1
@@ -115,23 +120,65 @@ class Pruner:
                 holds NaN or an infinity (GP711). The module is as it was then.
         """
         self._verify_open()
-        self._verify_finite()
-        if self.progress < 1 and not force:
-            reason = f"the ramp stands at {self.progress:.2f} of its length after {self.steps} steps"
-            raise PreconditionError(f"finalize: {reason}; force=True hardens anyway", code="GP713")
+        self._verify_finite(self.sites)
+        self._verify_end(force=force)
         for site, weight in zip(self.sites, self._hardened(), strict=True):
             site.remove(weight)
         self._done = True
         return self.module
 
+    def finalize_copy(self, duplicate: nn.Module, *, force: bool = False) -> nn.Module:
+        """Do what `finalize` does, with a copy of the module such as an average of its weights; the module stays.
+
+        Args:
+            duplicate: Made of the module while it had its masks (`AveragedModel(module).module`); changed in place.
+            force: Do so before the ramp has ended.
+
+        Raises:
+            RecipeError: It is no such copy (GP702).
+            PreconditionError: The ramp has not ended (GP713), or a weight of it holds NaN or an infinity (GP711).
+        """
+        sites = [site.of_copy(self.module, duplicate) for site in self.sites]
+        self._verify_finite(sites)
+        self._verify_end(force=force)
+        with torch.no_grad():
+            hardened = [site.mask.hardened(site.weight()) for site in sites]
+        for site, weight in zip(sites, hardened, strict=True):
+            site.remove(weight)
+        return duplicate
+
+    def _verify_end(self, *, force: bool) -> None:
+        if self.progress < 1 and not force:
+            reason = f"the ramp stands at {self.progress:.2f} of its length after {self.steps} steps"
+            raise PreconditionError(f"finalize: {reason}; force=True hardens anyway", code="GP713")
+
     def state_dict(self) -> dict[str, Any]:
-        """Return where the schedule stands; the masks' part is in the module's own `state_dict`."""
-        return {"steps": self.steps, "started": self._started, "metrics": list(self._metrics)}
+        """Return where the schedule stands, and of what recipe; the masks' part is in the module's own `state_dict`.
+
+        It holds numbers, texts, lists and dicts only, so that JSON can have it.
+        """
+        position = {"steps": self.steps, "started": self._started, "metrics": list(self._metrics)}
+        return position | {"recipe": self.recipe.model_dump(mode="json"), "given": dict(self._given)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken; load the module's and the optimizer's states too."""
+        """Go on where `state_dict` was taken; load the module's and the optimizer's states too.
+
+        Raises:
+            RecipeError: The state is of a run with another recipe or plan (GP720).
+            PreconditionError: The pruner was finalized (GP710).
+        """
         self._verify_open()
+        verify_same(self.state_dict(), state)
         self.steps, self._started, self._metrics = state["steps"], state["started"], list(state["metrics"])
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Pruner:
+        """Return a pruner of the copied module."""
+        made = copy.copy(self)
+        memo |= {id(self): made, id(self.model): self.model.clone()}
+        for name, value in vars(self).items():
+            setattr(made, name, copy.deepcopy(value, memo))
+        follow(made.model, made.sites)
+        return made
 
     def _advance(self) -> None:
         if self._started is None and self._may_start():
@@ -167,9 +214,9 @@ class Pruner:
         if self._done:
             raise PreconditionError("the pruner was finalized; prepare the module again", code="GP710")
 
-    def _verify_finite(self) -> None:
-        for site in self.sites:
-            for what, tensor in (("weight", site.parameter.detach()), ("gradient", site.parameter.grad)):
-                if tensor is not None and not torch.isfinite(whole(tensor.sum())):
-                    message = f"the {what} of '{site.name}' holds NaN or an infinity after {self.steps} steps"
-                    raise PreconditionError(message, code="GP711")
+    def _verify_finite(self, sites: Iterable[Site]) -> None:
+        """Weights only: a scaler of gradients skips the steps whose gradients overflow, and leaves them as they are."""
+        for site in sites:
+            if not torch.isfinite(whole(site.parameter.detach().sum())):
+                message = f"the weight '{site.name}' holds NaN or an infinity after {self.steps} steps"
+                raise PreconditionError(message, code="GP711")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+import onnx_ir as ir
 import torch
 from torch import nn
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -54,12 +55,31 @@ class Site:
         for module, attribute in self.owners:
             parametrize.register_parametrization(module, attribute, self.mask)
 
+    def of_copy(self, module: nn.Module, copy: nn.Module) -> Site:
+        """Return the same parameter of a copy of `module`, under the copy's mask."""
+        paths = {child: path for path, child in module.named_modules()}
+        owners = tuple((copy.get_submodule(paths[owner]), attribute) for owner, attribute in self.owners)
+        holder, attribute = owners[0]
+        parametrizations = getattr(holder, "parametrizations", {})
+        mask = parametrizations[attribute][0] if attribute in parametrizations else None
+        if not isinstance(mask, ParameterMask):
+            reason = "has no mask in it; give a copy that was made between prepare and finalize"
+            raise RecipeError(f"{type(copy).__name__}: weight '{self.name}' {reason}", code="GP702")
+        return Site(self.name, owners, mask)
+
     def remove(self, weight: torch.Tensor) -> None:
         """Take the mask off and leave `weight` in the parameter."""
         parameter = self.parameter
         for module, attribute in self.owners:
+            _give_own_class(module)
             parametrize.remove_parametrizations(module, attribute, leave_parametrized=False)
         _write(parameter, weight)
+
+
+def _give_own_class(module: nn.Module) -> None:
+    """Copies of a module share its parametrized class, from which torch deletes the parameter with the mask."""
+    kind = type(module)
+    module.__class__ = type(kind.__name__, kind.__bases__, dict(kind.__dict__))
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
@@ -98,3 +118,18 @@ def _holders(module: nn.Module, parameter: nn.Parameter) -> Iterator[tuple[nn.Mo
         for attribute, held in child.named_parameters(recurse=False, remove_duplicate=False):
             if held is parameter:
                 yield child, attribute
+
+
+def follow(model: ir.Model, sites: Iterable[Site]) -> None:
+    """Let the exported weights read the live ones, so that a later plan sees what was trained, without a copy."""
+    for site in sites:
+        value = model.graph.initializers[site.name]
+        tensor = value.const_value
+        assert tensor is not None  # it was planned
+        value.const_value = ir.LazyTensor(
+            _reader(site), dtype=tensor.dtype, shape=ir.Shape(tensor.shape.numpy()), name=site.name
+        )
+
+
+def _reader(site: Site) -> Callable[[], ir.TensorProtocol]:
+    return lambda: ir.tensor(site.weight().cpu(), name=site.name)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
 import graphprune as gp
-from graphprune.errors import InputError, PreconditionError
-from graphprune.training import Pruner
+from graphprune.errors import InputError, PreconditionError, RecipeError
+from graphprune.training import Pruner, prepare
+from graphprune.training.methods.base import Scheduled
 from tests.training.small import images, network, prepared, recipe, sgd, train, zeros
 
 
@@ -106,23 +109,33 @@ def test_nothing_goes_on_after_finalize(call: Any) -> None:  # noqa: ANN401 - me
         call(pruner)
 
 
-@pytest.mark.parametrize(
-    ("what", "value"), [("weight", float("nan")), ("weight", float("inf")), ("gradient", float("nan"))]
-)
-def test_numbers_that_broke_are_named_and_nothing_is_changed(what: str, value: float) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_broke_are_named_and_nothing_is_changed(value: float) -> None:
     module, pruner = prepared()
-    parameter = pruner.sites[1].parameter
-    if what == "weight":
-        with torch.no_grad():
-            parameter[0, 0] = value
-    else:
-        parameter.grad = torch.full_like(parameter, value)
-    with pytest.raises(PreconditionError, match=rf"the {what} of '5.weight' holds NaN or an infinity after 0 .*GP711"):
+    with torch.no_grad():
+        pruner.sites[1].parameter[0, 0] = value
+    with pytest.raises(PreconditionError, match=r"the weight '5.weight' holds NaN or an infinity after 0 .*GP711"):
         pruner.step()
     assert pruner.steps == 0
     with pytest.raises(PreconditionError, match="GP711"):
         pruner.finalize(force=True)
     assert zeros(module, "0.parametrizations.weight.original") == 0
+
+
+def test_steps_that_a_scaler_skips_do_not_stop_the_training() -> None:
+    module, pruner = prepared(recipe(start=0, length=4))
+    optimizer = sgd(module)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**40)
+    infinite = []
+    for step in range(4):
+        optimizer.zero_grad()
+        scaler.scale(module(images(step)).square().mean() * 2.0**100).backward()
+        infinite.append(not all(site.parameter.grad.isfinite().all() for site in pruner.sites))  # type: ignore[union-attr]
+        scaler.step(optimizer)
+        scaler.update()
+        pruner.step()
+    assert infinite[0]
+    assert pruner.steps == 4
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 5])
@@ -208,3 +221,102 @@ def test_masks_show_themselves() -> None:
     module, _ = prepared(recipe(start=0))
     assert isinstance(module, nn.Module)
     assert "unstructured, budget=0.75, ratio=0.25" in repr(module)
+
+
+def averaged(method: str = "pdp", **keys: Any) -> tuple[nn.Module, Pruner, torch.optim.swa_utils.AveragedModel]:  # noqa: ANN401
+    """A module after its training, and a moving average that was made before it."""
+    module, pruner = prepared(recipe(start=2, length=2, training={"method": method}, **keys))
+    average = torch.optim.swa_utils.AveragedModel(module, avg_fn=lambda old, new, _: (old + new) / 2)
+    optimizer = sgd(module)
+    for step in range(6):
+        train(module, optimizer, pruner, step, step + 1)
+        average.update_parameters(module)
+    return module, pruner, average
+
+
+@pytest.mark.parametrize("keys", [{}, {"method": "gmp"}, {"method": "one-shot"}, {"pattern": "channel"}])
+def test_the_masks_of_an_average_follow_the_schedule(keys: dict[str, Any]) -> None:
+    _, pruner, average = averaged(**keys)
+    live = {name: buffer for name, buffer in pruner.module.named_buffers() if name.endswith("schedule")}
+    copied = dict(average.module.named_buffers())
+    assert live
+    assert all(torch.equal(buffer, copied[name]) for name, buffer in live.items())
+    assert [mask.ratio for mask in average.module.modules() if isinstance(mask, Scheduled)] == [1.0, 1.0][: len(live)]
+    dense = copy.deepcopy(average.module)
+    for mask in dense.modules():
+        if isinstance(mask, Scheduled):
+            mask.follow(0.0, 0.0)
+    assert not torch.equal(average(images()), dense(images()))
+
+
+@pytest.mark.parametrize("keys", [{}, {"pattern": "channel"}])
+def test_an_average_is_finalized_before_or_after_the_module(keys: dict[str, Any]) -> None:
+    module, pruner, average = averaged(**keys)
+    early = copy.deepcopy(average.module)
+    assert pruner.finalize_copy(early) is early
+    pruner.finalize()
+    assert average(images()).isfinite().all()
+    finished = pruner.finalize_copy(average.module)
+    assert finished.state_dict().keys() == network().state_dict().keys() == early.state_dict().keys()
+    assert zeros(finished, "0.weight") == zeros(module, "0.weight") == zeros(early, "0.weight") > 0
+    assert not torch.equal(finished.get_parameter("0.weight"), module.get_parameter("0.weight"))
+    with pytest.raises(RecipeError, match=r"weight '0.weight' has no mask in it.*\[GP702\]"):
+        pruner.finalize_copy(average.module)
+
+
+def test_a_state_of_another_recipe_is_refused() -> None:
+    state = prepared(recipe(sparsity=0.8))[1].state_dict()
+    _, pruner = prepared(recipe(sparsity=0.5))
+    with pytest.raises(RecipeError, match=r"with another recipe: sparsity is 0.8 there, 0.5 here; .*\[GP720\]"):
+        pruner.load_state_dict(state | {"steps": 3})
+    assert pruner.steps == 0
+    other = prepared(recipe(sparsity=0.5, length=9))[1].state_dict()
+    with pytest.raises(RecipeError, match=r"recipe: training.schedule.length is 9 there, 4 here"):
+        pruner.load_state_dict(other)
+    with pytest.raises(RecipeError, match=r"does not say its recipe: .*\[GP720\]"):
+        pruner.load_state_dict({"steps": 1, "started": 0, "metrics": []})
+
+
+def test_a_state_of_another_plan_is_refused() -> None:
+    module = network()
+    plans = [gp.plan(gp.from_torch(module, (images(),)), gp.Recipe(sparsity=share)) for share in (0.5, 0.75)]
+    first, second = (prepare(network(), (images(),), recipe(), plan=plan) for plan in plans)
+    with pytest.raises(RecipeError, match=r"with another plan: 0.weight is 0.5 there, 0.75 here"):
+        second.load_state_dict(first.state_dict())
+
+
+def test_a_state_survives_json() -> None:
+    _, pruner = prepared(recipe(start="validation", length=2))
+    pruner.step(metric=0.1)
+    _, other = prepared(recipe(start="validation", length=2))
+    other.load_state_dict(json.loads(json.dumps(pruner.state_dict())))
+    assert other.state_dict() == pruner.state_dict()
+
+
+def test_a_copy_beside_its_pruner_goes_its_own_way() -> None:
+    module, pruner = prepared(recipe(start=0, length=4))
+    other, own = copy.deepcopy((module, pruner))
+    own.step()
+    assert [mask.ratio for mask in own.masks] == [0.5, 0.5]
+    assert [mask.ratio for mask in pruner.masks] == [0.25, 0.25]
+    assert own.module is other
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_another_type_of_the_module_does_not_round_the_schedule(dtype: torch.dtype) -> None:
+    module, pruner = prepared(recipe(start=0, length=3, sparsity=0.77))
+    before = [(mask.budget, mask.ratio, mask.progress) for mask in pruner.masks]
+    module.to(dtype)
+    assert [(mask.budget, mask.ratio, mask.progress) for mask in pruner.masks] == before
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "channel"])
+def test_the_state_of_a_module_is_tensors_that_share_nothing(tmp_path: Path, pattern: str) -> None:
+    made = recipe(start=1, length=3, pattern=pattern)
+    module, pruner = prepared(made)
+    train(module, sgd(module), pruner, 0, 2)
+    safetensors.torch.save_file(module.state_dict(), tmp_path / "model.safetensors")
+    again, other = prepared(made, seed=7)
+    again.load_state_dict(safetensors.torch.load_file(tmp_path / "model.safetensors"))
+    assert [mask.ratio for mask in other.masks] == [mask.ratio for mask in pruner.masks] != [0.0, 0.0]
+    torch.testing.assert_close(again.eval()(images()), module.eval()(images()), rtol=0, atol=0)

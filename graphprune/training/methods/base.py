@@ -13,32 +13,70 @@ from graphprune.masks.patterns import parse_pattern
 from graphprune.planning.pruning_plan import WeightPlan
 from graphprune.planning.training_settings import TrainingSettings
 
+_ONE = 1 << 48
+
 
 class Scheduled(nn.Module):
     """A mask that the pruner drives through the schedule.
 
+    Where the schedule stands is a buffer, so that whatever saves a module or copies its buffers (checkpoints of any
+    kind, averages of weights) takes it along: fixed-point numbers, which no change of the module's type rounds.
+
     Attributes:
         name: Of the weight, or of the group of channels.
-        budget: The share of zeros at the end, in [0, 1).
-        ratio: How much of the budget is asked for now, in [0, 1]; at 0 nothing is masked.
-        progress: How far the ramp is in time, in [0, 1].
+        schedule: The budget, the ratio and the progress in units of 2^-48, int64 [3].
     """
+
+    schedule: torch.Tensor
 
     def __init__(self, name: str, budget: float, settings: TrainingSettings) -> None:
         super().__init__()
         self.name = name
         self.settings = settings
-        self.budget = budget
-        self.ratio = 0.0
-        self.progress = 0.0
+        self.register_buffer("schedule", torch.zeros(3, dtype=torch.int64))
+        self._read: tuple[torch.Tensor, int, tuple[float, ...]] | None = None
+        self._write(budget, 0.0, 0.0)
 
-    def get_extra_state(self) -> dict[str, Any]:
-        """Return where the schedule stands; saved with the module."""
-        return {"budget": self.budget, "ratio": self.ratio, "progress": self.progress}
+    @property
+    def budget(self) -> float:
+        """The share of zeros at the end, in [0, 1)."""
+        return self._values()[0]
 
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restore what `get_extra_state` returned."""
-        self.budget, self.ratio, self.progress = (float(state[key]) for key in ("budget", "ratio", "progress"))
+    @budget.setter
+    def budget(self, budget: float) -> None:
+        self._write(budget, self.ratio, self.progress)
+
+    @property
+    def ratio(self) -> float:
+        """How much of the budget is asked for now, in [0, 1]; at 0 nothing is masked."""
+        return self._values()[1]
+
+    @property
+    def progress(self) -> float:
+        """How far the ramp is in time, in [0, 1]."""
+        return self._values()[2]
+
+    def follow(self, ratio: float, progress: float) -> None:
+        """Stand where the schedule does."""
+        self._write(self.budget, ratio, progress)
+
+    def _values(self) -> tuple[float, ...]:
+        """The numbers of the buffer; a device is asked for them only after somebody wrote there."""
+        if self._read is not None and torch.compiler.is_compiling():
+            return self._read[2]
+        version = -1 if self.schedule.is_inference() else self.schedule._version  # noqa: SLF001 - torch has no other
+        if self._read is None or self._read[0] is not self.schedule or version < 0 or self._read[1] != version:
+            self._read = self.schedule, version, tuple(value / _ONE for value in self.schedule.tolist())
+        return self._read[2]
+
+    def _write(self, *values: float) -> None:
+        numbers = torch.tensor([round(value * _ONE) for value in values], dtype=torch.int64)
+        self.schedule.copy_(numbers)
+        self._values()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what copies are made of: a copied buffer has a version of its own."""
+        return {**self.__dict__, "_read": None}
 
 
 class ParameterMask(nn.Module, abc.ABC):
@@ -97,7 +135,7 @@ class WeightMask(ParameterMask, Scheduled):
 
     def advance(self, ratio: float, progress: float, weight: torch.Tensor) -> None:
         """Follow a step of the optimizer and of the schedule; `weight` is the dense one."""
-        self.ratio, self.progress = ratio, progress
+        self.follow(ratio, progress)
         self.update(weight)
 
     def misplaced(self, size: int) -> float:  # noqa: ARG002 - of methods that estimate

@@ -74,7 +74,7 @@ class ChannelMask(Scheduled, abc.ABC):
 
     def advance(self, ratio: float, progress: float) -> None:
         """Follow a step of the schedule."""
-        self.ratio, self.progress = ratio, progress
+        self.follow(ratio, progress)
 
     def scores(self) -> torch.Tensor:
         """Return what each channel is worth, the root mean square of its weights; differentiable."""
@@ -131,11 +131,12 @@ class ChannelCarrier(ParameterMask):
 
     Args:
         parts: Each group with what the parameter has of its channels.
+        owned: The groups whose state is saved with this parameter: each with one, for formats without shared tensors.
     """
 
-    def __init__(self, parts: Sequence[tuple[ChannelMask, ChannelPart]]) -> None:
+    def __init__(self, parts: Sequence[tuple[ChannelMask, ChannelPart]], owned: Sequence[ChannelMask]) -> None:
         super().__init__()
-        self.masks = nn.ModuleList(mask for mask, _ in parts)  # so that their state is saved with the module
+        self.masks = nn.ModuleList(owned)
         self._parts = tuple(parts)
 
     def masked(self, weight: torch.Tensor) -> torch.Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
 from graphprune.masks import pdp
@@ -46,25 +44,18 @@ class GradualMask(WeightMask):
 class OneShotMask(GradualMask):
     """Zeroes the smallest weights once, when the schedule starts; what is left is fine-tuned."""
 
+    chosen: torch.Tensor
+
     def __init__(self, planned: WeightPlan, settings: TrainingSettings) -> None:
         super().__init__(planned, settings)
-        self._chosen = False
+        self.register_buffer("chosen", torch.tensor(data=False))
 
     def hard_mask(self, weight: torch.Tensor) -> torch.Tensor:
         """Return what was chosen, or would be."""
-        return self.keep if self._chosen else super().hard_mask(weight)
+        return self.keep if self.chosen else super().hard_mask(weight)
 
     def update(self, weight: torch.Tensor) -> None:
         """Choose what stays, the first time that something is asked for."""
-        if self.ratio > 0 and not self._chosen:
+        if self.ratio > 0 and not self.chosen:
             self.keep = super().hard_mask(weight)
-            self._chosen = True
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """Return where the schedule stands, and whether the mask is chosen."""
-        return super().get_extra_state() | {"chosen": self._chosen}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restore what `get_extra_state` returned."""
-        super().set_extra_state(state)
-        self._chosen = bool(state["chosen"])
+            self.chosen = torch.ones_like(self.chosen)

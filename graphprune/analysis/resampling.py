@@ -10,6 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
+_SINGLE = np.float32
+_HALF_TOLERANCE = 1e-6  # of ONNX Runtime (seen on 1.32)
+
+COORDINATES = frozenset(
+    {
+        *("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel"),
+        *("align_corners", "asymmetric", "tf_crop_and_resize"),
+    }
+)
+"""The rules of Resize that say which input coordinate an output reads."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,9 @@ class Taps:
 
 
 def axis_weights(axis: Axis, settings: Resampling) -> Taps | None:
-    """The taps of an axis, or None if it stays as it is."""
+    """The taps of an axis, or None if it stays as it is: ONNX Runtime leaves one of scale 1 alone, region or not."""
     place = _coordinates(axis, settings.coordinates)
-    if axis.size == axis.length and np.array_equal(place, np.arange(axis.length)):
+    if axis.scale == 1 or np.array_equal(place, np.arange(axis.size)):
         return None
     outside = np.zeros(axis.length, np.bool_)
     if settings.coordinates == "tf_crop_and_resize":
@@ -64,37 +74,45 @@ def axis_weights(axis: Axis, settings: Resampling) -> Taps | None:
 
 
 def _coordinates(axis: Axis, mode: str) -> Array:
-    """The input coordinate of each output."""
-    output = np.arange(axis.length, dtype=np.float64)
-    exact = axis.scale * axis.size
+    """The input coordinate of each output, in float32 and in the order of operations of ONNX Runtime.
+
+    A coordinate between two elements decides which of them is the nearest, so rounding is part of the function.
+    """
+    output, half = np.arange(axis.length, dtype=_SINGLE), _SINGLE(0.5)
+    size, length, scale = _SINGLE(axis.size), _SINGLE(axis.length), _SINGLE(axis.scale)
     if mode == "asymmetric":
-        return output / axis.scale
+        return output / scale
     if mode == "align_corners":
-        return output * (axis.size - 1) / (exact - 1) if exact != 1 else np.zeros(axis.length)
+        return output * (size - 1) / (length - 1) if axis.length != 1 else np.zeros(1, _SINGLE)
     if mode == "tf_crop_and_resize":
         return _cropped(axis, output)
-    place = (output + 0.5) / axis.scale - 0.5
     if mode == "half_pixel_symmetric":
-        return place + axis.size / 2 * (1 - axis.length / exact)
-    return np.zeros(1) if mode == "pytorch_half_pixel" and axis.length == 1 else place
+        offset = size / 2 * (1 - length / (scale * size))
+        return (np.float64(offset) + (output.astype(np.float64) + 0.5) / scale - 0.5).astype(_SINGLE)
+    place = (output + half) / scale - half
+    return np.zeros(1, _SINGLE) if mode == "pytorch_half_pixel" and axis.length == 1 else place
 
 
 def _cropped(axis: Axis, output: Array) -> Array:
     """Evenly spaced coordinates from one end of the region to the other, its middle for a single one."""
-    start, end = (bound * (axis.size - 1) for bound in axis.region)
+    last = _SINGLE(axis.size - 1)
+    start, end = (_SINGLE(bound) for bound in axis.region)
     if axis.length == 1:
-        return np.array([0.5 * (start + end)])
-    return np.asarray(start + output * (end - start) / (axis.length - 1))
+        return np.array([_SINGLE(0.5) * (start + end) * last])
+    return np.asarray(start * last + output * (end - start) * last / _SINGLE(axis.length - 1))
 
 
 def _nearest(place: Array, mode: str) -> Array:
+    """The element that stands for each coordinate; halves are those that rounding may have made of a half."""
+    low = np.floor(place.astype(np.float64))
     if mode == "floor":
-        return np.floor(place).astype(np.int64)
+        return low.astype(np.int64)
     if mode == "ceil":
         return np.ceil(place).astype(np.int64)
-    if mode == "round_prefer_ceil":
-        return np.floor(place + 0.5).astype(np.int64)
-    return np.ceil(place - 0.5).astype(np.int64)
+    part = place - low
+    is_half = np.abs(part - 0.5) < _HALF_TOLERANCE
+    goes_up = np.where(is_half, mode == "round_prefer_ceil", part > 0.5)  # noqa: PLR2004 - a half
+    return np.asarray(low + goes_up).astype(np.int64)
 
 
 def _filtered(place: Array, axis: Axis, settings: Resampling) -> tuple[Array, Array]:

@@ -10,6 +10,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 
 from graphprune.errors import UnsupportedModelError
+from graphprune.frontends.old_forms import correct_old_forms
 from graphprune.frontends.well_formed import infer_or_refuse
 
 TARGET_OPSET = 18
@@ -17,10 +18,6 @@ _SMALL_BYTES = 1024  # what an adapter may have to read (axes, ratios, scales) i
 
 # What onnx's converter (seen on 1.23) takes over as it stands although its meaning changed in that opset.
 _MISCONVERTED_BELOW = {"Hardmax": 13, "Scan": 9}
-_OLD_DEFAULTS = {
-    "Resize": (11, {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}),
-    "RoiAlign": (16, {"coordinate_transformation_mode": "output_half_pixel"}),
-}
 
 
 def modernize(model: ir.Model, source: Path) -> ir.Model:
@@ -47,7 +44,7 @@ def _convert(model: ir.Model, source: Path) -> ir.Model:
         raise UnsupportedModelError(f"{subject}: {' '.join(str(error).split())}", code="GP113") from error
     converted = ir.from_proto(proto)
     _inputs_to_weights(converted, weights)
-    _pin_old_defaults(converted, version)
+    correct_old_forms(converted, version, subject)
     common_passes.NameFixPass()(converted)  # the converter numbers new values per graph, so subgraphs clash
     infer_or_refuse(converted, subject, "GP113")
     return converted
@@ -60,14 +57,6 @@ def _refuse_misconverted(model: ir.Model, version: int, subject: str) -> None:
                 f"node '{node.name}' ({node.op_type}) means something else from {_MISCONVERTED_BELOW[node.op_type]} on"
             )
             raise UnsupportedModelError(f"{subject}: {what}", code="GP113")
-
-
-def _pin_old_defaults(model: ir.Model, version: int) -> None:
-    for node in ir.traversal.RecursiveGraphIterator(model.graph):
-        below, attributes = _OLD_DEFAULTS.get(node.op_type, (0, {}))
-        if node.domain == "" and version < below:
-            for name, setting in attributes.items():
-                node.attributes[name] = ir.AttrString(name, setting)
 
 
 def _copy_captured_values(model: ir.Model) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 
 import onnx_ir as ir
 
+from graphprune.analysis.resampling import COORDINATES
 from graphprune.backends.tvm.lowering.graph import constant_array, is_constant
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.graph.functions import DOMAIN
@@ -126,6 +127,11 @@ def _error_function(node: ir.Node) -> str | None:
     return "the error function in double precision" if is_double and not is_tanh else None
 
 
+def _known_coordinates(node: ir.Node) -> str | None:
+    mode = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
+    return None if mode in COORDINATES else f"coordinates '{mode}'"
+
+
 def _small_matrix(node: ir.Node) -> str | None:
     value = node.inputs[0]
     rows = 0 if value is None or value.shape is None else value.shape[-1]
@@ -143,6 +149,7 @@ REASONS: dict[str, Reason] = {
     "GatherND": _batch_axes,
     **dict.fromkeys(("ReduceMax", "ReduceMin", "CumSum", "CumProd"), _no_booleans),
     "RoiAlign": _sampling_ratio,
+    "Resize": _known_coordinates,
     "Det": _small_matrix,
     **dict.fromkeys(("Erf", "Gelu"), _error_function),
 }

@@ -16,8 +16,13 @@ from graphprune.backends.tvm.program.recording import Array
 
 
 def resize(e: Expression) -> Sequence[Tensor]:
-    """Resize: one axis after the other, each a few weighted elements of the input."""
+    """Resize: one axis after the other, each a few weighted elements of the input.
+
+    As in ONNX Runtime, nothing is computed where the shape stays, whatever the scales and the region are.
+    """
     x, shape = e[0], _output_shape(e.node)
+    if shape == shape_of(x):
+        return [te.compute(shape, x, "copied")]
     settings = _settings(e.node)
     outside = []
     for axis, (size, length) in enumerate(zip(shape_of(x), shape, strict=True)):
@@ -75,11 +80,11 @@ def _axis(node: ir.Node, axis: int, size: int, length: int) -> Axis:
         return Axis(size, length, 1.0, (0.0, 1.0))
     position = axes.index(axis)
     roi, scales, sizes = (_constant(node, i) for i in (1, 2, 3))
-    scale = float(scales[position]) if scales is not None else length / size
+    scale = float(scales[position] if scales is not None else np.float32(length) / np.float32(size))
     policy = node.attributes.get_string("keep_aspect_ratio_policy", "stretch")
     if sizes is not None and policy != "stretch":
-        ratios = [int(n) / _input_shape(node)[a] for n, a in zip(sizes, axes, strict=True)]
-        scale = min(ratios) if policy == "not_larger" else max(ratios)
+        ratios = [np.float32(n) / np.float32(_input_shape(node)[a]) for n, a in zip(sizes, axes, strict=True)]
+        scale = float(min(ratios) if policy == "not_larger" else max(ratios))
     region = (0.0, 1.0) if roi is None else (float(roi[position]), float(roi[position + len(axes)]))
     return Axis(size, length, scale, region)
 

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from onnx import shape_inference
 
 from graphprune.errors import UnsupportedModelError
+from graphprune.passes.length_corrections import LengthCorrections
 from graphprune.passes.shape_refinement import refined_shapes
 from graphprune.passes.structure import checked_proto, one_line, subgraphs
 
@@ -60,8 +61,10 @@ def _check_reshape(node: ir.Node) -> None:
 def _inferred(model: ir.Model) -> onnx.GraphProto:
     proto = checked_proto(model)
     _stand_in(proto.graph)
+    corrections = LengthCorrections(proto)
     try:
         while True:
+            corrections.apply()
             found = shape_inference.infer_shapes(proto, check_type=True, strict_mode=True, data_prop=True)
             refined = refined_shapes(found.graph)
             if not refined:

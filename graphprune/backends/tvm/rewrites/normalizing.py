@@ -41,9 +41,24 @@ def _lp_pool(define: Definition) -> onnx.FunctionProto:
     attributes = {name: attribute.value for name, attribute in define.node.attributes.items() if name != "p"}
     order = define.node.attributes.get_int("p", 2)
     powers = _absolute_power(define, order)
+    if attributes.pop("ceil_mode", 0) and not attributes.get("auto_pad", "NOTSET").startswith("SAME"):
+        attributes.update(auto_pad="NOTSET", pads=_pads_to_the_last_window(define))
     mean = define("AveragePool", powers, count_include_pad=1, **attributes)
     window = math.prod(define.node.attributes.get_ints("kernel_shape", []))
     return define.finish(_root(define, define("Mul", mean, define.like(window)), order))
+
+
+def _pads_to_the_last_window(define: Definition) -> list[int]:
+    """Pads within which all windows lie, so that each averages as many elements."""
+    attributes, size, length = define.node.attributes, define.shape()[2:], define.output_shape()[2:]
+    kernel, rank = attributes.get_ints("kernel_shape", []), len(size)
+    strides, dilations = (attributes.get_ints(name, [1] * rank) for name in ("strides", "dilations"))
+    is_valid = attributes.get_string("auto_pad", "NOTSET") == "VALID"
+    before = [0] * rank if is_valid else list(attributes.get_ints("pads", [0] * 2 * rank)[:rank])
+    ends = [
+        (length[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - size[i] - before[i] for i in range(rank)
+    ]
+    return [*before, *(max(0, end) for end in ends)]
 
 
 def _global_lp_pool(define: Definition) -> onnx.FunctionProto:

@@ -17,6 +17,9 @@ WINDOWS = {
     "the whole plane": ("5,6", "1,1", "kernel_shape=[5,6]"),
     "one row": ("1,70", "1,70", "kernel_shape=[1,3],pads=[0,1,0,1]"),
     "one column": ("33,1", "17,1", "kernel_shape=[3,1],pads=[1,0,1,0],strides=[2,1]"),
+    "no window behind the input": ("17,12", "9,6", "kernel_shape=[1,1],strides=[2,2],ceil_mode=1"),
+    "no window behind the padding": ("17,12", "6,5", "kernel_shape=[2,2],strides=[3,3],pads=[1,1,1,1],ceil_mode=1"),
+    "rounded up, VALID": ("12,8", "4,4", 'kernel_shape=[2,3],strides=[3,2],auto_pad="VALID",ceil_mode=1'),
     "one axis": ("19", "9", "kernel_shape=[3],strides=[2]"),
     "one axis, rounded up": ("18", "9", "kernel_shape=[3],strides=[2],ceil_mode=1"),
 }
@@ -51,6 +54,19 @@ def test_channels_last_with_a_region_on_two_threads(target: str) -> None:
         z = Mul(m,y) }"""
     model = parse(text)
     assert_equal(compile_(model, target, threads=2), model)
+
+
+@pytest.mark.parametrize("name", [name for name in WINDOWS if "row" not in name])
+def test_norm(name: str) -> None:
+    size, output, attributes = WINDOWS[name]
+    model = parse(f"g (float[2,3,{size}] x) => (float[2,3,{output}] y) {{ y = LpPool<p=3,{attributes}>(x) }}")
+    assert_equal(compile_(model), model)
+
+
+def test_no_window_of_double_precision_begins_behind_the_input() -> None:
+    attributes = "kernel_shape=[2,2],strides=[3,3],pads=[1,1,1,1],ceil_mode=1"
+    model = parse(f"g (double[2,3,17,12] x) => (double[2,3,6,5] y) {{ y = MaxPool<{attributes}>(x) }}")
+    assert_equal(compile_(model), model)
 
 
 def test_the_maximum_of_negative_elements_is_not_that_of_the_padding() -> None:

@@ -10,6 +10,9 @@ from onnx import helper
 from graphprune.passes.reference import reference_evaluator
 from graphprune.passes.structure import one_line
 
+_OTHERWISE = frozenset({"Resize"})
+"""Operators that onnx computes otherwise than ONNX Runtime."""
+
 
 class CannotEvaluateError(Exception):
     """The operator cannot be computed at compile time; the message says why."""
@@ -19,11 +22,13 @@ def evaluate(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol]:
     """Return the outputs of `node` as tensors.
 
     Raises:
-        CannotEvaluateError: The evaluator lacks the operator or fails, or its result is not of the type and shape that
-            inference gives.
+        CannotEvaluateError: The evaluator lacks the operator, computes another function than ONNX Runtime or fails, or
+            its result is not of the type and shape that inference gives.
     """
     if node.op_type == "Constant":
         return [_constant(node)]
+    if node.domain == "" and node.op_type in _OTHERWISE:
+        raise CannotEvaluateError("onnx evaluates it otherwise than ONNX Runtime")
     feed = {
         str(value.name): value.const_value.numpy()
         for value in node.inputs

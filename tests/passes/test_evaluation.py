@@ -38,6 +38,12 @@ def test_all_outputs_and_missing_operands() -> None:
     assert evaluate(model, node)[0].numpy().tolist() == [1, 5]
 
 
+def test_what_onnx_computes_otherwise_is_left_to_the_runtime() -> None:
+    model, node = only_node("y = Resize (c, , s)", "float[2] c = {1, 9}, float[1] s = {1.9}")
+    with pytest.raises(CannotEvaluateError, match=r"^onnx evaluates it otherwise than ONNX Runtime$"):
+        evaluate(model, node)
+
+
 def test_a_failure_is_one_line_with_its_reason() -> None:
     model, node = only_node("y = Gather (c, i)", "float[2] c = {1, 9}, int64 i = {5}")
     with pytest.raises(CannotEvaluateError, match=r"^onnx cannot evaluate it: .*5"):

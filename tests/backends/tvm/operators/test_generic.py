@@ -44,6 +44,24 @@ CASES: dict[str, tuple[str, dict[str, Initializer], dict[str, np.ndarray]]] = {
         {"w": (2, 3, 3, 3)},
         {"x": normal(1, 2, 5, 6)},
     ),
+    "transposed to input times stride, with more at the end": (
+        """g (float[1,2,4,5] x) => (float[1,3,8,10] y, float[1,3,8,10] z) {
+            y = ConvTranspose<strides=[2,2],output_padding=[1,1],auto_pad="SAME_UPPER">(x,w)
+            z = ConvTranspose<strides=[2,2],output_padding=[1,1],auto_pad="SAME_LOWER">(x,w) }""",
+        {"w": (2, 3, 3, 3)},
+        {"x": normal(1, 2, 4, 5)},
+    ),
+    "a region of which nothing is resized": (
+        """g (float[1,2,4,5] x) => (float[1,2,4,5] y, float[1,2,4,10] z) {
+            y = Resize<coordinate_transformation_mode="tf_crop_and_resize",mode="linear">(x,r,,s)
+            z = Resize<coordinate_transformation_mode="tf_crop_and_resize",mode="linear">(x,r,,t) }""",
+        {
+            "r": np.array([0, 0, 0.1, 0, 1, 1, 0.7, 1], np.float32),
+            "s": np.array([1, 2, 4, 5]),
+            "t": np.array([1, 2, 4, 10]),
+        },
+        {"x": normal(1, 2, 4, 5)},
+    ),
     "products of doubles with broadcast batches": (
         "g (double[2,1,3,4] x, double[5,4,6] w) => (double[2,5,3,6] y) { y = MatMul(x,w) }",
         {},
@@ -179,6 +197,12 @@ def test_two_threads() -> None:
                 y = If<then_branch = t () => (float[3] a) { a = Neg(x) },
                     else_branch = e () => (float[3] b) { b = Abs(x) }>(c) }""",
             "it has a subgraph",
+        ),
+        (
+            """g (float[1,1,4] x) => (float[1,1,8] y) {
+                s = Constant<value_floats=[1.0,1.0,2.0]>()
+                y = Resize<coordinate_transformation_mode="tf_half_pixel_for_nn">(x,,s) }""",
+            "coordinates 'tf_half_pixel_for_nn'",
         ),
         ("g (float[4] x) => (int64[1,n] y) { y = NonZero(x) }", "there is no kernel for this operator"),
     ],

@@ -75,6 +75,8 @@ def describe_model(model: ir.Model) -> dict[str, Any]:
     from graphprune.analysis.sparsity import weight_counts
     from graphprune.analysis.weights import prunable_weights
     from graphprune.backends.base import tensor_infos
+    from graphprune.graph.nodes import describe
+    from graphprune.graph.opaque import is_opaque
     from graphprune.stages.stage import get_stage
 
     cost = model_cost(model, batch_of_one(model))
@@ -91,6 +93,7 @@ def describe_model(model: ir.Model) -> dict[str, Any]:
             name: {"count": count, "macs": _total([node.macs for node in cost.nodes if node.op_type == name])}
             for name, count in operators.most_common()
         },
+        "opaque": [describe(node) for node in model.graph.all_nodes() if is_opaque(model, node)],
         "parameters": cost.parameters,
         "weight_bytes": cost.weight_bytes,
         "macs": cost.macs,
@@ -140,6 +143,10 @@ def _print(summary: dict[str, Any]) -> None:
             print_line(f"{key[:-1]} {info}")
     operators = [(name, entry["count"], _count(entry["macs"])) for name, entry in summary["operators"].items()]
     print_table("operators", ("operator", ">nodes", ">multiply-accumulates"), operators)
+    if summary["opaque"]:
+        print_table(
+            "opaque: neither ONNX nor the file defines them", ("node",), ((node,) for node in summary["opaque"])
+        )
     if summary["prunable"]:
         columns = ("weight", "read by", "shape", ">zeros", "pattern", "layout", ">bytes", ">NaN or infinite")
         print_table("prunable weights", columns, map(_prunable, summary["prunable"]))

@@ -40,7 +40,8 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
 
     Weights in external data stay on disk and are memory-mapped when they are read. Opsets from 7 on are accepted and
     those below 18 converted to 18. Initializers are no longer listed among the graph's inputs, and a node without a
-    name gets that of its first output. Functions and subgraphs are kept (functions of a file below 18 are inlined).
+    name gets that of its first output. Functions and subgraphs are kept (functions of a file below 18 are inlined), and
+    so are operators that nobody here knows.
 
     Args:
         path: A binary `.onnx` file.
@@ -51,8 +52,8 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
     Raises:
         ModelFileError: The file cannot be read [GP101], is not ONNX [GP102], or its external data is missing or short
             [GP103], outside the model's folder [GP104], or of another size than its tensor [GP105].
-        UnsupportedModelError: The graph is ill-formed [GP110], its opset is out of range [GP111], an operator is of
-            an unknown domain [GP112], or it has no conversion to opset 18 [GP113].
+        UnsupportedModelError: The graph is ill-formed [GP110], its opset is out of range [GP111], a call of a
+            packed weight or a mask lacks its function [GP112], or an operator has no conversion to opset 18 [GP113].
     """
     source = Path(path)
     with quiet("onnx_ir"), _damage_named(source):

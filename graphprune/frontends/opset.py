@@ -12,6 +12,7 @@ import onnx_ir.passes.common as common_passes
 from graphprune.errors import UnsupportedModelError
 from graphprune.frontends.old_forms import correct_old_forms
 from graphprune.frontends.well_formed import infer_or_refuse
+from graphprune.graph.opaque import seal, unseal
 
 TARGET_OPSET = 18
 _SMALL_BYTES = 1024  # what an adapter may have to read (axes, ratios, scales) is far smaller
@@ -38,11 +39,14 @@ def _convert(model: ir.Model, source: Path) -> ir.Model:
     _refuse_misconverted(model, version, subject)
     _copy_captured_values(model)
     weights = _weights_to_inputs(model)
+    proto = ir.to_proto(model)
+    seal(proto)
     try:
-        proto = onnx.version_converter.convert_version(ir.to_proto(model), TARGET_OPSET)
+        proto = onnx.version_converter.convert_version(proto, TARGET_OPSET)
     except (RuntimeError, onnx.version_converter.ConvertError) as error:
         raise UnsupportedModelError(f"{subject}: {' '.join(str(error).split())}", code="GP113") from error
     converted = ir.from_proto(proto)
+    unseal(converted)
     _inputs_to_weights(converted, weights)
     correct_old_forms(converted, version, subject)
     common_passes.NameFixPass()(converted)  # the converter numbers new values per graph, so subgraphs clash

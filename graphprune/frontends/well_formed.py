@@ -1,4 +1,4 @@
-"""The checks of a model that is read: known versions and domains, no cycle, accepted by ONNX's checker."""
+"""The checks of a model that is read: known versions, no cycle, accepted by ONNX's checker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import onnx_ir as ir
 
 from graphprune.errors import ModelFileError, UnsupportedModelError
 from graphprune.frontends.channel_counts import check_channel_counts
-from graphprune.graph.nodes import all_nodes
+from graphprune.graph.functions import DOMAIN
+from graphprune.graph.nodes import all_nodes, describe
 from graphprune.passes.shape_inference import infer_shapes
 
 OLDEST_OPSET = 7
@@ -18,7 +19,7 @@ _OLDEST_IR_VERSION = 3
 
 
 def check_origin(model: ir.Model, source: Path) -> None:
-    """Refuse what cannot be an ONNX model [GP102], versions out of range [GP111] and unknown domains [GP112]."""
+    """Refuse what cannot be an ONNX model [GP102], versions out of range [GP111] and calls without function [GP112]."""
     if model.ir_version < _OLDEST_IR_VERSION or not model.graph.outputs:
         raise ModelFileError(f"'{source}' is not an ONNX model: it has no graph with outputs", code="GP102")
     if model.ir_version > onnx.IR_VERSION:
@@ -32,7 +33,7 @@ def check_origin(model: ir.Model, source: Path) -> None:
             raise UnsupportedModelError(
                 f"'{source}': {owner} has opset {version}, supported are {OLDEST_OPSET} to {newest}", code="GP111"
             )
-    _check_domains(model, source)
+    _check_own_calls(model, source)
 
 
 def _main_opsets(model: ir.Model) -> Iterator[tuple[str, int]]:
@@ -44,13 +45,12 @@ def _main_opsets(model: ir.Model) -> Iterator[tuple[str, int]]:
             yield owner, imports[""]
 
 
-def _check_domains(model: ir.Model, source: Path) -> None:
-    known = {schema.domain for schema in onnx.defs.get_all_schemas_with_history()}
+def _check_own_calls(model: ir.Model, source: Path) -> None:
     for node in all_nodes(model):
-        if node.domain not in known and node.op_identifier() not in model.functions:
+        if node.domain == DOMAIN and node.op_identifier() not in model.functions:
             raise UnsupportedModelError(
-                f"'{source}': node '{node.name}' ({node.domain}.{node.op_type}): domain '{node.domain}' is unknown, "
-                "and the model has no function of that name",
+                f"'{source}': {describe(node)} calls a function of the domain '{DOMAIN}', and the model has none of "
+                "that name",
                 code="GP112",
             )
 

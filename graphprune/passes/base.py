@@ -19,6 +19,7 @@ from graphprune.diagnostics import Rewrite, Skip
 from graphprune.errors import InputError, PostconditionError, PreconditionError, UnsupportedModelError
 from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import describe
+from graphprune.graph.opaque import is_opaque
 from graphprune.passes.fingerprint import fingerprint
 from graphprune.passes.interface import verify_interface
 from graphprune.passes.shape_inference import infer_shapes
@@ -200,6 +201,15 @@ def _verify_output(pass_: Pass, model: ir.Model, clone: ir.Model) -> None:
         raise PostconditionError(f"{pass_.name}: the pass left an illegal form: {error}", code="GP273") from error
     if not pass_.changes_interface:
         verify_interface(pass_.name, model, clone)
+    _verify_operators(pass_, model, clone)
+
+
+def _verify_operators(pass_: Pass, model: ir.Model, clone: ir.Model) -> None:
+    known = {node.op_identifier() for node in model.graph.all_nodes()}
+    for node in clone.graph.all_nodes():
+        if node.op_identifier() not in known and is_opaque(clone, node):
+            what = f"an unsound graph: nothing defines the operator of {describe(node)}"
+            raise PostconditionError(f"{pass_.name}: the pass left {what}", code="GP271")
 
 
 def _frozen(value: object) -> object:

@@ -62,7 +62,8 @@ class FixInputShapes(Pass):
         before = {name: str(value.shape) for name, value in inputs.items()}
         for name, shape in self.shapes:
             inputs[name].shape = ir.Shape(shape)
-        for value in (*model.graph.inputs, *model.graph.outputs):
+        results = (value for node in model.graph for value in node.outputs)  # what is declared of opaque operators
+        for value in (*model.graph.inputs, *model.graph.outputs, *results):
             _substitute(value, extents)
         try:
             infer_shapes(model)

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from onnx import shape_inference
 
 from graphprune.errors import UnsupportedModelError
+from graphprune.graph.opaque import is_opaque
 from graphprune.passes.length_corrections import LengthCorrections
 from graphprune.passes.shape_refinement import refined_shapes
 from graphprune.passes.structure import checked_proto, one_line, subgraphs
@@ -23,19 +24,19 @@ _GENERATED = "unk__"  # prefix of the symbols that onnx makes up
 def infer_shapes(model: ir.Model) -> None:
     """Replace the types and shapes of all values of the graph and its subgraphs by freshly inferred ones.
 
-    Values that onnx cannot infer end up unknown. An operator without a schema and without a function is opaque: what
-    was declared for its outputs is kept only as long as the shapes of its inputs are what they were. Weights are not
-    read, so the model may be larger than 2 GB.
+    Values that onnx cannot infer end up unknown. What was declared for the outputs of an opaque operator is kept only
+    as long as the shapes of its inputs, as far as they were known, are what they were. Weights are not read, so the
+    model may be larger than 2 GB.
 
     Raises:
         UnsupportedModelError: The graph is ill-formed (GP261) or its types and shapes contradict each other (GP262).
     """
-    opaque = [node for node in model.graph.all_nodes() if _is_opaque(model, node)]
+    opaque = [node for node in model.graph.all_nodes() if is_opaque(model, node)]
     seen = [_input_shapes(node) for node in opaque]
     while True:
         _clear(model, kept=set(opaque))
         _merge(model.graph, _inferred(model), is_main=True)
-        moved = [node for node, shapes in zip(opaque, seen, strict=True) if _input_shapes(node) != shapes]
+        moved = [node for node, shapes in zip(opaque, seen, strict=True) if not _still_holds(shapes, node)]
         if not moved:
             break
         for node in moved:
@@ -149,9 +150,15 @@ def _is_generated(dim: int | ir.SymbolicDim) -> bool:
     return isinstance(dim, ir.SymbolicDim) and dim.value is not None and dim.value.startswith(_GENERATED)
 
 
-def _is_opaque(model: ir.Model, node: ir.Node) -> bool:
-    return node.op_identifier() not in model.functions and not onnx.defs.has(node.op_type, node.domain)
+def _input_shapes(node: ir.Node) -> list[list[str] | None]:
+    return [None if value is None or value.shape is None else [*map(_extent, value.shape)] for value in node.inputs]
 
 
-def _input_shapes(node: ir.Node) -> list[str]:
-    return ["" if value is None else str(value.shape) for value in node.inputs]
+def _extent(dim: int | ir.SymbolicDim) -> str:
+    """An extent, a symbol, or a mark for what has no name or another one each time."""
+    return "?" if _is_generated(dim) or (not isinstance(dim, int) and dim.value is None) else str(dim)
+
+
+def _still_holds(shapes: list[list[str] | None], node: ir.Node) -> bool:
+    """Whether the inputs of a node have these shapes, as far as those are known."""
+    return all(old is None or old == new for old, new in zip(shapes, _input_shapes(node), strict=True))

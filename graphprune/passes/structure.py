@@ -10,6 +10,7 @@ from onnx import checker
 
 from graphprune.errors import UnsupportedModelError
 from graphprune.graph.nodes import describe
+from graphprune.graph.opaque import seal
 
 _LARGEST_KEPT = 4096  # bytes: shape-like constants stay in the proto, weights do not
 
@@ -33,6 +34,7 @@ def checked_proto(model: ir.Model) -> onnx.ModelProto:
     """
     verify_scopes(model)
     proto = ir.to_proto(_without_weights(model))
+    seal(proto)
     shapeless = [value for value in (*proto.graph.input, *proto.graph.output) if _lacks_shape(value)]
     try:
         for value in shapeless:  # ONNX Runtime accepts an unknown rank here, onnx's checker asks for the field

@@ -69,13 +69,13 @@ def external_short(folder: Path) -> Path:
     return path
 
 
-def unknown_domain(folder: Path) -> Path:
-    text = TEXT.replace('["" : 20]', '["" : 20, "com.example" : 1]').replace("Relu(c)", "com.example.Magic(c)")
+def missing_function(folder: Path) -> Path:
+    text = TEXT.replace('["" : 20]', '["" : 20, "graphprune" : 1]').replace("Relu(c)", "graphprune.PackedMagic(c)")
     return write(folder / "m.onnx", text)
 
 
-def unknown_operator(folder: Path) -> Path:
-    return write(folder / "m.onnx", TEXT.replace("Relu(c)", "NoSuchOperator(c)"))
+def domain_without_version(folder: Path) -> Path:
+    return write(folder / "m.onnx", TEXT.replace("Relu(c)", "com.example.Magic(c)"))
 
 
 def cyclic(folder: Path) -> Path:
@@ -126,8 +126,8 @@ CASES: list[tuple[Callable[[Path], Path], str]] = [
     (external_missing, "weights.bin"),
     (external_outside, "weights.bin"),
     (external_short, "'w'"),
-    (unknown_domain, "com.example"),
-    (unknown_operator, "NoSuchOperator"),
+    (missing_function, "PackedMagic"),
+    (domain_without_version, "com.example"),
     (cyclic, "cycle"),
     (dangling, "nowhere"),
     (ill_shaped, "17"),

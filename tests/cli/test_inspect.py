@@ -116,6 +116,21 @@ def test_a_batch_counts_as_one_and_other_open_dimensions_as_unknown() -> None:
     assert describe_model(ir.from_onnx_text(OPEN))["macs"] is None
 
 
+def test_operators_that_nobody_here_knows_are_listed(tmp_path: Path) -> None:
+    text = (
+        '<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]>'
+        """
+    g (float[1,8] x) => (float[1,16] y) { [act] a = com.microsoft.QuickGelu (x)  b = Reluu (a)  y = MatMul (b, w) }"""
+    )
+    path = write(tmp_path / "m.onnx", text, w=weight((8, 16)))
+    summary = json.loads(invoke("inspect", path, "--json").out)
+    assert summary["opaque"] == ["node 'act' (QuickGelu)", "node 'b' (Reluu)"]
+    assert summary["operators"]["com.microsoft.QuickGelu"] == {"count": 1, "macs": None}
+    assert [entry["name"] for entry in summary["prunable"]] == ["w"]
+    assert "node 'act' (QuickGelu)" in invoke("inspect", path).out
+    assert "opaque" not in invoke("inspect", write(tmp_path / "n.onnx")).out
+
+
 def test_it_starts_fast_without_compilers(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom graphprune.cli.app import app\n"

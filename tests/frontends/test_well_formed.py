@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.errors import UnsupportedModelError
-from graphprune.frontends.onnx_file import load
+from graphprune.frontends.onnx_file import load, save
 from tests.frontends.files import CHAIN, WEIGHT, write
 
 HEADER = '<ir_version: 10, opset_import: ["" : 20]>\n'
@@ -27,7 +27,7 @@ def refused(path: Path, pattern: str) -> None:
         ("a = Add(x, b)  b = Relu(a)  y = Relu(a)", r"graph 'g' has a cycle of 2 nodes: '[ab]', '[ab]' \[GP110\]$"),
         ("a = Relu(a)  y = Relu(a)", r"graph 'g' has a cycle of 1 nodes: 'a' \[GP110\]$"),
         ("y = Add(x, q)", r"node 'y' \(Add\): reads 'q', which nothing produces \[GP110\]$"),
-        ("y = Reluu(x)", r"ill-formed: No Op registered for Reluu.*\[GP110\]$"),
+        ("y = Upsample(x, x)", r"ill-formed: .*Upsample is deprecated.*\[GP110\]$"),
         ("y = Relu(x, x)", r"ill-formed: Node.* with schema\(::Relu:14\) has input size 2.*\[GP110\]$"),
         ("y = Relu <slope = 3> (x)", r"ill-formed: Unrecognized attribute: slope for operator Relu.*\[GP110\]$"),
         ("y = Conv(x, x)", r"shapes do not fit: .*op_type:Conv.*\[GP110\]$"),
@@ -62,19 +62,30 @@ def test_nodes_out_of_order_are_put_in_order(tmp_path: Path) -> None:
     assert [node.name for node in load(path).graph] == ["product", "activation"]
 
 
-def test_an_unknown_domain_is_refused(tmp_path: Path) -> None:
-    text = """<ir_version: 10, opset_import: ["" : 20, "com.example" : 1]>
-    g (float[2] x) => (float[2] y) { [fancy] y = com.example.Gadget(x) }"""
-    pattern = r"node 'fancy' \(com\.example\.Gadget\): domain 'com\.example' is unknown, and the model has no function"
-    refused(write(tmp_path / "m.onnx", text), pattern + r" of that name \[GP112\]$")
-
-
-def test_an_unknown_domain_in_a_subgraph_is_refused(tmp_path: Path) -> None:
+def test_an_operator_that_nobody_here_knows_is_kept_with_its_domain(tmp_path: Path) -> None:
     text = """<ir_version: 10, opset_import: ["" : 20, "com.example" : 1]> g (bool c, float[2] x) => (float[2] y) {
-        y = If(c) <then_branch = t () => (p) { [fancy] p = com.example.Gadget(x) },
-                   else_branch = e () => (q) { q = Neg(x) }>
+        a = com.example.Gadget(x)
+        b = Reluu <slope = 3> (a)
+        y = If(c) <then_branch = t () => (p) { p = com.example.Gadget(b) }, else_branch = e () => (q) { q = Reluu(x) }>
     }"""
-    refused(write(tmp_path / "m.onnx", text), r"node 'fancy'.*\[GP112\]$")
+    model = load(write(tmp_path / "m.onnx", text))
+    found = [(node.domain, node.op_type) for node in model.graph.all_nodes()]
+    assert found == [("com.example", "Gadget"), ("", "Reluu"), ("", "If"), ("com.example", "Gadget"), ("", "Reluu")]
+    save(model, tmp_path / "o.onnx")
+    assert {each.domain: each.version for each in onnx.load(tmp_path / "o.onnx").opset_import} == model.opset_imports
+    assert model.opset_imports == {"": 20, "com.example": 1}
+
+
+def test_a_domain_without_a_version_is_refused(tmp_path: Path) -> None:
+    text = f"{HEADER} g (float[2] x) => (float[2] y) {{ y = com.example.Gadget(x) }}"
+    refused(write(tmp_path / "m.onnx", text), r"com\.example.*\[GP110\]$")
+
+
+def test_a_call_of_ours_without_its_function_is_refused(tmp_path: Path) -> None:
+    text = """<ir_version: 10, opset_import: ["" : 20, "graphprune" : 1]>
+    g (float[2] x) => (float[2] y) { [packed] y = graphprune.PackedRowsMatMul(x) }"""
+    pattern = r"node 'packed' \(PackedRowsMatMul\) calls a function of the domain 'graphprune', and the model has none"
+    refused(write(tmp_path / "m.onnx", text), pattern + r" of that name \[GP112\]$")
 
 
 def test_a_domain_that_onnx_defines_is_known(tmp_path: Path) -> None:

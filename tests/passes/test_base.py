@@ -73,17 +73,25 @@ def test_an_illegal_input_is_refused_before_the_pass_runs(model: ir.Model) -> No
 
 
 def test_an_unsound_input_is_not_blamed_on_the_pass(model: ir.Model) -> None:
-    model.graph[1].op_type = "NoSuchOperator"
-    with pytest.raises(UnsupportedModelError, match=r"NoSuchOperator.*\[GP261\]"):
+    model.graph[1].attributes["slope"] = ir.AttrInt64("slope", 1)
+    with pytest.raises(UnsupportedModelError, match=r"slope.*\[GP261\]"):
         run_pass(ToyDouble(), model)
 
 
 def test_an_unsound_output_is_blamed_on_the_pass(model: ir.Model) -> None:
     def break_graph(clone: ir.Model) -> None:
+        clone.graph[1].attributes["slope"] = ir.AttrInt64("slope", 1)
+
+    with pytest.raises(PostconditionError, match=r"toy: the pass left an unsound graph: .*slope.*\[GP271\]"):
+        run_pass(toy(break_graph), model)
+
+
+def test_an_operator_that_nothing_defines_is_blamed_on_the_pass(model: ir.Model) -> None:
+    def make_opaque(clone: ir.Model) -> None:
         clone.graph[1].op_type = "NoSuchOperator"
 
     with pytest.raises(PostconditionError, match=r"toy: the pass left an unsound graph: .*NoSuchOperator.*\[GP271\]"):
-        run_pass(toy(break_graph), model)
+        run_pass(toy(make_opaque), model)
 
 
 def test_an_illegal_form_is_blamed_on_the_pass(model: ir.Model) -> None:

@@ -38,6 +38,20 @@ def test_shapes_between_follow() -> None:
     assert shapes(result.model)[1] == "[2]"
 
 
+def test_what_is_declared_of_an_opaque_operator_follows() -> None:
+    text = (
+        '<ir_version: 10, opset_import: ["" : 18, "com.example" : 1]>'
+        """
+    g (float[n,4] x) => (float[n,6] y) <float[n,4] a, float[n,6] b> {
+        a = Relu (x)
+        b = com.example.Gadget (a)
+        y = Neg (b)
+    }"""
+    )
+    result = run_pass(fixed(("x", (7, 4))), ir.from_onnx_text(text))
+    assert [str(node.outputs[0].shape) for node in result.model.graph] == ["[7,4]", "[7,6]", "[7,6]"]
+
+
 def test_an_input_of_unknown_rank_gets_a_shape() -> None:
     model = ir.from_onnx_text(TEXT)
     model.graph.inputs[1].shape = None

@@ -160,6 +160,22 @@ def test_what_is_declared_for_an_opaque_node_is_dropped_when_its_inputs_change()
     assert shape_of(model, "b") == "None"
 
 
+def test_what_is_declared_for_an_opaque_node_is_kept_where_its_inputs_become_known() -> None:
+    model = read(OPAQUE.replace("float[2,w]", "float[2,3]"))
+    model.graph[0].outputs[0].shape = None
+    infer_shapes(model)
+    assert (shape_of(model, "a"), shape_of(model, "b")) == ("[2,3]", "[7]")
+
+
+def test_what_is_declared_for_an_opaque_node_is_kept_where_only_a_made_up_symbol_differs() -> None:
+    text = "main (float[3] x) => (float[w] y) <float[7] b> { i = NonZero (x) b = other.Thing (i) y = Relu (x) }"
+    model = read(HEADER + text)
+    for _ in range(3):
+        infer_shapes(model)
+        model.graph[0].outputs[0].shape = ir.Shape([1, "unk__99"])
+    assert shape_of(model, "b") == "[7]"
+
+
 class _Unread(ir.Tensor["np.ndarray"]):
     """A weight of 3 GB on paper; reading it is an error."""
 

@@ -40,8 +40,10 @@ def weight_of(node: ir.Node) -> _Array | None:
         array = tensor.numpy()
     else:
         producer = None if value is None else value.producer()
-        inner = None if producer is None or producer.op_type != "Transpose" else constant_tensor(producer.inputs[0])
-        if producer is None or inner is None:
+        if producer is None or (producer.domain, producer.op_type) != ("", "Transpose"):
+            return None
+        inner = constant_tensor(producer.inputs[0])
+        if inner is None:
             return None
         array = inner.numpy().transpose(producer.attributes.get_ints("perm", range(len(inner.shape))[::-1]))
     return array if node.op_type == "Conv" or array.ndim == _MATRIX else None

@@ -14,6 +14,7 @@ from graphprune.errors import InputError, UnsupportedModelError
 from graphprune.graph.arguments import check_model
 from graphprune.graph.input_shapes import InputShapes, shape_sets
 from graphprune.passes.base import run_pass
+from graphprune.passes.expand_contrib import ExpandContrib
 from graphprune.passes.fix_input_shapes import FixInputShapes
 from graphprune.passes.normalize import normalize
 from graphprune.passes.pack_weights import PackWeights
@@ -115,5 +116,6 @@ def _packed(model: ir.Model) -> ir.Model:
         raise UnsupportedModelError("the model is in stage masked, harden its masks before compiling", code="GP533")
     if stage is Stage.PACKED:
         model = run_pass(UnpackWeights(), model).model  # a normalisation is folded into the weight before it
+    model = run_pass(ExpandContrib(), model).model
     packed = PackWeights(layout="rows", min_sparsity=FEWEST_ZEROS)  # the backend chooses again, weight by weight
     return run_pass(packed, normalize(model).model).model

@@ -3,6 +3,7 @@
 Imports: analysis, diagnostics, errors, graph, masked, masks, packed, planning, stages.
 """
 
+from graphprune.passes.expand_contrib import ExpandContrib
 from graphprune.passes.fix_input_shapes import FixInputShapes
 from graphprune.passes.fold_batch_norm import FoldBatchNorm
 from graphprune.passes.fold_channels import FoldChannels
@@ -17,6 +18,7 @@ from graphprune.passes.remove_identities import RemoveIdentities
 from graphprune.passes.unpack_weights import UnpackWeights
 
 __all__ = [
+    "ExpandContrib",
     "FixInputShapes",
     "FoldBatchNorm",
     "FoldChannels",

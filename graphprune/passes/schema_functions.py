@@ -104,7 +104,7 @@ def _with_defaults(node: ir.Node, schema: Schema) -> onnx.NodeProto:
 def _call_function(model: ir.Model, node: ir.Node, body: onnx.FunctionProto, name: str) -> None:
     """Make the node a call of `body`, which becomes a function of the model."""
     schema = _schema(model, node)
-    for attribute in _with_defaults(node, schema).attribute:
+    for attribute in () if schema is None else _with_defaults(node, schema).attribute:
         if attribute.name not in node.attributes:
             node.attributes[attribute.name] = ir.serde.deserialize_attribute(attribute)
     body.domain, body.name = _DOMAIN, name

@@ -12,6 +12,7 @@ from graphprune.backends.tvm.lowering.graph import constant_array, is_constant
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.graph.functions import DOMAIN
 from graphprune.packed.forms import CALLS
+from graphprune.passes.contrib.table import why_not_rewritten
 from graphprune.passes.structure import subgraphs
 
 DTYPES = frozenset(
@@ -173,7 +174,7 @@ def refusal(node: ir.Node, operators: Collection[str]) -> str | None:
     if node.op_type in RANDOM and node.domain == "":
         return "its result is random"
     if node.domain not in ("", DOMAIN) or node.op_type not in operators:
-        return "there is no kernel for this operator"
+        return why_not_rewritten(node) or "there is no kernel for this operator"
     for value in (*node.inputs, *node.outputs):
         if value is not None and value.type is not None and (reason := _type_refusal(value)):
             return reason

@@ -6,13 +6,14 @@ import onnx
 import onnx_ir as ir
 
 from graphprune.backends.tvm.operators.support import HALF_OPERATORS
-from graphprune.backends.tvm.rewrites.definition import Define, Definition, is_static
 from graphprune.backends.tvm.rewrites.halves import has_halves, in_float32
 from graphprune.backends.tvm.rewrites.moving import MOVING
 from graphprune.backends.tvm.rewrites.normalizing import NORMALIZING
 from graphprune.backends.tvm.rewrites.products import PRODUCTS
 from graphprune.backends.tvm.rewrites.quantized import QUANTIZED
 from graphprune.backends.tvm.rewrites.recurrent import RECURRENT
+from graphprune.passes.contrib.table import contrib_body, is_contrib, why_not_rewritten
+from graphprune.passes.definition import Define, Definition, is_static
 from graphprune.passes.schema_functions import schema_body
 
 DEFINITIONS: dict[str, Define] = {**QUANTIZED, **NORMALIZING, **PRODUCTS, **MOVING, **RECURRENT}
@@ -21,6 +22,8 @@ DEFINITIONS: dict[str, Define] = {**QUANTIZED, **NORMALIZING, **PRODUCTS, **MOVI
 
 def definition_of(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:
     """Our own definition of the node's operator, else the newest of ONNX that its opset allows, or None."""
+    if is_contrib(node):
+        return contrib_body(node) if why_not_rewritten(node) is None else None
     define = DEFINITIONS.get(node.op_type) if node.domain == "" else None
     if define is not None and is_static(node) and (body := define(Definition(node))) is not None:
         return body

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 
-from graphprune.backends.tvm.rewrites.definition import Definition
+from graphprune.passes.definition import Definition
 
 HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import onnx
 
-from graphprune.backends.tvm.rewrites.definition import Define, Definition
+from graphprune.passes.definition import Define, Definition
 
 
 def _local_response(define: Definition) -> onnx.FunctionProto | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from graphprune.backends.tvm.rewrites.definition import Array, Define, Definition
+from graphprune.passes.definition import Array, Define, Definition
 
 
 def _gemm(define: Definition) -> onnx.FunctionProto:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from graphprune.backends.tvm.rewrites.definition import Define, Definition
+from graphprune.passes.definition import Define, Definition
 
 
 def _centred(define: Definition, index: int, zero: int) -> str:

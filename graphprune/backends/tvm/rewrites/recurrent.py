@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from graphprune.backends.tvm.rewrites.definition import Define, Definition
+from graphprune.passes.definition import Define, Definition
 
 MOST_STEPS = 128
 """Longer sequences are refused: each step becomes nodes of its own."""

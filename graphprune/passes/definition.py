@@ -19,7 +19,7 @@ Attribute = float | str | Sequence[int]
 class Definition:
     """A function body for one node, under construction; values are names.
 
-    Every shape of the node is static, and its constant operands are known, so a body may depend on both.
+    A body may depend on static shapes, where who asks for it makes sure that there are some, and on constant operands.
     """
 
     def __init__(self, node: ir.Node) -> None:
@@ -109,6 +109,11 @@ def dtype_of(value: ir.Value | None) -> np.dtype[Any]:
     assert value is not None
     assert value.dtype is not None
     return np.dtype(value.dtype.numpy())
+
+
+def has_types(node: ir.Node) -> bool:
+    """Whether the element types of all inputs are known."""
+    return all(value is None or value.dtype is not None for value in node.inputs)
 
 
 def is_static(node: ir.Node) -> bool:

@@ -1,0 +1,83 @@
+"""Operators on 8-bit integers: their operands are dequantized, and the result is quantized again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx
+
+from graphprune.passes.contrib.contrib import ANY_NUMBER, Contrib, any_shape, rank, unsupported
+from graphprune.passes.definition import Define, Definition
+
+_OPERAND = 3  # value, scale and zero point
+
+
+def _real(define: Definition, first: int) -> str:
+    """The numbers that an operand stands for; its scale and zero point are the inputs behind it."""
+    return define("DequantizeLinear", define.inputs[first], *_step(define, first + 1))
+
+
+def _quantized(define: Definition, y: str, first: int) -> onnx.FunctionProto:
+    """The result by the scale at `first`, and in the element type of the zero point behind it."""
+    return define.finish(define("QuantizeLinear", y, *_step(define, first)))
+
+
+def _step(define: Definition, first: int) -> list[str]:
+    """Scale and zero point of a whole tensor, as scalars."""
+    if not define.has(first + 1):
+        raise unsupported(f"input {first + 1}, a zero point, is missing")
+    return [define.reshape(define.inputs[index], ()) for index in (first, first + 1)]
+
+
+def _both(operator: str) -> Define:
+    def body(define: Definition) -> onnx.FunctionProto:
+        return _quantized(define, define(operator, _real(define, 0), _real(define, _OPERAND)), 2 * _OPERAND)
+
+    return body
+
+
+def _each(compute: Callable[[Definition, str], str]) -> Define:
+    def body(define: Definition) -> onnx.FunctionProto:
+        return _quantized(define, compute(define, _real(define, 0)), _OPERAND)
+
+    return body
+
+
+def _leaky(define: Definition, x: str) -> str:
+    return define("LeakyRelu", x, alpha=define.node.attributes.get_float("alpha", 0.01))
+
+
+def _mean(define: Definition, x: str) -> str:
+    last = define.node.attributes.get_int("channels_last", 0)
+    axes = define.constant([*range(2 - last, rank(define) - last)])
+    return define("ReduceMean", x, axes, keepdims=1)
+
+
+def _concat(define: Definition) -> onnx.FunctionProto:
+    """The operands behind the scale and zero point of the result."""
+    parts = [_real(define, first) for first in range(2, len(define.inputs), _OPERAND)]
+    y = define("Concat", *parts, axis=define.node.attributes.get_int("axis", 0))
+    return _quantized(define, y, 0)
+
+
+def _as_in_onnx(define: Definition) -> onnx.FunctionProto:
+    """(De)quantization, which ONNX has for 8 bits since opset 10."""
+    dtypes = [define.dtype(index) for index in (0, 2) if define.has(index)]
+    if any(dtype.kind in "iu" and dtype.itemsize != 1 for dtype in dtypes):
+        raise unsupported(
+            f"integers are {next(d for d in dtypes if d.kind in 'iu' and d.itemsize != 1)}, not of 8 bits"
+        )
+    node = define.node
+    return define.finish(define(node.op_type, *define.inputs, axis=node.attributes.get_int("axis", 1)))
+
+
+QUANTIZED: dict[str, Contrib] = {
+    "QLinearAdd": any_shape(_both("Add"), "", 8),
+    "QLinearMul": any_shape(_both("Mul"), "", 8),
+    "QLinearSigmoid": any_shape(_each(lambda define, x: define("Sigmoid", x)), "", 5),
+    "QLinearLeakyRelu": any_shape(_each(_leaky), "alpha", 5),
+    "QLinearGlobalAveragePool": any_shape(_each(_mean), "channels_last", 5),
+    "QLinearConcat": any_shape(_concat, "axis", ANY_NUMBER),
+    "QuantizeLinear": any_shape(_as_in_onnx, "axis", 3),
+    "DequantizeLinear": any_shape(_as_in_onnx, "axis", 3),
+}

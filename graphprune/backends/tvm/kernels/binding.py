@@ -1,9 +1,9 @@
 """Binding a value to a variable that TVM's simplifiers do not inline.
 
-TVM puts the definition of a variable in place of each use, whatever its type, and then takes (a + b) - b for a. A chain
-of functions would grow exponentially and lose its roundings. It does not look through memory: a float is therefore
-stored in a small buffer, which LLVM turns back into a register. The buffers have to stand outside the loop over a
-vector's lanes, so a function is emitted twice: first to count the buffers, then with them.
+TVM puts the definition of a variable in place of each use, whatever its type: a chain of functions would grow
+exponentially. It does not look through memory: a float is therefore stored in a small buffer, which LLVM turns back
+into a register. The buffers have to stand outside the loop over a vector's lanes, so a function is emitted twice: first
+to count the buffers, then with them. What is bound is rounded as it is written (see `kernels/opaque.py`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from tvm import tirx
 from tvm.ir.expr import TensorLoad
 from tvm.tirx.script import builder as T
 
-Expr = Any
-"""A TIR expression; TVM's Python package carries no types."""
+from graphprune.backends.tvm.kernels.opaque import Expr, opaque
 
 _Key = tuple[str, int]
 """dtype and lanes of a buffer."""
@@ -101,9 +99,11 @@ def vector(width: int) -> Iterator[Expr]:
 def bind(value: Expr) -> Expr:
     """Compute `value` once, here, and return the variable."""
     dtype = str(value.ty.dtype) if isinstance(value, tirx.Expr) else ""
-    if not dtype.startswith(("float", "bfloat")) or isinstance(value, TensorLoad):
+    if dtype == "bfloat16":  # which TVM computes in float32, and then finds the variable to be of another type
+        return bind(value.astype("float32")).astype(dtype)
+    if not dtype.startswith("float") or isinstance(value, TensorLoad):
         return T.bind(value)
-    emission = _emissions.stack[-1]
+    value, emission = opaque(value), _emissions.stack[-1]
     lane, width = emission.vector or (tirx.IntImm("int32", 0), 1)
     scope, key = emission.scopes[-1], (dtype, width)
     number = scope.used[key]

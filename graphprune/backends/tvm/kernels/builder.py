@@ -11,7 +11,8 @@ from tvm import tirx
 from tvm.script.ir_builder import IRBuilder
 from tvm.tirx.script import builder as T
 
-from graphprune.backends.tvm.kernels.binding import Expr, bind, binding_scope, emit_twice, vector
+from graphprune.backends.tvm.kernels.binding import bind, binding_scope, emit_twice, vector
+from graphprune.backends.tvm.kernels.opaque import Expr
 
 __all__ = [
     "NAME",

@@ -7,6 +7,7 @@ from tvm import tirx
 
 from graphprune.backends.tvm.kernels.builder import Expr, bind
 from graphprune.backends.tvm.kernels.math import dtype_of
+from graphprune.backends.tvm.kernels.opaque import literal_value
 from graphprune.backends.tvm.operators.scalar_base import (
     Arguments,
     Scalar,
@@ -16,7 +17,6 @@ from graphprune.backends.tvm.operators.scalar_base import (
     is_nan,
     is_unsigned,
     like,
-    literal,
     optional,
     output_dtype,
     unary,
@@ -47,8 +47,8 @@ def divide(a: Expr, b: Expr) -> Expr:
 
 def power(base: Expr, exponent: Expr) -> Expr:
     """Base ** exponent in the base's dtype; small constant integer exponents are multiplications."""
-    value = literal(exponent)
-    if value is not None and value == int(value) and 1 <= value <= MOST_FACTORS:
+    value = literal_value(exponent)
+    if value is not None and 1 <= value <= MOST_FACTORS and value == int(value):
         return _repeated_product(base, int(value))
     if is_float(base) and value == 0.5:
         return tirx.Select(base == like(base, float("-inf")), like(base, float("inf")), tirx.sqrt(base))
@@ -64,7 +64,8 @@ def _repeated_product(base: Expr, exponent: int) -> Expr:
             result = square if result is None else result * square
         exponent >>= 1
         if exponent:
-            square = bind(square * square)
+            square = square * square
+            square = bind(square) if exponent > 1 else square
     return result
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import onnx_ir as ir
 
-from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, bind, constant
+from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, bind
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
 from graphprune.backends.tvm.kernels.math import dtype_of
+from graphprune.backends.tvm.kernels.opaque import opaque, opaque_literal, rounded
 from graphprune.backends.tvm.kernels.view import View, merged_stride
 from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, is_constant, static_dtype, static_shape
@@ -33,9 +34,9 @@ class Region:
         result: Expr = None
         for node in self.nodes:
             arguments = [self._argument(node, i, loads, results) for i in range(len(node.inputs))]
-            result = SCALAR[node.op_type](node, arguments)
+            result = opaque(SCALAR[node.op_type](node, arguments))
             if node is not self.nodes[-1]:
-                result = _shared(node.outputs[0], result)
+                result = _shared(node.outputs[0], rounded(result))
             results[node.outputs[0]] = result
         return result
 
@@ -72,7 +73,7 @@ def region_of(lowering: Lowering, nodes: Sequence[ir.Node], computed: Sequence[i
             if value is None or value in inner:
                 continue
             if is_constant(value) and value.const_value is not None and value.const_value.size == 1:
-                region.literals[value] = constant(constant_array(value).item(), static_dtype(value))
+                region.literals[value] = opaque_literal(constant_array(value).item(), static_dtype(value))
             else:
                 key = _key(node, index)
                 region.views[key] = _operand(lowering.view(value), shape, along_channels=key[1])

@@ -9,6 +9,7 @@ from tvm import tirx
 
 from graphprune.backends.tvm.kernels.builder import Expr, bind, constant
 from graphprune.backends.tvm.kernels.math import dtype_of
+from graphprune.backends.tvm.kernels.opaque import literal_value, opaque_literal
 
 Arguments = Sequence[Expr]
 """One element of each input; None for an optional input that is absent."""
@@ -20,7 +21,7 @@ HALF_FLOATS = ("float16", "bfloat16")
 
 def like(x: Expr, value: float) -> Expr:
     """A literal of the dtype of `x`."""
-    return constant(value, dtype_of(x))
+    return opaque_literal(value, dtype_of(x))
 
 
 def is_float(x: Expr) -> bool:
@@ -81,11 +82,6 @@ def output_dtype(node: ir.Node) -> str:
     return "bool" if dtype == ir.DataType.BOOL else str(dtype.numpy())
 
 
-def literal(x: Expr) -> float | None:
-    """The value of a literal, or None for anything that is computed."""
-    return float(x.value) if isinstance(x, tirx.FloatImm | tirx.IntImm) else None
-
-
 def unary(function: Callable[[Expr], Expr]) -> Scalar:
     """An operator of one input."""
     return lambda _node, a: function(a[0])
@@ -108,14 +104,21 @@ def fold(function: Callable[[Expr, Expr], Expr]) -> Scalar:
     return variadic
 
 
+def _widened(x: Expr | None) -> Expr | None:
+    """A half-precision element in float32, a literal as one; others as they are."""
+    if x is None or dtype_of(x) not in HALF_FLOATS:
+        return x
+    value = literal_value(x)
+    return x.astype("float32") if value is None else opaque_literal(value, "float32")
+
+
 def in_float32(function: Scalar) -> Scalar:
     """The operator with half-precision floats computed in float32 and rounded once, at the end."""
 
     def widened(node: ir.Node, a: Arguments) -> Expr:
         if not any(x is not None and dtype_of(x) in HALF_FLOATS for x in a):
             return function(node, a)
-        wide = [x.astype("float32") if x is not None and dtype_of(x) in HALF_FLOATS else x for x in a]
-        result = function(node, wide)
+        result = function(node, [_widened(x) for x in a])
         wanted = output_dtype(node)
         return result.astype(wanted) if wanted in HALF_FLOATS and dtype_of(result) == "float32" else result
 

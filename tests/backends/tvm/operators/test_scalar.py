@@ -100,6 +100,34 @@ def test_casts_between_all_types(kind: str) -> None:
     assert_equal_on({"x": x}, parse(f"g ({ins}) => ({outs}) {{ {body} }}", opset=22))
 
 
+@pytest.mark.parametrize("kind", ["float", "double", "float16", "int64"])
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_whatever_is_not_zero_is_true(kind: str) -> None:
+    """By itself, and read by what is fused with it."""
+    x = SPECIAL.astype(FLOATS[kind]) if kind in FLOATS else np.arange(-13, 13)
+    text = f"""g ({kind}[26] x, bool[26] c) => (bool[26] y, bool[26] a, float[26] f, {kind}[26] w, bool[26] e) {{
+        y = Cast<to=9>(x)
+        t = Cast<to=9>(x)
+        n = Not(t)
+        a = And(n,c)
+        u = Cast<to=9>(x)
+        f = Cast<to=1>(u)
+        v = Cast<to=9>(x)
+        w = Where(v,x,x)
+        b = Cast<to=9>(x)
+        e = Equal(b,c) }}"""
+    assert_equal_on({"x": x, "c": np.arange(26) % 2 == 0}, parse(text))
+
+
+@pytest.mark.parametrize("constant", [0.0, -0.0, np.inf, -np.inf, np.nan])
+def test_constants_at_the_edges(constant: float) -> None:
+    operators = ["Add", "Sub", "Mul", "Div", "Pow", "Equal", "Less"]
+    outputs = [f"{'bool' if op in COMPARISONS else 'float'}[26] {op}_{i}" for op in operators for i in range(2)]
+    body = " ".join(f"{op}_0 = {op}(x,c) {op}_1 = {op}(c,x)" for op in operators)
+    model = parse(f"g (float[26] x) => ({', '.join(outputs)}) {{ {body} }}", {"c": np.array(constant, np.float32)})
+    assert_equal_on({"x": SPECIAL}, model, 0, 0)
+
+
 @pytest.mark.parametrize("fmod", [0, 1])
 def test_remainders_of_floats_are_exact_for_huge_quotients(fmod: int) -> None:
     x = np.array([1e30, -1e30, 3e38, 7.5, -7.5, 5.5, np.inf, np.nan], np.float32)

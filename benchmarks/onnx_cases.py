@@ -69,6 +69,10 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
         f"{share(outcomes)}. {len(supported)} operators are supported: some of their cases pass and none fails.",
         "A refused case names the node and the reason; those of an operator are summed up by their first reason.",
         "",
+        "Arithmetic of floats rounds, overflows and gives NaN as IEEE 754 says, operator by operator, also where",
+        "these are fused. Integers wrap; divided by zero they give 0, and so does the remainder, as in NumPy: ONNX",
+        "Runtime ends the run there.",
+        "",
         "| operator | cases | passed | refused | first reason |",
         "|---|---|---|---|---|",
     ]

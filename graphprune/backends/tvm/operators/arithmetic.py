@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 from tvm import tirx
 
@@ -41,8 +42,32 @@ def minimum(a: Expr, b: Expr) -> Expr:
 
 
 def divide(a: Expr, b: Expr) -> Expr:
-    """The quotient; of integers rounded towards zero."""
-    return a / b if is_float(a) else tirx.truncdiv(a, b)
+    """The quotient; of integers rounded towards zero, and 0 where the divisor is 0, as NumPy has it."""
+    if is_float(a):
+        return a / b
+    return tirx.Select(b == like(b, 0), like(a, 0), tirx.truncdiv(a, safe_divisor(a, b)))
+
+
+def remainder(a: Expr, b: Expr, *, truncated: bool) -> Expr:
+    """Of integers, with the sign of the divisor, or of the dividend if truncated; 0 where the divisor is 0."""
+    divisor = safe_divisor(a, b)
+    rest = tirx.truncmod(a, divisor)
+    if truncated or is_unsigned(a):
+        return rest
+    differs = tirx.all(rest != like(a, 0), (rest < like(a, 0)) != (divisor < like(a, 0)))
+    return tirx.Select(differs, rest + divisor, rest)
+
+
+def safe_divisor(a: Expr, b: Expr) -> Expr:
+    """1 in place of a divisor that would stop the process: of 0, and of -1 for the smallest integer.
+
+    The quotient then is that integer itself, which is what its negative wraps to, and the remainder is 0.
+    """
+    stops = b == like(b, 0)
+    if not is_unsigned(b):
+        smallest = like(a, tirx.min_value(dtype_of(a)).value)
+        stops = tirx.any(stops, tirx.all(a == smallest, b == like(b, -1)))
+    return tirx.Select(stops, like(b, 1), b)
 
 
 def power(base: Expr, exponent: Expr) -> Expr:
@@ -115,7 +140,10 @@ def _bit_cast(node: ir.Node, a: Arguments) -> Expr:
 
 
 def _bit_shift(node: ir.Node, a: Arguments) -> Expr:
-    return tirx.shift_left(*a) if node.attributes.get_string("direction", "") == "LEFT" else tirx.shift_right(*a)
+    """The shifted bits; 0 where they are shifted by as many as there are, or more, as NumPy has it."""
+    shift = tirx.shift_left if node.attributes.get_string("direction", "") == "LEFT" else tirx.shift_right
+    bits = like(a[1], np.iinfo(dtype_of(a[0])).bits)
+    return tirx.Select(a[1] < bits, shift(*a), like(a[0], 0))
 
 
 def _is_infinite(node: ir.Node, a: Arguments) -> Expr:

@@ -8,6 +8,9 @@ import numpy as np
 from tvm import te, tirx
 
 from graphprune.backends.tvm.kernels.builder import Expr
+from graphprune.backends.tvm.kernels.math import dtype_of
+from graphprune.backends.tvm.kernels.opaque import opaque
+from graphprune.backends.tvm.operators.arithmetic import remainder
 from graphprune.backends.tvm.operators.te import Compute, Expression, Tensor, shape_of
 from graphprune.backends.tvm.operators.te_products import broadcast_index
 
@@ -22,13 +25,14 @@ def modulo(e: Expression) -> Sequence[Tensor]:
     def element(*index: Expr) -> Expr:
         place = index if shape else ()
         a, b = (t(*broadcast_index(place, shape_of(t))) for t in (x, y))
-        return _float_remainder(a, b, dtype, truncated=truncated) if "float" in dtype else integer(a, b)
+        compute = _float_remainder if "float" in dtype else remainder
+        return opaque(compute(a, b, truncated=truncated))
 
-    integer = tirx.truncmod if truncated or dtype.startswith("uint") else tirx.floormod
     return [te.compute(shape or (1,), element, "modulo")]
 
 
-def _float_remainder(a: Expr, b: Expr, dtype: str, *, truncated: bool) -> Expr:
+def _float_remainder(a: Expr, b: Expr, *, truncated: bool) -> Expr:
+    dtype = dtype_of(a)
     wide = tirx.call_pure_extern("float64", "fmod", a.astype("float64"), b.astype("float64"))
     rest = wide.astype(dtype)
     if truncated:

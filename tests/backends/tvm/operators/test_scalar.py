@@ -79,6 +79,36 @@ def test_arithmetic_and_bits_of_integers(kind: str) -> None:
     assert_equal_on({"a": a, "b": b}, parse(remainders, opset=22))
 
 
+@pytest.mark.parametrize("kind", INTEGERS)
+def test_division_by_zero_gives_zero_and_that_of_the_smallest_integer_wraps(kind: str) -> None:
+    """Beside NumPy: ONNX Runtime refuses to divide by zero."""
+    info = np.iinfo(kind)
+    values = np.array([info.min, info.min + 1, 0, 1, 7, info.max, *([-1, -7] if info.min else [])], kind)
+    a, b = (np.resize(grid, 67) for grid in np.meshgrid(values, values))
+    text = f"""g ({kind}[67] a, {kind}[67] b) => ({", ".join(f"{kind}[67] {name}" for name in "qmrcd")}) {{
+        q = Div(a,b)
+        m = Mod(a,b)
+        r = Mod<fmod=1>(a,b)
+        c = Div(a,zero)
+        d = Mod(a,zero) }}"""
+    got = compile_(parse(text, {"zero": np.zeros((), kind)})).run(None, {"a": a, "b": b})
+    with np.errstate(all="ignore"):
+        cut = ((a - np.fmod(a, b)) // b).astype(kind)
+        expected = [cut, np.mod(a, b), np.fmod(a, b), np.zeros_like(a), np.zeros_like(a)]
+    for ours, theirs in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_shifts_by_more_bits_than_there_are() -> None:
+    a, b = np.full(11, 0xFF, np.uint32), np.arange(27, 38).astype(np.uint32)
+    text = """g (uint32[11] a, uint32[11] b) => (uint32[11] y, uint32[11] z) {
+        y = BitShift<direction="LEFT">(a,b)
+        z = BitShift<direction="RIGHT">(a,b) }"""
+    y, z = compile_(parse(text)).run(None, {"a": a, "b": b})
+    np.testing.assert_array_equal(y, np.left_shift(a, b))
+    np.testing.assert_array_equal(z, np.right_shift(a, b))
+
+
 @pytest.mark.parametrize("kind", [kind for kind in INTEGERS if kind.startswith("u")])
 def test_shifts(kind: str) -> None:
     rng, bits = np.random.default_rng(2), np.iinfo(kind).bits

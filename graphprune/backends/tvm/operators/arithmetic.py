@@ -18,6 +18,7 @@ from graphprune.backends.tvm.operators.scalar_base import (
     is_nan,
     is_unsigned,
     like,
+    narrowed,
     optional,
     output_dtype,
     unary,
@@ -125,6 +126,8 @@ def cast(node: ir.Node, a: Arguments) -> Expr:
         return x
     if name == "bool":
         return x != like(x, 0)
+    if name == "bfloat16":
+        return narrowed(x.astype("float32"), name)
     if is_float(x) and name in ("int8", "uint8", "int16", "uint16"):
         return x.astype("int32").astype(name)
     if is_float(x) and name == "uint32":

@@ -11,6 +11,7 @@ from graphprune.backends.tvm.operators.scalar_base import (
     HALF_FLOATS,
     Arguments,
     Scalar,
+    narrowed,
     optional,
     output_dtype,
     round_half_even,
@@ -38,7 +39,7 @@ def _dequantize(node: ir.Node, a: Arguments) -> Expr:
     scale = a[1].astype("float32")
     result = centred.astype("float32") * scale
     wanted = output_dtype(node)
-    return result.astype(wanted) if wanted in HALF_FLOATS else result
+    return narrowed(result, wanted) if wanted in HALF_FLOATS else result
 
 
 QUANTIZATION: dict[str, Scalar] = {"QuantizeLinear": _quantize, "DequantizeLinear": _dequantize}

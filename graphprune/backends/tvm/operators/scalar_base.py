@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import onnx_ir as ir
@@ -53,6 +54,20 @@ def is_nan(x: Expr) -> Expr:
     integer, infinity = INFINITY_BITS[dtype_of(x)]
     magnitude = tirx.reinterpret(integer, x) & constant((1 << (int(integer[3:]) - 1)) - 1, integer)
     return magnitude > constant(infinity, integer)
+
+
+def narrowed(x: Expr, dtype: str) -> Expr:
+    """A float32 element in half precision, rounded to nearest, ties to even.
+
+    TVM keeps a bfloat16 as the float32 that it was, and cuts NaN to infinity, so that one is rounded by its bits.
+    """
+    if dtype != "bfloat16":
+        return x.astype(dtype)
+    x = bind(x)
+    bits = tirx.reinterpret("uint32", x)
+    odd = (bits >> constant(16, "uint32")) & constant(1, "uint32")
+    upper = (bits + constant(0x7FFF, "uint32") + odd) & constant(0xFFFF0000, "uint32")
+    return tirx.Select(is_nan(x), like(x, math.nan), tirx.reinterpret("float32", upper)).astype(dtype)
 
 
 def float_attribute(node: ir.Node, name: str, default: float) -> float:
@@ -120,6 +135,6 @@ def in_float32(function: Scalar) -> Scalar:
             return function(node, a)
         result = function(node, [_widened(x) for x in a])
         wanted = output_dtype(node)
-        return result.astype(wanted) if wanted in HALF_FLOATS and dtype_of(result) == "float32" else result
+        return narrowed(result, wanted) if wanted in HALF_FLOATS and dtype_of(result) == "float32" else result
 
     return widened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -147,6 +148,26 @@ def test_whatever_is_not_zero_is_true(kind: str) -> None:
         b = Cast<to=9>(x)
         e = Equal(b,c) }}"""
     assert_equal_on({"x": x, "c": np.arange(26) % 2 == 0}, parse(text))
+
+
+def test_bfloat16_rounds_wherever_it_stands() -> None:
+    """To nearest, ties to even, to infinity, NaN to NaN; between two others, in arithmetic, and at the end."""
+    ties = (np.arange(0x3F808000 - 3, 0x3F808000 + 4), np.arange(0x3F818000 - 3, 0x3F818000 + 4))
+    bits = np.concatenate([*ties, [0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FFFFFFF, 0xFFFFFFFF, 1]])
+    x = np.concatenate([bits.astype(np.uint32).view(np.float32), SPECIAL])
+    text = f"""g (float[{len(x)}] x) => (float[{len(x)}] y, bfloat16[{len(x)}] z, float[{len(x)}] w) {{
+        a = Cast<to=16>(x)
+        y = Cast<to=1>(a)
+        z = Cast<to=16>(x)
+        b = Cast<to=16>(x)
+        c = Mul(b,b)
+        w = Cast<to=1>(c) }}"""
+    y, z, w = compile_(parse(text)).run(None, {"x": x})
+    with np.errstate(all="ignore"):
+        half = x.astype(ml_dtypes.bfloat16)
+        expected = [half, half, half * half]
+    for ours, theirs in zip((y, z, w), expected, strict=True):
+        np.testing.assert_array_equal(ours.astype(np.float32), theirs.astype(np.float32))
 
 
 @pytest.mark.parametrize("constant", [0.0, -0.0, np.inf, -np.inf, np.nan])

@@ -41,11 +41,11 @@ def _exponential(top: Lane) -> Value:
 
 
 def log_softmax(block: RowBlock) -> None:
-    """X - max - log of the sum of exp(x - max)."""
+    """(x - max) - log of the sum of exp(x - max): the log added to a large max would lose its digits."""
     top = block.fold(float("-inf"), tirx.max, lambda x, _lane, _place: x)
     total = block.fold(0.0, _add, _exponential(top))
-    shift = _per_row(block, lambda lane: top(lane) + math.log(total(lane)))
-    block.write(lambda x, lane, _place: x - shift(lane))
+    rest = _per_row(block, lambda lane: math.log(total(lane)))
+    block.write(lambda x, lane, _place: bind(x - top(lane)) - rest(lane))
 
 
 @dataclass(frozen=True)

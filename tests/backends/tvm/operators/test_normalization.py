@@ -164,6 +164,15 @@ def test_softmax_of_large_and_masked_elements(operator: str) -> None:
     assert np.isnan(ours[2]).all()
 
 
+@pytest.mark.parametrize("offset", [1e4, 1e6, 3e38])
+def test_log_softmax_keeps_its_digits_beside_a_large_maximum(offset: float) -> None:
+    model = parse("g (float[4,37] x) => (float[4,37] y) { y = LogSoftmax(x) }")
+    x = (np.random.default_rng(0).standard_normal((4, 37)) + offset).astype(np.float32)
+    wide = x.astype(np.float64) - x.max(axis=1, keepdims=True)
+    expected = wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(compile_(model).run(None, {"x": x})[0], expected, atol=1e-6)
+
+
 def test_log_sum_exp_neither_overflows_nor_loses_a_row_of_minus_infinity() -> None:
     model = parse("g (float[3,37] x) => (float[3] y) { y = ReduceLogSumExp<keepdims=0>(x,a) }", {"a": np.array([1])})
     x = np.zeros((3, 37), np.float32)

@@ -21,8 +21,8 @@ from graphprune.backends.tvm.operators.scalar_base import (
 def saturated(x: Expr, dtype: str) -> Expr:
     """A float32 or int32 element as a narrow integer, limited to that dtype's range; NaN becomes its smallest value."""
     low, high = tirx.min_value(dtype).value, tirx.max_value(dtype).value
-    above = tirx.Select(x < constant(high, dtype_of(x)), x, constant(high, dtype_of(x)))
-    limited = tirx.Select(above > constant(low, dtype_of(x)), above, constant(low, dtype_of(x)))
+    above = tirx.Select(x > constant(low, dtype_of(x)), x, constant(low, dtype_of(x)))
+    limited = tirx.Select(above < constant(high, dtype_of(x)), above, constant(high, dtype_of(x)))
     return limited.astype("int32").astype(dtype)
 
 

@@ -57,6 +57,19 @@ def _requantized(define: Definition, total: str, scales: tuple[str, str], output
     )
 
 
+def _dynamic_quantization(define: Definition) -> onnx.FunctionProto:
+    """As ONNX defines it, with a scale of 1 where all elements are 0, as ONNX Runtime has it: there is no 0 / 0."""
+    zero, most = define.like(0), define.like(255)
+    low, high = (
+        define(limit, define(f"Reduce{limit}", define.inputs[0], keepdims=0), zero) for limit in ("Min", "Max")
+    )
+    extent = define("Sub", high, low)
+    scale = define("Where", define("Equal", extent, zero), define.like(1), define("Div", extent, most))
+    offset = define("Clip", define("Sub", zero, define("Div", low, scale)), zero, most)
+    point = define.cast(define("Round", offset), np.uint8)
+    return define.finish(define("QuantizeLinear", define.inputs[0], scale, point), scale, point)
+
+
 def _quantized_matmul(define: Definition) -> onnx.FunctionProto | None:
     if any(np.prod(define.shape(i), dtype=np.int64) != 1 for i in (1, 2, 4, 5, 6, 7)):
         return None
@@ -111,6 +124,7 @@ def _repeated(define: Definition, index: int, axis: int, block: int, shape: tupl
 QUANTIZED: dict[str, Define] = {
     "MatMulInteger": _matmul_integer,
     "ConvInteger": _conv_integer,
+    "DynamicQuantizeLinear": _dynamic_quantization,
     "QLinearMatMul": _quantized_matmul,
     "QLinearConv": _quantized_conv,
     "QuantizeLinear": _broadcast_scales,

@@ -227,6 +227,14 @@ def test_infinities_of_one_sign() -> None:
 
 
 @pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint16"])
+def test_nan_is_quantized_to_the_smallest_integer(kind: str) -> None:
+    model = parse(f"g (float[3] x, float s, {kind} z) => ({kind}[3] y) {{ y = QuantizeLinear(x,s,z) }}", opset=21)
+    feed = {"x": np.array([np.nan, 0, np.inf], np.float32), "s": np.array(0.1, np.float32), "z": np.array(12, kind)}
+    info = np.iinfo(kind)
+    np.testing.assert_array_equal(compile_(model).run(None, feed)[0], np.array([info.min, 12, info.max], kind))
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint16"])
 def test_quantization_by_tensor_and_by_axis(kind: str) -> None:
     rng = np.random.default_rng(4)
     text = f"""g (float[3,4,5] x, float s, {kind} z, float[4] sc, {kind}[4] zc)

@@ -127,6 +127,18 @@ CASES: dict[str, tuple[str, dict[str, Initializer], dict[str, np.ndarray]]] = {
         {},
         {"x": normal(3, 4, 5), "s": normal(5), "b": normal(5)},
     ),
+    **{
+        f"quantization with a scale of its own, of {name}": (
+            "g (float[2,3] x) => (uint8[2,3] y, float s, uint8 z) { y, s, z = DynamicQuantizeLinear(x) }",
+            {},
+            {"x": x},
+        )
+        for name, x in (
+            ("both signs", normal(2, 3)),
+            ("one sign", np.abs(normal(2, 3)) + 1),
+            ("zeros", np.zeros((2, 3), np.float32)),
+        )
+    },
     "normalisation in groups": (
         """g (float[2,6,5] x, float[6] s, float[6] b) => (float[2,6,5] y) {
             y = GroupNormalization<num_groups=3>(x,s,b) }""",

@@ -19,14 +19,20 @@ from graphprune.passes.schema_functions import schema_body
 DEFINITIONS: dict[str, Define] = {**QUANTIZED, **NORMALIZING, **PRODUCTS, **MOVING, **RECURRENT}
 """What ONNX does not define by simpler operators, or in a way that does not suit static shapes."""
 
+_COMPUTED = frozenset({*NORMALIZING, *PRODUCTS, *RECURRENT}) - HALF_OPERATORS
+"""Definitions of several steps: half-precision floats take them in float32, and are rounded once at the end."""
+
 
 def definition_of(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:
     """Our own definition of the node's operator, else the newest of ONNX that its opset allows, or None."""
     if is_contrib(node):
         return contrib_body(node) if why_not_rewritten(node) is None else None
+    is_typed = all(value.dtype is not None for value in node.outputs)
+    if node.domain == "" and node.op_type in _COMPUTED and has_halves(node) and is_typed:
+        return in_float32(node)
     define = DEFINITIONS.get(node.op_type) if node.domain == "" else None
     if define is not None and is_static(node) and (body := define(Definition(node))) is not None:
         return body
-    if has_halves(node) and node.op_type not in HALF_OPERATORS and all(v.dtype is not None for v in node.outputs):
+    if has_halves(node) and node.op_type not in HALF_OPERATORS and is_typed:
         return in_float32(node)
     return schema_body(model, node)

@@ -234,3 +234,18 @@ def test_other_pads_stay(pad: str) -> None:
     model = parse(text, constants)
     assert "concat" in kernels(model)
     assert_equal_on({"x": normal(1, 3, 8, 8)}, model, 2e-5, 2e-5)
+
+
+HALVES = {
+    "a layer": "y = LayerNormalization(x,g,g)",
+    "an instance": "y = InstanceNormalization(x,c,c)",
+}
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_halves_far_from_zero_are_normalised_in_float32(name: str) -> None:
+    """A float16 near 600 is a multiple of a half: in it, neither means nor squares of distances have a meaning."""
+    initializers: dict[str, Initializer] = {"g": np.ones(64, np.float16), "c": np.ones(4, np.float16)}
+    text = f"g (float16[2,4,64] x) => (float16[2,4,64] y) {{ {HALVES[name]} }}"
+    x = (normal(2, 4, 64) + 600).astype(np.float16)
+    assert_equal_on({"x": x}, parse(text, {key: initializers[key] for key in "gc" if f",{key}" in text}), 2e-3, 1e-3)

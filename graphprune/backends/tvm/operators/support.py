@@ -128,6 +128,11 @@ def _error_function(node: ir.Node) -> str | None:
     return "the error function in double precision" if is_double and not is_tanh else None
 
 
+def _few_axes(node: ir.Node) -> str | None:
+    axes = len(node.attributes.get_ints("weight_shape", [])) - 2
+    return None if axes in (1, 2) else f"a window over {axes} axes"
+
+
 def _known_coordinates(node: ir.Node) -> str | None:
     mode = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
     return None if mode in COORDINATES else f"coordinates '{mode}'"
@@ -150,6 +155,7 @@ REASONS: dict[str, Reason] = {
     "GatherND": _batch_axes,
     **dict.fromkeys(("ReduceMax", "ReduceMin", "CumSum", "CumProd"), _no_booleans),
     "RoiAlign": _sampling_ratio,
+    **{name: _few_axes for name, (_, operator) in CALLS.items() if operator == "Conv"},
     "Resize": _known_coordinates,
     "Det": _small_matrix,
     **dict.fromkeys(("Erf", "Gelu"), _error_function),

@@ -23,6 +23,8 @@ from graphprune.passes.structure import subgraphs
 OLDEST_OPSET = 18
 """What operators mean here; `graphprune.load` converts older files."""
 
+_REFUSED = "refused"
+
 Refusal = Callable[[ir.Node], str | None]
 """Why a node cannot be lowered, or None."""
 
@@ -56,11 +58,23 @@ def prepare(model: ir.Model, refusal: Refusal) -> ir.Model:
 
 
 def _inline_packed(model: ir.Model, refusal: Refusal) -> None:
-    """Replace packed calls without a kernel (double precision) by their bodies, which fold to dense weights."""
-    refused = {node.op_type for node in model.graph if node.domain == DOMAIN and refusal(node) is not None}
+    """Replace packed calls without a kernel (doubles, three axes) by their bodies, which fold to dense weights."""
+    refused = [node for node in model.graph if node.domain == DOMAIN and refusal(node) is not None]
+    for node in refused:
+        _give_own_function(model, node)
     if refused:
-        InlinePass(criteria=lambda function: function.domain == DOMAIN and function.name in refused)(model)
+        InlinePass(criteria=lambda function: function.overload == _REFUSED)(model)
         simplify(model)
+
+
+def _give_own_function(model: ir.Model, node: ir.Node) -> None:
+    """Let `node` call an overload, which is inlined without the calls that have a kernel."""
+    shared = model.functions[node.op_identifier()]
+    node.overload = _REFUSED
+    if node.op_identifier() not in model.functions:
+        own = shared.clone()
+        own.overload = _REFUSED
+        model.functions[own.identifier()] = own
 
 
 def name_nodes(graph: ir.Graph) -> None:

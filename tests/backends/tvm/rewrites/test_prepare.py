@@ -8,7 +8,9 @@ from graphprune.backends.tvm.operators import OPERATORS
 from graphprune.backends.tvm.operators.support import refusal
 from graphprune.backends.tvm.rewrites.prepare import prepare
 from graphprune.errors import UnsupportedModelError
-from tests.backends.tvm.graphs import assert_equal_on, compile_, parse
+from graphprune.passes.base import run_pass
+from graphprune.passes.pack_weights import PackWeights
+from tests.backends.tvm.graphs import assert_equal_on, compile_, parse, pruned
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -119,3 +121,26 @@ def test_the_model_given_stays_as_it_is() -> None:
     model = parse("g (float[2,3] x) => (int64[2] y) { y = Shape(x) }")
     prepared(model)
     assert [node.op_type for node in model.graph] == ["Shape"]
+
+
+def test_only_packed_calls_without_a_kernel_become_dense() -> None:
+    text = """g (float[1,8,4,4,4] x) => (float[1,8,64] y) {
+        a = Conv<pads=[1,1,1,1,1,1]>(x,w)
+        b = Reshape(a,s)
+        y = Conv<pads=[1,1]>(b,v) }"""
+    weights = {"w": pruned(8, 8, 3, 3, 3, zeros=0.9), "v": pruned(8, 8, 3, zeros=0.9), "s": np.array([1, 8, 64])}
+    model = run_pass(PackWeights(layout="rows"), parse(text, weights)).model
+    assert [node.op_type for node in model.graph] == ["PackedConv", "Reshape", "PackedConv"]
+    assert operators(model) == ["Conv", "Reshape", "PackedConv"]
+    assert_equal_on({"x": np.random.default_rng(0).standard_normal((1, 8, 4, 4, 4)).astype(np.float32)}, model)
+
+
+@pytest.mark.parametrize("layout", ["rows", "bitmask", "4:8", "block 4x1"])
+@pytest.mark.parametrize("axes", [1, 2, 3, 4])
+def test_a_pruned_convolution_of_any_rank(axes: int, layout: str) -> None:
+    extents, kernel = ",".join("4" * axes), (3,) * axes
+    attributes = f"pads=[{','.join('1' * 2 * axes)}]"
+    text = f"g (float[2,8,{extents}] x) => (float[2,8,{extents}] y) {{ y = Conv<{attributes}>(x,w) }}"
+    model = run_pass(PackWeights(layout=layout), parse(text, {"w": pruned(8, 8, *kernel, zeros=0.95)})).model
+    assert [node.op_type.startswith("Packed") for node in model.graph] == [True]
+    assert_equal_on({"x": np.random.default_rng(0).standard_normal((2, 8, *[4] * axes)).astype(np.float32)}, model)

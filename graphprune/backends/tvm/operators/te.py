@@ -160,12 +160,14 @@ def _order_loops(schedule: Handle, block: Handle, machine: Machine) -> None:
     spatial = [loop for loop, kind in zip(loops, axes, strict=True) if kind == 0]
     reduced = [loop for loop, kind in zip(loops, axes, strict=True) if kind != 0]
     extent = int(schedule.get(spatial[-1]).extent) if spatial else 0
-    if reduced and extent >= machine.lanes and len(schedule.get(block).writes) == 1:
+    is_split = bool(reduced) and extent >= machine.lanes and len(schedule.get(block).writes) == 1
+    if is_split:
         outer, inner = schedule.split(spatial[-1], [None, machine.lanes])
         schedule.reorder(*spatial[:-1], outer, *reduced, inner)
         if extent % machine.lanes == 0:
             schedule.vectorize(inner)
         spatial = [*spatial[:-1], outer]
-        schedule.decompose_reduction(block, reduced[0])
     if machine.threads > 1 and spatial and int(schedule.get(spatial[0]).extent) > 1:
         schedule.parallel(spatial[0])
+    if is_split:  # last, because TVM shares no loop around a sum that is apart from its first value
+        schedule.decompose_reduction(block, reduced[0])

@@ -39,6 +39,11 @@ CASES: dict[str, tuple[str, dict[str, Initializer], dict[str, np.ndarray]]] = {
         {"w": (4, 3, 3, 3), "b": (6,)},
         {"x": normal(1, 4, 5, 6)},
     ),
+    "transposed, a channel a group": (
+        "g (float[2,5,8] x) => (float[2,5,17] y) { y = ConvTranspose<strides=[2],group=5>(x,w) }",
+        {"w": (5, 1, 3)},
+        {"x": normal(2, 5, 8)},
+    ),
     "transposed to a given shape": (
         "g (float[1,2,5,6] x) => (float[1,3,10,12] y) { y = ConvTranspose<strides=[2,2],output_shape=[10,12]>(x,w) }",
         {"w": (2, 3, 3, 3)},
@@ -173,8 +178,9 @@ def test_half_precision_is_computed_in_float32(kind: str) -> None:
     np.testing.assert_allclose(ours.astype(np.float32), exact, rtol=0.03, atol=0.03)
 
 
-def test_two_threads() -> None:
-    text, constants, feed = CASES["three spatial axes, and a region behind"]
+@pytest.mark.parametrize("name", ["three spatial axes, and a region behind", "transposed, a channel a group"])
+def test_two_threads(name: str) -> None:
+    text, constants, feed = CASES[name]
     model = parse(text, constants)
     one, two = (compile_(model, threads=threads).run(None, feed)[0] for threads in (1, 2))
     np.testing.assert_array_equal(one, two)

@@ -43,7 +43,7 @@ def mask_command(  # noqa: PLR0913, PLR0917 - one argument an option
     from graphprune.frontends.onnx_file import load, save
     from graphprune.passes.base import run_pass
     from graphprune.passes.insert_soft_masks import InsertSoftMasks
-    from graphprune.planning.planner import plan
+    from graphprune.planning.planner import plan, unfit_weights
     from graphprune.planning.training_settings import TrainingSettings
 
     check_output_path(output, [".onnx"], source)
@@ -54,7 +54,7 @@ def mask_command(  # noqa: PLR0913, PLR0917 - one argument an option
         chosen_plan = plan(model, chosen)
         masked = run_pass(InsertSoftMasks(plan=chosen_plan, temperature=temperature, ratio=ratio), model).model
         save(masked, output)
-        skips = prunable_weights(model)[1]
+        skips = prunable_weights(model)[1] + unfit_weights(model, chosen)
     if json:
         weights = chosen_plan.model_dump(mode="json")["weights"]
         softness = {"temperature": temperature, "ratio": ratio}

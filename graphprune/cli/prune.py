@@ -71,7 +71,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     from graphprune.passes.prune_channels import PruneChannels
     from graphprune.passes.prune_weights import PruneWeights
     from graphprune.planning.channels.planner import prunable_groups
-    from graphprune.planning.planner import plan
+    from graphprune.planning.planner import plan, unfit_weights
 
     check_output_path(output, [".onnx"], source)
     share, unit = share_of(sparsity, target_macs, target_parameters)
@@ -90,7 +90,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
         if folds := chosen.of_channels and fold is not False:
             result = run_pass(FoldChannels(), result.model)
         save(result.model, output)
-        skips = prunable(model)[1]
+        skips = prunable(model)[1] + unfit_weights(model, chosen)
         folded = describe_fold(model, result) if folds else None
         counts = weight_counts(result.model)
     outcome = _Outcome(

@@ -87,7 +87,7 @@ def find_defect(pattern: Pattern, axes: WeightAxes, shape: Sequence[int], budget
     """Return why a weight of that shape cannot be masked so, or None."""
     if not axes_fit(axes, len(shape)):
         return f"axes {axes.output} and {axes.input}, expected two different ones of {len(shape)}"
-    defect = pattern.defect(shape, axes)
+    defect = pattern.defect(shape, axes) or pattern.uneven(shape, axes)
     if defect is not None:
         return f"{defect}, for pattern '{pattern}'"
     size, pruned = math.prod(shape), pattern.pruned_count(shape, axes, budget)

@@ -106,7 +106,8 @@ def _verify_weight(name: str, planned: WeightPlan, weight: LinearWeight) -> None
         raise PreconditionError(message, code="GP368")
     defect = find_defect(pattern, planned.axes, weight.shape, planned.sparsity)
     if defect is not None:
-        code = "GP329" if pattern.defect(weight.shape, planned.axes) else "GP322"
+        unfit = pattern.defect(weight.shape, planned.axes) or pattern.uneven(weight.shape, planned.axes)
+        code = "GP329" if unfit else "GP322"
         raise RecipeError(f"weight '{weight.name}' cannot be masked: it has {defect}", code=code)
     values = WeightValues(weight.name, weight.tensor.numpy())
     parse_criterion(planned.criterion).score(values)  # raises if it is not finite

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,18 +21,21 @@ from graphprune.planning.documents import suggestion
 from graphprune.planning.pruning_plan import PruningPlan, WeightPlan, fingerprint
 from graphprune.planning.recipe import Recipe, check_recipe, matches
 
+_LOG = logging.getLogger("graphprune")
+
 
 def plan(model: ir.Model, recipe: Recipe) -> PruningPlan:
     """Decide how many zeros each weight of `model` gets; or, with the pattern `channel`, how many channels go.
 
     The default scope is what `prunable_weights` returns; a weight that `targets` names exactly is taken beyond it.
-    Weight values are read only where the scope is global.
+    Weight values are read only where the scope is global. A weight that the pattern does not fit is left alone, with a
+    warning (`unfit_weights` has them).
 
     Raises:
         InputError: `model` or `recipe` is of another type (GP536).
         RecipeError: A pattern matches nothing (GP321), a weight would keep nothing (GP322) or cannot be ranked (GP323),
-            a pattern does not fit a weight (GP329), or nothing is left to prune (GP326); for channels, see
-            `plan_channels`.
+            a pattern fits no weight, or not one that is named exactly (GP329), or nothing is left to prune (GP326);
+            for channels, see `plan_channels`.
     """
     check_model("plan", model)
     check_recipe("plan", recipe)
@@ -43,25 +47,43 @@ def plan(model: ir.Model, recipe: Recipe) -> PruningPlan:
     in_scope = {weight.name for weight in weights} | exact
     _verify_patterns(recipe, [_names(weight) for weight in everything if weight.name in in_scope], skips)
     chosen = [weight for weight in everything if weight.name in in_scope and _is_chosen(recipe, weight)]
-    planned = {entry.name: entry for group in _groups(recipe, chosen) for entry in group.planned()}
+    groups = list(_groups(recipe, chosen))
+    planned = {entry.name: entry for group in groups for entry in group.planned()}
+    unfit = [skip for group in groups for skip in group.unfit()]
+    refused = next((skip for skip in unfit if skip.node in exact or not planned), None)
+    if refused is not None:
+        raise RecipeError(f"weight '{refused.node}' {refused.reason}", code=refused.code)
     if not planned:
         raise RecipeError(f"nothing to prune: {_why_nothing(recipe, chosen, skips)}", code="GP326")
+    for skip in unfit:
+        _LOG.warning("%s", skip)
     entries = tuple(planned[weight.name] for weight in chosen if weight.name in planned)
     return PruningPlan(model=fingerprint(everything), weights=entries)
 
 
+def unfit_weights(model: ir.Model, recipe: Recipe) -> list[Skip]:
+    """Return the weights that a recipe chooses and that its pattern does not fit, so that `plan` leaves them alone."""
+    if recipe.of_channels:
+        return []
+    chosen = [weight for weight in prunable_weights(model)[0] if _is_chosen(recipe, weight)]
+    return [skip for group in _groups(recipe, chosen) for skip in group.unfit()]
+
+
 @dataclass(frozen=True)
 class _Group:
-    """Weights that share one budget."""
+    """Weights that share one budget, if the pattern fits them."""
 
-    weights: Sequence[LinearWeight]
+    chosen: Sequence[LinearWeight]
     sparsity: float
     pattern: Pattern
     scope: str
     criterion: str
 
+    @property
+    def weights(self) -> list[LinearWeight]:
+        return [weight for weight in self.chosen if self.pattern.defect(weight.shape, weight.axes) is None]
+
     def planned(self) -> Iterator[WeightPlan]:
-        self._verify_fit()
         for weight, share in zip(self.weights, self._shares(), strict=True):
             count, size = self.pattern.pruned_count(weight.shape, weight.axes, share), weight.tensor.size
             if count == size:
@@ -77,12 +99,11 @@ class _Group:
                 sparsity=share,
             )
 
-    def _verify_fit(self) -> None:
-        for weight in self.weights:
+    def unfit(self) -> Iterator[Skip]:
+        for weight in self.chosen:
             defect = self.pattern.defect(weight.shape, weight.axes)
             if defect is not None:
-                message = f"weight '{weight.name}' does not take pattern '{self.pattern}': it has {defect}"
-                raise RecipeError(message, code="GP329")
+                yield Skip("GP329", weight.name, f"does not take pattern '{self.pattern}': it has {defect}")
 
     def _shares(self) -> list[float]:
         if isinstance(self.pattern, NM):

@@ -10,6 +10,7 @@ from torch import nn
 from graphprune.errors import RecipeError
 from graphprune.frontends.torch_module import exported
 from graphprune.graph.arguments import wrong_type
+from graphprune.masks.patterns import parse_pattern
 from graphprune.planning.planner import plan as make_plan
 from graphprune.planning.pruning_plan import PruningPlan
 from graphprune.planning.recipe import Recipe, check_recipe
@@ -68,7 +69,10 @@ def _check_arguments(module: object, recipe: object, plan: object) -> None:
 def _sites(
     module: nn.Module, model: ir.Model, plan: PruningPlan, settings: TrainingSettings
 ) -> tuple[list[Site], tuple[ChannelMask, ...]]:
-    plan.resolve(model)
+    for entry, _ in plan.resolve(model):
+        if uneven := parse_pattern(entry.pattern).uneven(entry.shape, entry.axes):
+            message = f"weight '{entry.name}' cannot be masked in training: it has {uneven}"
+            raise RecipeError(message, code="GP329")
     weights = [
         Site(entry.name, owners_of(module, entry.name), METHODS[settings.method](entry, settings))
         for entry in plan.weights

@@ -110,14 +110,42 @@ def test_whole_blocks_go(pattern: Block, shape: tuple[int, ...], axes: WeightAxe
     assert energy[gone].max() <= energy[~gone].min()
 
 
+@pytest.mark.parametrize("shape", [(1, 40), (2, 9), (6, 7, 3), (214, 16), (10, 2), (5, 6)])
+@pytest.mark.parametrize("pattern", [Block(4, 1), Block(1, 4), Block(4, 4), Block(3, 2)])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 0.9])
+def test_the_last_blocks_may_be_smaller(pattern: Block, shape: tuple[int, ...], share: float) -> None:
+    drawn = np.random.default_rng(1).random(shape).astype(np.float32)
+    pruned = pattern.pruned_count(shape, AXES, share)
+    keep = AXES.rows(pattern.keep_mask(drawn, AXES, pruned))
+    assert np.count_nonzero(~keep) == pruned
+    gone: dict[tuple[int, int], list[bool]] = {}
+    for top in range(0, shape[0], pattern.rows):
+        for left in range(0, shape[1], pattern.columns):
+            block = keep[top : top + pattern.rows, :, left : left + pattern.columns]
+            assert (block.any(axis=(0, 2)) == block.all(axis=(0, 2))).all()
+            gone.setdefault((block.shape[0], block.shape[2]), []).extend((~np.asarray(block.all(axis=(0, 2)))).tolist())
+    assert all(sum(flags) == round(len(flags) * share) for flags in gone.values())
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 6])
+def test_the_last_outputs_that_share_a_mask_may_be_fewer(outputs: int) -> None:
+    drawn, pattern = scores((outputs, 9)), NM(1, 4, 4)
+    keep = pattern.keep_mask(drawn, AXES, 0)
+    assert np.count_nonzero(~keep) == pattern.pruned_count((outputs, 9), AXES, 0)
+    assert all((keep[start : start + 4] == keep[start]).all() for start in range(0, outputs, 4))
+    last = drawn[-(outputs % 4) :]
+    np.testing.assert_allclose(pattern.unit_scores(drawn, AXES)[-1, 0], np.sqrt((last**2).mean(axis=0)), rtol=1e-6)
+
+
 DEFECTS: list[tuple[Pattern, tuple[int, ...], str | None]] = [
     (NM(2, 4), (8, 4), None),
     (NM(2, 4), (8, 3), "3 input channels, fewer than the 4 of one group"),
-    (NM(2, 4, 3), (8, 4), "8 outputs, no multiple of 3"),
-    (NM(2, 4, 4), (8, 4), None),
-    (Block(4, 1), (8, 3), None),
-    (Block(4, 1), (10, 3), "10 outputs by 3 inputs, no multiple of 4 by 1"),
-    (Block(1, 2), (10, 3), "10 outputs by 3 inputs, no multiple of 1 by 2"),
+    (NM(2, 4, 3), (8, 4), None),
+    (Block(4, 1), (10, 3), None),
+    (Block(4, 1), (2, 3), None),
+    (Block(4, 4), (2, 4), "2 outputs by 4 inputs, a single block"),
+    (Block(4, 4), (2, 4, 3), None),
+    (Block(4, 1), (0, 1), None),
     (Unstructured(), (1, 1), None),
 ]
 
@@ -125,3 +153,18 @@ DEFECTS: list[tuple[Pattern, tuple[int, ...], str | None]] = [
 @pytest.mark.parametrize(("pattern", "shape", "defect"), DEFECTS)
 def test_what_does_not_fit_is_said(pattern: Pattern, shape: tuple[int, ...], defect: Any) -> None:  # noqa: ANN401
     assert pattern.defect(shape, AXES) == defect
+
+
+UNEVEN: list[tuple[Pattern, tuple[int, ...], str | None]] = [
+    (NM(2, 4, 3), (8, 4), "8 outputs, no multiple of 3"),
+    (NM(2, 4, 4), (8, 5), None),
+    (Block(4, 1), (8, 3), None),
+    (Block(4, 1), (10, 3), "10 outputs by 3 inputs, no multiple of 4 by 1"),
+    (Block(1, 2), (10, 3), "10 outputs by 3 inputs, no multiple of 1 by 2"),
+    (Unstructured(), (1, 1), None),
+]
+
+
+@pytest.mark.parametrize(("pattern", "shape", "uneven"), UNEVEN)
+def test_shorter_groups_are_said(pattern: Pattern, shape: tuple[int, ...], uneven: str | None) -> None:
+    assert pattern.uneven(shape, AXES) == uneven

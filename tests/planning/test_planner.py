@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphprune.errors import RecipeError
-from graphprune.planning.planner import plan
+from graphprune.planning.planner import plan, unfit_weights
 from graphprune.planning.pruning_plan import PruningPlan
 from graphprune.planning.recipe import Recipe, Rule
 from tests.weighted import weighted_model
@@ -205,15 +205,24 @@ def test_a_global_budget_of_blocks() -> None:
     assert [entry.pruned for entry in entries.weights] == [864]
 
 
-@pytest.mark.parametrize(
-    ("pattern", "defect"),
-    [
-        ("8:16", "8 input channels, fewer than the 16 of one group"),
-        ("block 3x1", "16 outputs by 8 inputs, no multiple of 3 by 1"),
-    ],
-)
-def test_a_pattern_that_does_not_fit_is_named(pattern: str, defect: str) -> None:
-    recipe = Recipe(sparsity=0.5, pattern=pattern)
+UNFIT = "does not take pattern '8:16': it has 8 input channels, fewer than the 16 of one group"
+
+
+def test_a_weight_that_the_pattern_does_not_fit_is_left_alone_by_name(caplog: pytest.LogCaptureFixture) -> None:
+    model, recipe = weighted_model(MODEL), Recipe(pattern="8:16")
+    assert [entry.name for entry in plan(model, recipe).weights] == ["w_head"]
+    assert [str(skip) for skip in unfit_weights(model, recipe)] == [f"w_body: {UNFIT} [GP329]"]
+    assert UNFIT in caplog.text
+    assert unfit_weights(model, Recipe(pattern="channel", sparsity=0.5)) == []
+
+
+@pytest.mark.parametrize("options", [{"ignore": ("w_head",)}, {"targets": ("w_body", "w_head")}])
+def test_a_pattern_that_fits_nothing_or_not_what_is_named_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(RecipeError) as caught:
-        plan(weighted_model(MODEL), recipe)
-    assert str(caught.value) == f"weight 'w_body' does not take pattern '{pattern}': it has {defect} [GP329]"
+        plan(weighted_model(MODEL), Recipe(pattern="8:16", **options))
+    assert str(caught.value) == f"weight 'w_body' {UNFIT} [GP329]"
+
+
+def test_blocks_need_not_divide_a_weight() -> None:
+    entries = plan(weighted_model(MODEL), Recipe(sparsity=0.5, pattern="block 3x1")).weights
+    assert [entry.name for entry in entries] == ["w_body", "w_head"]

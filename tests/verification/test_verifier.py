@@ -11,6 +11,7 @@ import pytest
 from graphprune.backends.onnxruntime import session_for
 from graphprune.errors import InputError, VerificationError
 from graphprune.frontends.onnx_file import save
+from graphprune.verification import sides
 from graphprune.verification.verifier import verify
 from graphprune_runtime.interface import Session, TensorInfo
 
@@ -92,8 +93,8 @@ def test_a_model_equals_itself() -> None:
 def test_every_kind_of_side_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     save(model(), path)
-    sides = [path, str(path), model(), session_for(model()), ort.InferenceSession(str(path))]
-    for side in sides:
+    every = [path, str(path), model(), session_for(model()), ort.InferenceSession(str(path))]
+    for side in every:
         assert verify(model(), side, cases=1).passed
         assert verify(side, model(), cases=1).passed
 
@@ -234,6 +235,61 @@ def test_an_output_of_one_value_a_case_is_not_constant_where_the_cases_differ() 
     graph = ir.from_onnx_text(ZEROS.replace("float[2]", "float[1]").replace("{0}", "{2}"))
     assert verify(graph, graph).warnings == ()
     assert verify(graph, graph, cases=1).outputs[0].is_constant
+
+
+def test_indices_stay_in_the_smaller_of_both_tables() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 20]>
+    g (int64[50] ids) => (float[50] y) <float[ROWS] table = {VALUES}> { y = Gather(table, ids) }"""
+    few, many = (
+        ir.from_onnx_text(text.replace("ROWS", str(rows)).replace("VALUES", ",".join(map(str, range(rows)))))
+        for rows in (3, 9)
+    )
+    assert verify(few, many).passed
+    assert verify(many, few).passed
+
+
+def test_every_set_of_shapes_has_its_turn() -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def record(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        shapes.append(arrays[0].shape)
+        return arrays
+
+    session = Tampered(session_for(model()), record)
+    assert verify(model(), session, cases=1, input_shapes={"x": [(5, 3), (2, 3)]}).cases == 2
+    assert shapes == [(5, 2), (2, 2)]
+
+
+def test_the_first_sample_that_fails_is_searched_for_the_node() -> None:
+    text = ZEROS.replace("y = Mul(x, zero)", "[cut] y = Clip(x, zero, most)")
+    one, other = (
+        ir.from_onnx_text(text.replace("float[1] zero = {0}", f"float zero = {{0}}, float most = {{{most}}}"))
+        for most in (9, 2)
+    )
+    samples = [{"x": np.full(2, value, "float32")} for value in (1, 3, 5)]
+    report = verify(one, other, samples=samples)
+    assert report.first_difference is not None
+    assert (report.first_difference.node, report.first_difference.max_abs_error) == ("cut", 1.0)
+    assert (report.cases, report.seed) == (3, None)
+
+
+def test_no_side_is_optimised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def recorded(name: str) -> Callable[..., Session]:
+        make = getattr(sides, name)
+
+        def opened(*arguments: object, **options: object) -> Session:
+            asked.append(options.get("optimize"))
+            return make(*arguments, **options)  # type: ignore[no-any-return] # it opens a session
+
+        return opened
+
+    for name in ("session_for", "session_for_file"):
+        monkeypatch.setattr(sides, name, recorded(name))
+    save(model(), tmp_path / "m.onnx")
+    assert verify(model(), tmp_path / "m.onnx", cases=1).passed
+    assert asked == [False, False]
 
 
 SIGMOIDS = """<ir_version: 10, opset_import: ["" : 20]>

@@ -17,6 +17,7 @@ import onnx_ir as ir
 
 from graphprune.analysis.constants import constants
 from graphprune.analysis.cost import NUMBERS
+from graphprune.analysis.quantization import quantization_of
 from graphprune.errors import ModelFileError
 
 _PIECE_BYTES = 2**18  # a piece and its two temporaries stay in the second-level cache
@@ -54,10 +55,18 @@ def weight_counts(model: ir.Model) -> dict[str, ValueCounts]:
         ModelFileError: External data has disappeared or shrunk since the model was loaded. [GP103]
     """
     return {
-        value.name or "": count_values(tensor)
+        value.name or "": _count_of(value, tensor)
         for value, tensor in constants(model.graph)
         if tensor.dtype != ir.DataType.STRING
     }
+
+
+def _count_of(value: ir.Value, tensor: ir.TensorProtocol) -> ValueCounts:
+    """Count the values of a constant; of a quantized one, the integers that stand for zero."""
+    how = quantization_of(value)
+    if how is None or not how.zero_point.any():
+        return count_values(tensor)
+    return ValueCounts(tensor.size, int(np.count_nonzero(tensor.numpy() == how.zero_point)))
 
 
 def parameter_counts(model: ir.Model, counts: Mapping[str, ValueCounts] | None = None) -> ValueCounts:

@@ -1,4 +1,4 @@
-"""Linear weights: the constants that Conv, Gemm and MatMul multiply by, and which of them are pruned by default."""
+"""Linear weights: constants that Conv, Gemm, MatMul and recurrent nodes multiply by, and those pruned by default."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphprune.analysis.constants import Reader, constant_tensor, constants, is_constant, readers
+from graphprune.analysis.constants import Reader, constant_tensor, constants, is_constant
+from graphprune.analysis.quantization import Quantization, dequantized_readers, quantization_of
 from graphprune.diagnostics import Skip
 from graphprune.graph.functions import is_packed
 from graphprune.graph.nodes import describe
@@ -23,17 +24,19 @@ MIN_INPUT_CHANNELS = 8
 _FLOATING = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 _QUANTIZED = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4}
 _MATRIX_RANK = 2
+RECURRENT = frozenset(("GRU", "LSTM", "RNN"))
+"""Operators whose weights are stacked matrices: [directions, gates and outputs, inputs]."""
 
 _Refusal = tuple[str, str]  # code and reason
 
 
 @dataclass(frozen=True)
 class WeightUse:
-    """One Conv, Gemm or MatMul that multiplies by a weight.
+    """One Conv, Gemm, MatMul or recurrent node that multiplies by a weight.
 
     Attributes:
         node: The node.
-        index: Which operand the weight is: 1, or 0 for a matrix from the left.
+        index: Which operand the weight is: 1, or 0 for a matrix from the left, or 2 where a recurrent node feeds back.
         perm: Axis `i` of the operand is axis `perm[i]` of the weight.
     """
 
@@ -49,7 +52,14 @@ class WeightUse:
     @property
     def input_axis(self) -> int:
         """The axis of the weight that counts input channels."""
+        if self.is_recurrent:
+            return self.perm[2]
         return self.perm[1 - self._operand_rows_axis()]
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether the weight is [directions, gates and outputs, inputs]."""
+        return self.node.op_type in RECURRENT
 
     def operand_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape in which the node sees a weight that is stored in `shape`."""
@@ -61,15 +71,15 @@ class WeightUse:
         return rows_first.reshape(rows_first.shape[0], math.prod(rows_first.shape[1:]))
 
     def _operand_rows_axis(self) -> int:
-        if self.node.op_type == "Conv":
-            return 0
+        if self.node.op_type == "Conv" or self.is_recurrent:
+            return int(self.is_recurrent)
         transposed = self.node.attributes.get_int("transB" if self.index else "transA", 0)
         return self.index ^ transposed
 
 
 @dataclass(frozen=True)
 class LinearWeight:
-    """A constant that only Conv, Gemm and MatMul read, in the main graph.
+    """A constant that only Conv, Gemm, MatMul and recurrent nodes read, in the main graph, perhaps dequantized.
 
     Attributes:
         name: Of the initializer, or of the output of the Constant node.
@@ -97,6 +107,22 @@ class LinearWeight:
         tensor = constant_tensor(self.value)
         assert tensor is not None, f"'{self.name}' is no constant any more"
         return tensor
+
+    @property
+    def quantization(self) -> Quantization | None:
+        """What its integers stand for; None of floating-point numbers."""
+        return None if self.tensor.dtype in _FLOATING else quantization_of(self.value)
+
+    def real_values(self) -> npt.NDArray[Any]:
+        """Return the numbers that it stands for, of its shape: itself unless it is quantized."""
+        array = self.tensor.numpy()
+        return array if self.quantization is None else self.quantization.real(array)
+
+    def zeroed(self, keep: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+        """Return a copy that stands for zero where `keep` is False."""
+        array, how = self.tensor.numpy(), self.quantization
+        zero = array.dtype.type(0) if how is None else how.zero_point
+        return np.where(keep, array, zero)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -130,7 +156,7 @@ def linear_weights(model: ir.Model) -> tuple[list[LinearWeight], list[Skip]]:
         found = _readers(value, tensor)
         if not _is_candidate(tensor, found):
             continue
-        refusal = _tensor_refusal(tensor) or _readers_refusal(model, found)
+        refusal = _tensor_refusal(value, tensor) or _readers_refusal(model, found)
         if refusal is None:
             uses = [WeightUse(use.node, use.index, use.perm) for use in found if use is not None]
             weights.append(LinearWeight(value.name or "", value, tuple(sorted(uses, key=lambda use: order[use.node]))))
@@ -141,7 +167,7 @@ def linear_weights(model: ir.Model) -> tuple[list[LinearWeight], list[Skip]]:
 
 
 def _readers(value: ir.Value, tensor: ir.TensorProtocol) -> list[Reader | None]:
-    return list(readers(value, tuple(range(tensor.shape.rank()))))
+    return list(dequantized_readers(value, tensor.shape.rank()))
 
 
 def _is_candidate(tensor: ir.TensorProtocol, found: Sequence[Reader | None]) -> bool:
@@ -155,12 +181,13 @@ def _is_candidate(tensor: ir.TensorProtocol, found: Sequence[Reader | None]) -> 
 
 
 def _is_linear(use: Reader) -> bool:
-    weight_positions = {"Conv": (1,), "Gemm": (0, 1), "MatMul": (0, 1)}
+    recurrent = dict.fromkeys(RECURRENT, (1, 2))
+    weight_positions = {"Conv": (1,), "Gemm": (0, 1), "MatMul": (0, 1), **recurrent}
     return use.node.domain == "" and use.index in weight_positions.get(use.node.op_type, ())
 
 
-def _tensor_refusal(tensor: ir.TensorProtocol) -> _Refusal | None:
-    if tensor.dtype not in _FLOATING:
+def _tensor_refusal(value: ir.Value, tensor: ir.TensorProtocol) -> _Refusal | None:
+    if tensor.dtype not in _FLOATING and not (tensor.dtype in _QUANTIZED and quantization_of(value)):
         return "GP304", f"holds {tensor.dtype.name.lower()}, not floating-point numbers"
     if tensor.size == 0:
         return "GP310", f"is empty: its shape is {list(tensor.shape.numpy())}"
@@ -187,6 +214,8 @@ def _reader_refusal(model: ir.Model, use: Reader | None) -> _Refusal | None:
         return "GP307", f"is passed into a function, by {describe(use.node)}"
     if not _is_linear(use):
         return "GP301", f"is read by {describe(use.node)}, not as a weight of Conv, Gemm or MatMul"
+    if use.node.op_type in RECURRENT:
+        return None
     return _conv_refusal(use) if use.node.op_type == "Conv" else _matrix_refusal(use)
 
 

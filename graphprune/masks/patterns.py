@@ -230,7 +230,7 @@ def _sizes(extent: int, size: int) -> list[int]:
 
 
 def _root_mean_squares(rows: Scores, height: int, width: int) -> Scores:
-    """Return the root mean square of each block, `height` outputs by `width` inputs, of [outputs, positions, inputs]."""
+    """Return the root mean square of each block of `height` by `width` in [outputs, positions, inputs]."""
     outputs, positions, inputs = rows.shape
     heights, widths = _sizes(outputs, height), _sizes(inputs, width)
     if not rows.size:

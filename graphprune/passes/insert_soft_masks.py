@@ -58,7 +58,7 @@ class InsertSoftMasks(PlanPass):
             y = MatMul (x, w)
         }
 
-    Raises: GP323 a weight holds NaN or an infinity, GP324 the plan was made for another model, GP322, GP329 an edited
+    Raises: GP323 a weight holds NaN or an infinity, GP353 integers, GP324 the plan is for another model, GP322, GP329 an edited
         plan does not fit its weight, GP368 the plan has channels or shared N:M masks, GP369 `ratio` out of range, GP328 no temperature,
         GP365 an operator set older than 15.
 
@@ -104,6 +104,9 @@ def _verify_weight(name: str, planned: WeightPlan, weight: LinearWeight) -> None
     if isinstance(pattern, NM) and pattern.outputs > 1:
         message = f"{name}: weight '{weight.name}' has pattern '{pattern}', which has no soft mask in a graph"
         raise PreconditionError(message, code="GP368")
+    if weight.quantization is not None:
+        reason = f"it holds {weight.tensor.dtype.name.lower()}, which cannot be trained"
+        raise RecipeError(f"weight '{weight.name}' cannot be masked: {reason}", code="GP353")
     defect = find_defect(pattern, planned.axes, weight.shape, planned.sparsity)
     if defect is not None:
         unfit = pattern.defect(weight.shape, planned.axes) or pattern.uneven(weight.shape, planned.axes)

@@ -137,7 +137,7 @@ class _Search:
 
 def _scores(weight: LinearWeight, pattern: NM) -> Scores:
     """Return magnitudes, [outputs (or those that share a mask) and positions, inputs]."""
-    scores = pattern.unit_scores(Magnitude().score(WeightValues(weight.name, weight.tensor.numpy())), weight.axes)
+    scores = pattern.unit_scores(Magnitude().score(WeightValues(weight.name, weight.real_values())), weight.axes)
     return scores.reshape(-1, scores.shape[-1])
 
 

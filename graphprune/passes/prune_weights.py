@@ -14,6 +14,7 @@ from graphprune.analysis.weights import LinearWeight
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.masks.criteria import WeightValues, parse_criterion
 from graphprune.masks.patterns import parse_pattern
+from graphprune.masks.selection import Mask
 from graphprune.passes.base import Equivalence, PassOutcome
 from graphprune.passes.plan_option import PlanPass
 from graphprune.passes.stage_change import with_stage_change
@@ -26,7 +27,8 @@ class PruneWeights(PlanPass):
     """Set the lowest-scoring elements of each planned weight to zero, exactly as many as the plan says.
 
     Among elements of equal score, those of lower index go first. Zeros that are already there count, and a weight that
-    has enough of them stays as it is. A shared weight is pruned once. In text form the plan is JSON, or the name of a
+    has enough of them stays as it is. A shared weight is pruned once. Of a quantized weight, integers become the zero
+    point, those first that stand for the least magnitude. In text form the plan is JSON, or the name of a
     file that holds it.
 
     Run: prune-weights{plan={"model":"b3b7e160198676cf","weights":[{"name":"w","shape":[2,2],"output_axis":1,"input_axis":0,"sparsity":0.5}]}}
@@ -58,22 +60,21 @@ class PruneWeights(PlanPass):
         rewrites: list[Rewrite] = []
         skips: list[Skip] = []
         for planned, weight in self.plan.resolve(model):
-            array = weight.tensor.numpy()
+            array = weight.real_values()
             zeros = array.size - int(np.count_nonzero(array))
-            pruned = _pruned(planned, array)
+            keep = _kept(planned, array)
             if zeros >= planned.pruned:
                 reason = f"has {zeros} zeros of {array.size} already, the plan asks for {planned.pruned}"
                 skips.append(Skip("GP335", weight.name, reason))
                 continue
-            replace_constant(weight.value, pruned)
+            replace_constant(weight.value, weight.zeroed(keep))
             rewrites.append(_rewrite(planned, weight))
         return PassOutcome(with_stage_change(model, Stage.SPARSE, rewrites), tuple(skips))
 
 
-def _pruned(planned: WeightPlan, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _kept(planned: WeightPlan, array: npt.NDArray[Any]) -> Mask:
     scores = parse_criterion(planned.criterion).score(WeightValues(planned.name, array))
-    keep = parse_pattern(planned.pattern).keep_mask(scores, planned.axes, planned.pruned)
-    return np.where(keep, array, array.dtype.type(0))
+    return parse_pattern(planned.pattern).keep_mask(scores, planned.axes, planned.pruned)
 
 
 def _rewrite(planned: WeightPlan, weight: LinearWeight) -> Rewrite:

@@ -128,7 +128,7 @@ class _Group:
     def _scores(self) -> Iterator[Scores]:
         criterion = parse_criterion(self.criterion)
         for weight in self.weights:
-            scores = criterion.score(WeightValues(weight.name, weight.tensor.numpy()))
+            scores = criterion.score(WeightValues(weight.name, weight.real_values()))
             yield self.pattern.unit_scores(scores, weight.axes)
 
 

@@ -9,6 +9,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 from graphprune.analysis.weights import linear_weights, prunable_weights
+from graphprune.masks.axes import WeightAxes
 from tests.weighted import weighted_model
 
 PRUNABLE = {
@@ -99,6 +100,28 @@ def test_weights_come_in_the_order_of_their_nodes_and_small_ones_are_of_no_inter
     weights, skips = prunable_weights(model)
     assert [weight.name for weight in weights] == ["w_b", "w_a"]
     assert skips == []
+
+
+@pytest.mark.parametrize(("operator", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_recurrent_weights_are_matrices_a_direction(operator: str, gates: int) -> None:
+    rows = 5 * gates
+    text = f"""main (float[9,N,3] x, float[2,{rows},3] w, float[2,{rows},5] w_r) => (float[9,2,N,5] y) {{
+        y = {operator} <hidden_size = 5, direction = "bidirectional"> (x, w, w_r) }}"""
+    weights, skips = prunable_weights(weighted_model(text))
+    assert [(weight.name, weight.axes, weight.uses[0].is_recurrent) for weight in weights] == [
+        ("w", WeightAxes(1, 2), True), ("w_r", WeightAxes(1, 2), True)
+    ]  # fmt: skip
+    assert skips == []
+
+
+def test_a_quantized_weight_is_what_it_stands_for() -> None:
+    text = """main (float[N,3] x, int8[3,4] w, float[1] w_s) => (float[N,4] y) {
+        d = DequantizeLinear (w, w_s) y = MatMul (x, d) }"""
+    array = np.arange(12, dtype="int8").reshape(3, 4)
+    (weight,), skips = prunable_weights(weighted_model(text, {"w": array, "w_s": np.array([0.5], "float32")}))
+    assert (weight.name, weight.node.op_type, skips) == ("w", "MatMul", [])
+    assert np.array_equal(weight.real_values(), array / 2)
+    assert np.array_equal(weight.zeroed(array > 5), np.where(array > 5, array, 0))
 
 
 GATHERED = "is read by node 'e' (Gather), not as a weight of Conv, Gemm or MatMul"

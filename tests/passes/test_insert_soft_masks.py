@@ -283,3 +283,13 @@ def test_other_stages_are_refused(stage: Stage) -> None:
     set_stage(model, stage)
     with pytest.raises(PreconditionError, match=r"insert-soft-masks: model is in stage .* \[GP255\]"):
         run_pass(pass_, model)
+
+
+def test_integers_take_no_soft_mask() -> None:
+    text = """main (float[N,8] x, int8[8,4] w, float[1] w_s) => (float[N,4] y) {
+        d = DequantizeLinear (w, w_s) y = MatMul (x, d) }"""
+    model = weighted_model(text, {"w": np.ones((8, 4), np.int8), "w_s": np.ones(1, np.float32)})
+    with pytest.raises(
+        RecipeError, match=r"weight 'w' cannot be masked: it holds int8, which cannot be trained .GP353"
+    ):
+        run_pass(InsertSoftMasks(plan=plan(model, Recipe(sparsity=0.5))), model)

@@ -188,3 +188,40 @@ def test_an_edited_plan_is_followed() -> None:
     del data["weights"][0]["pruned"]
     after = check_pass(PruneWeights(PruningPlan(**data)), model).model
     assert np.count_nonzero(weight_of(after, "w") == 0) == 20
+
+
+QUANTIZED = """main (float[N,8] x, uint8[8,6] w, float[6] w_s, uint8[6] w_zs) => (float[N,6] y) {
+    d = DequantizeLinear <axis = 1> (w, w_s, w_zs)
+    y = MatMul (x, d)
+}"""
+
+
+@pytest.mark.parametrize("options", [{"sparsity": 0.5}, {"sparsity": 0.5, "scope": "global"}, {"pattern": "2:4"}])
+def test_integers_become_the_zero_point_by_what_they_stand_for(options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    integers = rng.integers(0, 256, (8, 6), np.uint8)
+    scale, zero = np.array([1, 2, 4, 8, 16, 32], "float32"), np.full(6, 128, np.uint8)
+    model = weighted_model(QUANTIZED, {"w": integers, "w_s": scale, "w_zs": zero})
+    result = run_pass(PruneWeights(plan(model, Recipe(**options))), model)
+    after = weight_of(result.model, "w")
+    assert after.dtype == np.uint8
+    gone = after != integers
+    assert np.array_equal(after[~gone], integers[~gone])
+    assert (after[gone] == 128).all()
+    zeros = after == 128
+    assert np.count_nonzero(zeros) == 24
+    real = np.abs((integers.astype("float32") - 128) * scale)
+    if "pattern" in options:
+        assert (zeros.reshape(2, 4, 6).sum(axis=1) == 2).all()
+    else:
+        assert real[zeros].max() <= real[~zeros].min()
+
+
+def test_both_weights_of_a_recurrent_node_are_pruned_a_direction_as_any_matrix() -> None:
+    text = """main (float[9,N,8] x, float[2,16,8] w, float[2,16,4] w_r) => (float[9,2,N,4] y) {
+        y = LSTM <hidden_size = 4, direction = "bidirectional"> (x, w, w_r) }"""
+    model = weighted_model(text)
+    result = run_pass(PruneWeights(plan(model, Recipe(pattern="1:4"))), model)
+    for name in ("w", "w_r"):
+        groups = weight_of(result.model, name).reshape(-1, 4)
+        assert (np.count_nonzero(groups, axis=1) == 1).all()

@@ -12,7 +12,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common_passes
 from onnxscript import optimizer
 
-from graphprune.errors import InputError, UnsupportedModelError, torch_is_missing
+from graphprune.errors import GraphPruneError, InputError, UnsupportedModelError, torch_is_missing
 from graphprune.frontends.quiet import quiet
 from graphprune.frontends.torch_origin import origin_of
 from graphprune.frontends.well_formed import infer_or_refuse
@@ -52,6 +52,7 @@ def from_torch(
         GraphPruneError: torch is not installed (extra `train`). [GP122]
         InputError: `module` is of another type, or an exported program came with inputs or dynamic shapes. [GP120]
         UnsupportedModelError: The export failed; the cause is named. [GP121]
+        PreconditionError: The module is under masks that follow its weights; finalize their pruner first. [GP722]
     """
     _require_torch()
     import torch
@@ -122,18 +123,24 @@ def _export(
         with quiet("torch.onnx"):
             exported = export(program, args, dynamo=True, **settings)
     except Exception as error:
-        raise UnsupportedModelError(
-            f"{type(program).__name__} cannot be exported to ONNX: {_cause(error)}", code="GP121"
-        ) from error
+        cause = _cause(error)
+        if isinstance(cause, GraphPruneError):
+            raise cause from error
+        message = f"{type(program).__name__} cannot be exported to ONNX: {_first_line(cause)}"
+        raise UnsupportedModelError(message, code="GP121") from error
     if exported is None:
         raise UnsupportedModelError(f"{type(program).__name__}: the exporter gave no model", code="GP121")
     return exported.model
 
 
-def _cause(error: BaseException) -> str:
-    """The first line of the innermost exception: the exporter wraps it in pages of advice."""
-    while error.__cause__ is not None:
+def _cause(error: BaseException) -> BaseException:
+    """The innermost exception: the exporter wraps it in pages of advice."""
+    while error.__cause__ is not None and not isinstance(error, GraphPruneError):
         error = error.__cause__
+    return error
+
+
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 

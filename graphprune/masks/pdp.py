@@ -17,7 +17,7 @@ from graphprune.masks.axes import WeightAxes
 from graphprune.masks.criteria import Magnitude, WeightValues
 from graphprune.masks.patterns import NM, Block, Pattern
 from graphprune.masks.temperature import Temperature
-from graphprune.masks.torch_masked import MaskedWeight
+from graphprune.masks.torch_masked import masked_weight
 from graphprune.masks.torch_tensors import wide
 from graphprune.masks.torch_threshold import ThresholdSearch
 
@@ -60,8 +60,7 @@ def soft_masked(
         return torch.where(weight.detach().abs() >= limit, weight, 0)
     squared = limit.square()
     tau = temperature.value * squared if temperature.relative else torch.full_like(squared, temperature.value)
-    masked: torch.Tensor = MaskedWeight.apply(weight, squared, tau)  # type: ignore[no-untyped-call]
-    return masked
+    return masked_weight(weight, squared, tau)
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from graphprune.masks.torch_tensors import chunks, flat, wide
+from graphprune.masks.torch_tensors import chunks, flat, is_transformed, wide
 
 _STEEPEST = 1e35
 """Of 1 / tau: among zeros, where tau is next to nothing, squares times this stay finite."""
@@ -47,6 +47,14 @@ class MaskedWeight(torch.autograd.Function):
         for part, incoming, target in zip(*parts, strict=True):
             torch.mul(_chunk_slope(wide(part), scale, offset), incoming, out=target)
         return result, None, None
+
+
+def masked_weight(weight: torch.Tensor, squared: torch.Tensor, tau: torch.Tensor) -> torch.Tensor:
+    """Return what `MaskedWeight` gives, also under `torch.func`, which takes no such functions."""
+    if is_transformed():
+        return (_soft(wide(weight), squared, tau) * weight).to(weight.dtype)
+    masked: torch.Tensor = MaskedWeight.apply(weight, squared, tau)  # type: ignore[no-untyped-call]
+    return masked
 
 
 def _line(squared: torch.Tensor, tau: torch.Tensor) -> tuple[float, torch.Tensor]:

@@ -22,3 +22,9 @@ def flat(tensor: torch.Tensor) -> torch.Tensor:
 def chunks(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Return views of a flat tensor that a core works through one by one; on other devices, one view."""
     return torch.split(tensor, _CHUNK) if tensor.device.type == "cpu" else (tensor,)
+
+
+def is_transformed() -> bool:
+    """Return whether `torch.func` is at work (`grad`, `vmap`), where tensors have no elements to read."""
+    active: bool = torch._C._are_functorch_transforms_active()  # noqa: SLF001 - torch has no other
+    return active

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from graphprune.masks.torch_tensors import chunks, flat, wide
+from graphprune.masks.torch_tensors import chunks, flat, is_transformed, wide
 
 _SORTED = 1 << 15  # up to here sorting is as fast
 _PROBES = 1 << 14  # what the bracket of the exact threshold is drawn from
@@ -43,6 +43,9 @@ class ThresholdSearch:
             are nobody's business here and may give any number.
         """
         values = flat(scores.detach())
+        if is_transformed():
+            low, high = _sorted(values, pruned)
+            return wide(low + high) / 2
         if self.sampled and values.numel() > _SAMPLE:
             share = pruned / values.numel()
             values = _drawn(values, _SAMPLE)
@@ -57,8 +60,12 @@ class ThresholdSearch:
             found = _between(values, pruned, _bracket(values, pruned))
         if found is not None:
             return found
-        ordered = values.abs().sort().values
-        return ordered[pruned - 1], ordered[pruned]
+        return _sorted(values, pruned)
+
+
+def _sorted(values: torch.Tensor, pruned: int) -> tuple[torch.Tensor, torch.Tensor]:
+    ordered = values.abs().sort().values
+    return ordered[pruned - 1], ordered[pruned]
 
 
 def sampled_error(size: int) -> float:

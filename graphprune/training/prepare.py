@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import onnx_ir as ir
 from torch import nn
 
+from graphprune.analysis.weights import prunable_weights
 from graphprune.errors import RecipeError
 from graphprune.frontends.torch_module import exported
 from graphprune.graph.arguments import wrong_type
@@ -19,6 +21,9 @@ from graphprune.training.channel_sites import channel_sites
 from graphprune.training.methods import METHODS, ChannelMask, ParameterMask
 from graphprune.training.pruner import Pruner
 from graphprune.training.sites import Site, follow, owners_of
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_NAMED = 5  # layers, in a warning
 
 
 def prepare(
@@ -34,6 +39,8 @@ def prepare(
         example_inputs: Positional inputs of one call.
         recipe: What is pruned, and, in its `training` section, how.
         plan: Instead of the one that the recipe makes of the current weights.
+
+    What stays dense is in the pruner's `left` and its reports; layers whose weight is computed are warned of besides.
 
     Returns:
         What drives the masks: call its `step` after every epoch, or after every step of the optimizer.
@@ -51,10 +58,12 @@ def prepare(
     model = exported(module, example_inputs)
     chosen = plan or make_plan(model, _by_layer(recipe))
     sites, groups = _sites(module, model, chosen, settings)
+    _warn_of_computed(module)
     for site in sites:
         site.register()
     follow(model, sites)
-    return Pruner(module, tuple(sites), groups, model, recipe, settings, fixed=plan is not None)
+    left = () if recipe.of_channels else tuple(prunable_weights(model)[1])
+    return Pruner(module, tuple(sites), groups, model, recipe, settings, fixed=plan is not None, left=left)
 
 
 def _check_arguments(module: object, recipe: object, plan: object) -> None:
@@ -86,3 +95,17 @@ def _by_layer(recipe: Recipe) -> Recipe:
     rules = tuple(rule.model_copy(update={"scope": "layer"}) for rule in recipe.rules)
     channels = recipe.channels.model_copy(update={"share_of": "channels"})
     return recipe.model_copy(update={"scope": "layer", "rules": rules, "channels": channels})
+
+
+def _warn_of_computed(module: nn.Module) -> None:
+    """Say which layers stay dense because their weight is the result of a computation, not a parameter."""
+    layers = (nn.Linear, *_CONVOLUTIONS)
+    found = [
+        name
+        for name, child in module.named_modules()
+        if isinstance(child, layers) and "weight" not in child._parameters  # noqa: SLF001 - attributes show both alike
+    ]
+    if found:
+        names = ", ".join(f"'{name}'" for name in found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
+        what = "their weight is computed (weight_norm, spectral_norm, torch.nn.utils.prune, another parametrization)"
+        warnings.warn(f"{len(found)} layers stay dense, {what}: {names}", UserWarning, stacklevel=1)

@@ -12,6 +12,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
+from graphprune.diagnostics import Skip
 from graphprune.errors import InputError, PreconditionError
 from graphprune.planning.planner import plan as make_plan
 from graphprune.planning.recipe import Recipe
@@ -35,6 +36,7 @@ class Pruner:
         recipe: What is pruned.
         settings: How it is trained.
         fixed: Whether the budgets were given, and are not computed anew at the end of the dense phase.
+        left: The weights that stay dense whatever the recipe says, and why.
         steps: How many calls of `step` there were.
     """
 
@@ -45,6 +47,7 @@ class Pruner:
     recipe: Recipe
     settings: TrainingSettings
     fixed: bool
+    left: tuple[Skip, ...] = ()
     steps: int = 0
     _started: int | None = field(default=None, init=False)
     _metrics: list[float] = field(default_factory=list, init=False)
@@ -94,7 +97,7 @@ class Pruner:
     def report(self) -> PruningReport:
         """Return, layer by layer, what is asked for, what is undecided, and how far hardening is."""
         self._verify_open()
-        return make_report(self.steps, self.sites, self.groups)
+        return make_report(self.steps, self.sites, self.groups, self.left)
 
     @contextlib.contextmanager
     def hardened(self) -> Iterator[nn.Module]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from graphprune.diagnostics import Skip
 from graphprune.training.methods.base import WeightMask
 from graphprune.training.methods.channels import ChannelMask
 from graphprune.training.sites import Site
@@ -42,10 +43,17 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class PruningReport:
-    """All layers after `step` calls of `Pruner.step`."""
+    """All layers after `step` calls of `Pruner.step`.
+
+    Attributes:
+        step: See above.
+        layers: Those under masks.
+        left: The weights that stay dense, and why.
+    """
 
     step: int
     layers: tuple[LayerReport, ...]
+    left: tuple[Skip, ...] = ()
 
     @property
     def sparsity(self) -> float:
@@ -71,20 +79,23 @@ class PruningReport:
             for row in self.layers
         ]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        return "\n".join(
+        lines = [
             "  ".join(
                 cell.ljust(width) if index == 0 else cell.rjust(width)
                 for index, (cell, width) in enumerate(zip(row, widths, strict=True))
             )
             for row in rows
-        )
+        ]
+        return "\n".join([*lines, *(f"left alone: {skip}" for skip in self.left)])
 
 
-def make_report(step: int, sites: Iterable[Site], groups: Iterable[ChannelMask]) -> PruningReport:
+def make_report(
+    step: int, sites: Iterable[Site], groups: Iterable[ChannelMask], left: tuple[Skip, ...]
+) -> PruningReport:
     """Return the report on those layers."""
     weights = [(site, site.mask) for site in sites]
     rows = [_layer(site.weight(), mask) for site, mask in weights if isinstance(mask, WeightMask)]
-    return PruningReport(step, (*rows, *(_group(mask) for mask in groups)))
+    return PruningReport(step, (*rows, *(_group(mask) for mask in groups)), left)
 
 
 @torch.no_grad()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune
 
 import graphprune as gp
 from graphprune.errors import RecipeError
@@ -99,3 +103,32 @@ def test_every_pattern_is_trained_and_hardened_exactly(pattern: str) -> None:
     planned = gp.plan(gp.from_torch(module.eval(), (images(),)), made)
     found = {name: zeros(module, name) for name in ("0.weight", "5.weight")}
     assert found == {entry.name: entry.pruned for entry in planned.weights}
+
+
+COMPUTED: dict[str, Callable[[nn.Module], object]] = {
+    "weight_norm": nn.utils.parametrizations.weight_norm,
+    "spectral_norm": nn.utils.parametrizations.spectral_norm,
+    "old weight_norm": nn.utils.weight_norm,
+    "prune": lambda layer: prune.l1_unstructured(layer, "weight", 0.1),  # type: ignore[no-untyped-call]
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated")
+@pytest.mark.parametrize("how", COMPUTED)
+def test_layers_with_a_computed_weight_are_warned_of_and_reported(how: str) -> None:
+    module = network()
+    COMPUTED[how](module[5])
+    with pytest.warns(UserWarning, match=r"^1 layers stay dense, their weight is computed .*: '5'$"):
+        pruner = prepare(module, (images(),), recipe())
+    assert [site.name for site in pruner.sites] == ["0.weight"]
+    assert any(skip.node.startswith("5.") for skip in pruner.left)
+    assert "left alone: 5." in str(pruner.report())
+    assert "5." in json.loads(pruner.report().to_json())["left"][0]["node"]
+
+
+def test_what_stays_dense_by_its_kind_is_reported_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3, groups=4), nn.Conv2d(16, 8, 1))
+    pruner = prepare(module, (torch.randn(1, 3, 8, 8),), recipe())
+    assert {(skip.node, skip.code) for skip in pruner.report().left} == {("0.weight", "GP303"), ("1.weight", "GP302")}
+    assert not [each for each in recwarn if "stay dense" in str(each.message)]

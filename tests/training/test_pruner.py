@@ -320,3 +320,36 @@ def test_the_state_of_a_module_is_tensors_that_share_nothing(tmp_path: Path, pat
     again.load_state_dict(safetensors.torch.load_file(tmp_path / "model.safetensors"))
     assert [mask.ratio for mask in other.masks] == [mask.ratio for mask in pruner.masks] != [0.0, 0.0]
     torch.testing.assert_close(again.eval()(images()), module.eval()(images()), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("keys", [{}, {"pattern": "2:4", "sparsity": None, "training": {"method": "sr-ste"}}])
+def test_an_export_before_the_end_says_what_to_do(keys: dict[str, Any]) -> None:
+    module, pruner = prepared(recipe(start=0, length=4, **keys))
+    with pytest.raises(PreconditionError, match=r"^the mask of '0.weight' .* finalize the pruner first, .*\[GP722\]$"):
+        gp.from_torch(module, (images(),))
+    finished = pruner.finalize_copy(copy.deepcopy(module), force=True)
+    assert "0.weight" in gp.from_torch(finished, (images(),)).graph.initializers
+
+
+def test_a_mask_of_channels_is_not_exported_either() -> None:
+    module, _ = prepared(recipe(start=0, length=4, pattern="channel"))
+    with pytest.raises(PreconditionError, match=r"the mask of '0.weight' follows .*\[GP722\]"):
+        torch.export.export(module.eval(), (images(),))
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "block 4x1", "channel"])
+def test_gradients_of_each_sample_are_those_of_a_loop(pattern: str) -> None:
+    module, _ = prepared(recipe(start=0, length=2, pattern=pattern))
+    module.eval()
+    parameters = {name: parameter.detach() for name, parameter in module.named_parameters()}
+
+    def loss(values: dict[str, torch.Tensor], image: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = torch.func.functional_call(module, values, (image[None],))
+        return scores.square().sum()
+
+    found = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(parameters, images(count=3))
+    for index, image in enumerate(images(count=3)):
+        module.zero_grad()
+        module(image[None]).square().sum().backward()
+        for name, parameter in module.named_parameters():
+            torch.testing.assert_close(found[name][index], parameter.grad)

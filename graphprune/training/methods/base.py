@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from graphprune.errors import PreconditionError
 from graphprune.masks import pdp
 from graphprune.masks.patterns import parse_pattern
 from graphprune.planning.pruning_plan import WeightPlan
@@ -77,6 +78,17 @@ class Scheduled(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies are made of: a copied buffer has a version of its own."""
         return {**self.__dict__, "_read": None}
+
+
+def refuse_export(name: str) -> None:
+    """Refuse the export of a mask that is computed from the values of the weights.
+
+    Raises:
+        PreconditionError: The module is being exported (GP722).
+    """
+    if torch.compiler.is_exporting():
+        reason = f"the mask of '{name}' follows the weights and cannot be exported"
+        raise PreconditionError(f"{reason}; finalize the pruner first, or a copy with finalize_copy", code="GP722")
 
 
 class ParameterMask(nn.Module, abc.ABC):

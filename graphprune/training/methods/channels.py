@@ -15,7 +15,7 @@ from graphprune.errors import RecipeError
 from graphprune.masks.pdp import channel_mask, channel_scores
 from graphprune.planning.channels.plan import DEFAULT_CHANNEL_CRITERION, ChannelPlan
 from graphprune.planning.training_settings import TrainingSettings
-from graphprune.training.methods.base import ParameterMask, Scheduled
+from graphprune.training.methods.base import ParameterMask, Scheduled, refuse_export
 
 if TYPE_CHECKING:
     from graphprune.training.sites import Site
@@ -103,6 +103,7 @@ class SoftChannelMask(ChannelMask):
 
     def forward(self) -> torch.Tensor:
         """Return the soft mask; gradients flow to all weights of the group."""
+        refuse_export(self.name)
         temperature = self.settings.temperature_at(self.progress)
         return channel_mask(self.scores(), budget=self.budget, ratio=self.ratio, temperature=temperature)
 

@@ -11,7 +11,7 @@ from graphprune.masks.patterns import NM
 from graphprune.masks.torch_threshold import ThresholdSearch, sampled_error
 from graphprune.planning.pruning_plan import WeightPlan
 from graphprune.planning.training_settings import TrainingSettings
-from graphprune.training.methods.base import WeightMask
+from graphprune.training.methods.base import WeightMask, refuse_export
 
 
 class SoftMask(WeightMask):
@@ -23,6 +23,7 @@ class SoftMask(WeightMask):
 
     def masked(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the softly masked weight."""
+        refuse_export(self.name)
         return pdp.soft_masked(weight, **self._arguments(), search=self._search)
 
     def mask(self, weight: torch.Tensor) -> torch.Tensor:

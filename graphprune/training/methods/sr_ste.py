@@ -11,7 +11,7 @@ from graphprune.masks import pdp
 from graphprune.masks.patterns import NM
 from graphprune.planning.pruning_plan import WeightPlan
 from graphprune.planning.training_settings import TrainingSettings
-from graphprune.training.methods.base import WeightMask
+from graphprune.training.methods.base import WeightMask, refuse_export
 
 DECAY = 2e-4
 """What pulls the weights that are masked towards zero: lambda_W of the paper's equation 9."""
@@ -32,6 +32,7 @@ class StraightThroughMask(WeightMask):
 
     def masked(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the weight with zeros."""
+        refuse_export(self.name)
         keep = pdp.hard_mask(weight, pattern=self.pattern, axes=self.axes, budget=self.budget)
         masked: torch.Tensor = _StraightThrough.apply(weight, keep)  # type: ignore[no-untyped-call]
         return masked

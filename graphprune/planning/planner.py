@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,8 +35,8 @@ def plan(model: ir.Model, recipe: Recipe) -> PruningPlan:
     Raises:
         InputError: `model` or `recipe` is of another type (GP536).
         RecipeError: A pattern matches nothing (GP321), a weight would keep nothing (GP322) or cannot be ranked (GP323),
-            a pattern fits no weight, or not one that is named exactly (GP329), or nothing is left to prune (GP326);
-            for channels, see `plan_channels`.
+            a pattern fits no weight, or not one that is named exactly (GP329), nothing is left to prune (GP326), or
+            `min_kept` leaves no room for so many zeros (GP723); for channels, see `plan_channels`.
     """
     check_model("plan", model)
     check_recipe("plan", recipe)
@@ -78,6 +79,7 @@ class _Group:
     pattern: Pattern
     scope: str
     criterion: str
+    min_kept: float
 
     @property
     def weights(self) -> list[LinearWeight]:
@@ -88,6 +90,7 @@ class _Group:
             count, size = self.pattern.pruned_count(weight.shape, weight.axes, share), weight.tensor.size
             if count == size:
                 reason = f"all {size} elements would go at sparsity {self.sparsity} (scope {self.scope})"
+                reason += "; a floor is min_kept" if self.scope == "global" else ""
                 raise RecipeError(f"weight '{weight.name}' would be left empty: {reason}", code="GP322")
             yield WeightPlan(
                 name=weight.name,
@@ -112,18 +115,39 @@ class _Group:
         return self._global_shares() if self.scope == "global" else [self.sparsity] * len(self.weights)
 
     def _global_shares(self) -> list[float]:
-        """One threshold for all; ties go in the order of weights and, within one, of elements."""
+        """One threshold for all whose share it does not exceed the most; those that it would have the most."""
         sizes = [scores.size for scores in self._scores()]
-        total = round(sum(sizes) * self.sparsity)
+        most = [size - math.ceil(self.min_kept * size) for size in sizes]
+        total, full = round(sum(sizes) * self.sparsity), set[int]()
+        if total > sum(most):
+            reason = f"{total} of {sum(sizes)} are to go, at most {sum(most)} can"
+            raise RecipeError(f"min_kept is {self.min_kept:g}, but sparsity {self.sparsity:g}: {reason}", code="GP723")
+        while True:
+            counts = self._counts(total - sum(most[index] for index in full), full)
+            over = {index for index, count in enumerate(counts) if count > most[index]}
+            if not over:
+                break
+            full |= over
+        return [
+            (most[index] if index in full else count) / size
+            for index, (count, size) in enumerate(zip(counts, sizes, strict=True))
+        ]
+
+    def _counts(self, total: int, full: Collection[int]) -> list[int]:
+        """How many go of each weight that is not full; ties go in the order of weights and, within one, of elements."""
         if total == 0:
-            return [0.0] * len(self.weights)
-        limit = threshold(self._scores, total)
-        ties, shares = total - limit.below, []
-        for size, scores in zip(sizes, self._scores(), strict=True):
-            taken = min(ties, int(np.count_nonzero(scores == limit.value)))
+            return [0] * len(self.weights)
+
+        def pieces() -> Iterator[Scores]:
+            return (scores for index, scores in enumerate(self._scores()) if index not in full)
+
+        limit = threshold(pieces, total)
+        ties, counts = total - limit.below, []
+        for index, scores in enumerate(self._scores()):
+            taken = 0 if index in full else min(ties, int(np.count_nonzero(scores == limit.value)))
             ties -= taken
-            shares.append((int(np.count_nonzero(scores < limit.value)) + taken) / size)
-        return shares
+            counts.append(0 if index in full else int(np.count_nonzero(scores < limit.value)) + taken)
+        return counts
 
     def _scores(self) -> Iterator[Scores]:
         criterion = parse_criterion(self.criterion)
@@ -143,7 +167,7 @@ def _groups(recipe: Recipe, weights: Iterable[LinearWeight]) -> Iterator[_Group]
         sparsity = pattern.sparsity if isinstance(pattern, NM) else own.get("sparsity", recipe.sparsity)
         if sparsity is not None and taken:
             scope, criterion = own.get("scope", recipe.scope), own.get("criterion", recipe.criterion)
-            yield _Group(taken, sparsity, pattern, scope, criterion)
+            yield _Group(taken, sparsity, pattern, scope, criterion, recipe.min_kept)
 
 
 def _is_chosen(recipe: Recipe, weight: LinearWeight) -> bool:

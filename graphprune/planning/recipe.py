@@ -102,6 +102,8 @@ class Recipe(Document):
         pattern: How zeros may be placed: `unstructured`; `2:4`, keep 2 of 4 consecutive input channels; or
             `block 4x1`, whole blocks of 4 outputs by 1 input channel; or `channel`, whole channels of coupled groups.
         scope: Over what the share is counted: `layer`, each weight by itself, or `global`, one threshold for all.
+        min_kept: The share of each weight that stays where a scope is global, in [0, 1), rounded up to whole elements
+            or units; other weights get the zeros instead.
         criterion: What a weight is worth: `magnitude`.
         targets: Which weights are pruned; empty for all prunable ones.
         ignore: Which of them are not.
@@ -114,6 +116,7 @@ class Recipe(Document):
     sparsity: Sparsity | None = None
     pattern: RecipePatternText = str(Unstructured())
     scope: Scope = "layer"
+    min_kept: Sparsity = 0.0
     criterion: CriterionText = Magnitude.name
     targets: NamePatterns = ()
     ignore: NamePatterns = ()

@@ -17,6 +17,7 @@ from graphprune.planning.planner import plan as make_plan
 from graphprune.planning.pruning_plan import PruningPlan
 from graphprune.planning.recipe import Recipe, check_recipe
 from graphprune.planning.training_settings import TrainingSettings
+from graphprune.training.budgets import budgets
 from graphprune.training.channel_sites import channel_sites
 from graphprune.training.methods import METHODS, ChannelMask, ParameterMask
 from graphprune.training.pruner import Pruner
@@ -57,12 +58,16 @@ def prepare(
     settings = recipe.training or TrainingSettings()
     model = exported(module, example_inputs)
     chosen = plan or make_plan(model, _by_layer(recipe))
+    if plan is None and settings.schedule.start != 0:
+        budgets(model, recipe)  # what is wrong with them now is said now, not after the dense phase
     sites, groups = _sites(module, model, chosen, settings)
     _warn_of_computed(module)
     for site in sites:
         site.register()
     follow(model, sites)
-    left = () if recipe.of_channels else tuple(prunable_weights(model)[1])
+    planned = {site.name for site in sites}
+    skips = () if recipe.of_channels else prunable_weights(model)[1]
+    left = tuple(skip for skip in skips if skip.node not in planned)
     return Pruner(module, tuple(sites), groups, model, recipe, settings, fixed=plan is not None, left=left)
 
 

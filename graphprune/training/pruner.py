@@ -14,9 +14,9 @@ from torch import nn
 
 from graphprune.diagnostics import Skip
 from graphprune.errors import InputError, PreconditionError
-from graphprune.planning.planner import plan as make_plan
 from graphprune.planning.recipe import Recipe
 from graphprune.planning.training_settings import TrainingSettings
+from graphprune.training.budgets import budgets
 from graphprune.training.methods.base import Scheduled, WeightMask
 from graphprune.training.methods.channels import ChannelMask
 from graphprune.training.report import PruningReport, make_report
@@ -203,11 +203,9 @@ class Pruner:
         """Share out the zeros once, by the weights as they are at the end of the dense phase."""
         if self.fixed:
             return
-        plan = make_plan(self.model, self.recipe)
-        budgets = {entry.name: entry.sparsity for entry in plan.weights}
-        budgets |= {entry.group: entry.sparsity for entry in plan.channels}
+        shared = budgets(self.model, self.recipe)
         for mask in self.masks:
-            mask.budget = budgets[mask.name]
+            mask.budget = shared[mask.name]
 
     @torch.no_grad()
     def _hardened(self) -> list[torch.Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,26 @@ def test_global_ties_go_in_the_order_of_weights() -> None:
     assert planned(recipe, equal) == {"w_body": 448, "w_head": 0}
 
 
+def test_a_floor_moves_zeros_to_other_weights() -> None:
+    rng = np.random.default_rng(0)
+    shapes = {"w_body": (16, 8, 3, 3), "w_head": (64, 10)}
+    arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    arrays["w_head"] *= 1e-3
+    sizes = {name: array.size for name, array in arrays.items()}
+    total = round(0.6 * sum(sizes.values()))
+    for floor in (0.1, 0.25):
+        found = planned(Recipe(sparsity=0.6, scope="global", min_kept=floor), arrays)
+        assert found["w_head"] == sizes["w_head"] - math.ceil(floor * sizes["w_head"])
+        assert sum(found.values()) == total
+    free = planned(Recipe(sparsity=0.1, scope="global"), arrays)
+    assert planned(Recipe(sparsity=0.1, scope="global", min_kept=0.01), arrays) == free
+
+
+def test_a_floor_that_leaves_no_room_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"^min_kept is 0.2, but sparsity 0.9: \d+ of \d+ are to go, at most .*GP723"):
+        planned(Recipe(sparsity=0.9, scope="global", min_kept=0.2))
+
+
 def test_global_scope_at_sparsity_zero_prunes_nothing() -> None:
     assert planned(Recipe(sparsity=0.0, scope="global")) == {"w_body": 0, "w_head": 0}
 
@@ -159,7 +180,8 @@ def test_refused(options: dict[str, Any], message: str) -> None:
 
 def test_a_layer_that_a_global_threshold_would_empty_is_refused() -> None:
     with pytest.raises(
-        RecipeError, match=r"'w_head' would be left empty: all 640 elements .* \(scope global\) \[GP322\]"
+        RecipeError,
+        match=r"'w_head' would be left empty: all 640 elements .* \(scope global\); a floor is min_kept \[GP322\]",
     ):
         planned(Recipe(sparsity=0.5, scope="global"), small_and_large(small=0.01))
 

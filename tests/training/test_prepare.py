@@ -132,3 +132,34 @@ def test_what_stays_dense_by_its_kind_is_reported_without_a_warning(recwarn: pyt
     pruner = prepare(module, (torch.randn(1, 3, 8, 8),), recipe())
     assert {(skip.node, skip.code) for skip in pruner.report().left} == {("0.weight", "GP303"), ("1.weight", "GP302")}
     assert not [each for each in recwarn if "stay dense" in str(each.message)]
+
+
+def test_a_layer_that_one_threshold_would_empty_keeps_an_element_and_is_warned_of() -> None:
+    module = network()
+    with torch.no_grad():
+        module.get_parameter("5.weight").mul_(1e-6)
+    with pytest.warns(UserWarning, match=r"leaves 1 weights next to nothing: '5.weight' keeps 1; .* min_kept"):
+        pruner = prepare(module, (images(),), recipe(start=2, scope="global"))
+    assert [mask.ratio for mask in pruner.masks] == [0.0, 0.0]
+    with pytest.warns(UserWarning, match="'5.weight' keeps 1"):
+        train(module, torch.optim.SGD(module.parameters(), 0.0), pruner, 0, 7)
+    pruner.finalize()
+    assert zeros(module, "5.weight") == 191
+    assert zeros(module, "0.weight") + 191 == round(0.75 * (864 + 192))
+
+
+def test_a_floor_a_layer_holds_in_training() -> None:
+    module = network()
+    with torch.no_grad():
+        module.get_parameter("5.weight").mul_(1e-6)
+    pruner = prepare(module, (images(),), recipe(start=1, length=2, scope="global", min_kept=0.1))
+    train(module, torch.optim.SGD(module.parameters(), 0.0), pruner, 0, 4)
+    pruner.finalize()
+    assert zeros(module, "5.weight") == 192 - 20
+
+
+def test_zeros_that_no_floor_leaves_room_for_are_refused_before_the_dense_phase() -> None:
+    module = network()
+    with pytest.raises(RecipeError, match="GP723"):
+        prepare(module, (images(),), recipe(start=5, scope="global", min_kept=0.5))
+    assert list(module.state_dict()) == list(network().state_dict())

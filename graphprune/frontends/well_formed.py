@@ -9,7 +9,6 @@ import onnx
 import onnx_ir as ir
 
 from graphprune.errors import ModelFileError, UnsupportedModelError
-from graphprune.frontends.channel_counts import check_channel_counts
 from graphprune.graph.functions import DOMAIN
 from graphprune.graph.nodes import all_nodes, describe
 from graphprune.passes.shape_inference import infer_shapes
@@ -64,7 +63,6 @@ def check_well_formed(model: ir.Model, source: Path) -> None:
         except ValueError as error:
             raise UnsupportedModelError(f"'{source}': {_describe_cycle(graph)}", code="GP110") from error
     infer_or_refuse(model, f"'{source}'", "GP110")
-    check_channel_counts(model.graph, source)
 
 
 def infer_or_refuse(model: ir.Model, subject: str, code: str) -> None:

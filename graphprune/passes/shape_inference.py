@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import onnx
@@ -15,6 +14,7 @@ from onnx import shape_inference
 from graphprune.errors import UnsupportedModelError
 from graphprune.graph.opaque import is_opaque
 from graphprune.passes.length_corrections import LengthCorrections
+from graphprune.passes.operand_contracts import broken_contract
 from graphprune.passes.shape_refinement import refined_shapes
 from graphprune.passes.structure import checked_proto, one_line, subgraphs
 
@@ -44,19 +44,9 @@ def infer_shapes(model: ir.Model) -> None:
             index = opaque.index(node)
             del opaque[index], seen[index]
     for node in model.graph.all_nodes():
-        _check_reshape(node)
-
-
-def _check_reshape(node: ir.Node) -> None:
-    """Onnx does not compare the elements of a Reshape, as of one exported for another batch."""
-    if node.op_type != "Reshape" or node.domain != "":
-        return
-    shapes = [value.shape for value in (node.inputs[0], node.outputs[0]) if value is not None]
-    old, new = (shape.numpy() if shape is not None and shape.is_static() else None for shape in shapes)
-    if old is not None and new is not None and math.prod(old) != math.prod(new):
-        raise UnsupportedModelError(
-            f"shapes do not fit: node '{node.name}' (Reshape) gives {list(new)} to {list(old)}", code="GP262"
-        )
+        complaint = broken_contract(node)
+        if complaint is not None:
+            raise UnsupportedModelError(f"shapes do not fit: {complaint}", code="GP262")
 
 
 def _inferred(model: ir.Model) -> onnx.GraphProto:

@@ -65,7 +65,7 @@ def test_operands_that_do_not_fit_are_an_error_with_the_operator() -> None:
 
 def test_a_reshape_of_another_batch_is_an_error() -> None:
     model = read(HEADER + "main (float[8,4] x) => (float[2,2] y) <int64[2] s = {2,2}> { [flat] y = Reshape (x, s) }")
-    with pytest.raises(UnsupportedModelError, match=r"'flat' \(Reshape\) gives \[2, 2\] to \[8, 4\] \[GP262\]"):
+    with pytest.raises(UnsupportedModelError, match=r"'flat' \(Reshape\): gives \[2, 2\] to \[8, 4\] \[GP262\]"):
         infer_shapes(model)
 
 

@@ -21,7 +21,7 @@ from graphprune.backends.tvm.kernels.builder import (
 from graphprune.backends.tvm.kernels.view import View
 
 
-def gather_function(machine: Machine, x: View, indices: View, node: str) -> Expr:
+def gather_function(machine: Machine, x: View, indices: View, node: str, operator: str = "Gather") -> Expr:
     """The TIR function (x, indices, y) of views `x` [outer, rows, inner] and `indices` [count].
 
     `y` is [outer, count, inner], row-major. An index below 0 counts from the end; one outside the rows stops the run.
@@ -34,7 +34,7 @@ def gather_function(machine: Machine, x: View, indices: View, node: str) -> Expr
             given = bind(kernel["indices"][indices.offset + i * indices.strides[0]])
             row = bind(tirx.Select(given < 0, given + rows, given))
             inside = tirx.all(row >= 0, row < rows)
-            with T.Assert(inside, f"node '{node}' (Gather): index outside the {rows} rows"):
+            with T.Assert(inside, f"node '{node}' ({operator}): index outside the {rows} rows"):
                 _copy_row(kernel, machine, x, i, row.astype("int32"), count)
 
     arguments = [Flat("x", x.size, x.dtype), Flat("indices", indices.size, indices.dtype)]

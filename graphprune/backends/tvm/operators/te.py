@@ -6,7 +6,7 @@ Inputs are read through their views; outputs are written row-major.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,12 +27,15 @@ Tensor = Handle
 class Expression:
     """One node as a tensor expression under construction: its inputs as TE tensors, None where absent."""
 
-    def __init__(self, lowering: Lowering, node: ir.Node) -> None:
+    def __init__(self, lowering: Lowering, node: ir.Node, replaced: Mapping[int, View]) -> None:
         self.node = node
         self._lowering = lowering
         self.views: list[View] = []
         self.buffers: list[Tensor] = []
-        self.inputs = [None if value is None else self._add(lowering.view(value)) for value in node.inputs]
+        self.inputs = [
+            None if value is None else self._add(replaced.get(index) or lowering.view(value))
+            for index, value in enumerate(node.inputs)
+        ]
 
     def __getitem__(self, index: int) -> Tensor:
         """Input `index`, which the operator requires."""
@@ -59,13 +62,16 @@ class Expression:
 Compute = Callable[[Expression], Sequence[Tensor]]
 """The outputs of a node, in order."""
 
+Replace = Callable[[Lowering, ir.Node], Mapping[int, View]]
+"""What to read for some inputs instead of them: indices that were checked."""
 
-def lower_with(compute: Compute) -> Lower:
+
+def lower_with(compute: Compute, replace_inputs: Replace = lambda _lowering, _node: {}) -> Lower:
     """The lowering of an operator that `compute` expresses."""
 
     def lower(lowering: Lowering, group: Group) -> None:
         node = group.anchor
-        expression = Expression(lowering, node)
+        expression = Expression(lowering, node, replace_inputs(lowering, node))
         results = [_at_least_1d(result) for result in compute(expression)]
         function = te.create_prim_func([*expression.buffers, *results])
         function = _scheduled(function, lowering.machine).with_attr(NAME, node.op_type.lower())

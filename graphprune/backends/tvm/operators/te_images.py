@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -10,8 +10,11 @@ from tvm import te, tirx, topi
 
 from graphprune.analysis.resampling import Axis, Resampling, axis_weights
 from graphprune.backends.tvm.kernels.builder import Expr
-from graphprune.backends.tvm.lowering.graph import constant_array, is_constant
+from graphprune.backends.tvm.kernels.gather import gather_function
+from graphprune.backends.tvm.kernels.view import View
+from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, is_constant
 from graphprune.backends.tvm.operators.te import Expression, Tensor, shape_of
+from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.program.recording import Array
 
 
@@ -123,6 +126,16 @@ def grid_sample(e: Expression) -> Sequence[Tensor]:
     return [topi.image.grid_sample(x, order, method, layout, padding, align)]
 
 
+def checked_images(lowering: Lowering, node: ir.Node) -> Mapping[int, View]:
+    """RoiAlign's third input, of which one outside the batch stops the run: looked up in a table of all images."""
+    given, count = lowering.view(input_value(node, 2)), _input_shape(node)[0]
+    table = lowering.reshaped(lowering.constant(np.arange(count)), (1, count, 1))
+    function = gather_function(lowering.machine, table, given, node.name or "", node.op_type)
+    return {
+        2: View.dense(lowering.call(function, [table, given], given.elements, table.dtype), table.dtype, given.shape)
+    }
+
+
 def roi_align(e: Expression) -> Sequence[Tensor]:
     """RoiAlign: averages (or maxima) of bilinear samples in each cell of each region."""
     x, rois, images = e[0], e[1], e[2]
@@ -166,7 +179,7 @@ def roi_align(e: Expression) -> Sequence[Tensor]:
 def _corners(value: Expr, size: int, dtype: str) -> list[tuple[Expr, Expr]]:
     """The two neighbours of a coordinate and their weights; coordinates are limited to the image."""
     limited = tirx.min(tirx.max(value, tirx.const(0, dtype)), tirx.const(size - 1, dtype))
-    low = tirx.min(tirx.floor(limited).astype("int32"), tirx.const(size - 1, "int32"))
+    low = tirx.max(tirx.min(tirx.floor(limited).astype("int32"), tirx.const(size - 1, "int32")), 0)  # 0: of a NaN
     high = tirx.min(low + 1, tirx.const(size - 1, "int32"))
     part = limited - low.astype(dtype)
     return [(low, tirx.const(1, dtype) - part), (high, part)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from tvm import te, tirx
 
 from graphprune.backends.tvm.kernels.builder import Expr
 from graphprune.backends.tvm.operators.te import Expression, Tensor, shape_of
+from graphprune.graph.einsum import einsum_terms
 
 
 def matmul(e: Expression) -> Sequence[Tensor]:
@@ -59,24 +59,6 @@ def einsum(e: Expression) -> Sequence[Tensor]:
     if result:
         return [te.compute([extents[label] for label in result], product, "einsum")]
     return [te.compute((1,), lambda _i: product(), "einsum")]
-
-
-def einsum_terms(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
-    """The labels of each operand and of the result, an ellipsis written out in labels of its own."""
-    left, arrow, right = equation.replace(" ", "").partition("->")
-    terms = left.split(",")
-    most = max(
-        (rank - len(t.replace("...", "")) for t, rank in zip(terms, ranks, strict=True) if "..." in t), default=0
-    )
-    spare = [c for c in string.ascii_letters if c not in equation][:most]
-    expanded = []
-    for term, rank in zip(terms, ranks, strict=True):
-        own = rank - len(term.replace("...", ""))
-        expanded.append(term.replace("...", "".join(spare[most - own :]) if own else ""))
-    if not arrow:
-        once = sorted(c for c in set(left) if c.isalpha() and left.count(c) == 1)
-        right = ("..." if "..." in left else "") + "".join(once)
-    return expanded, right.replace("...", "".join(spare))
 
 
 def determinant(e: Expression) -> Sequence[Tensor]:

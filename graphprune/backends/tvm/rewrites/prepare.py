@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 
 import onnx_ir as ir
@@ -24,6 +25,8 @@ OLDEST_OPSET = 18
 """What operators mean here; `graphprune.load` converts older files."""
 
 _REFUSED = "refused"
+MOST_ELEMENTS = 2**31 - 1
+"""Of a value: kernels count in 32 bits."""
 
 Refusal = Callable[[ir.Node], str | None]
 """Why a node cannot be lowered, or None."""
@@ -37,7 +40,7 @@ def prepare(model: ir.Model, refusal: Refusal) -> ir.Model:
 
     Raises:
         UnsupportedModelError: the opset is too old [GP415], values have no static shape [GP403], or nodes cannot be
-            lowered, all of which are listed with the reason [GP401].
+            lowered, all of which are listed with the reason [GP401], or one has too many elements [GP263].
     """
     opset = model.opset_imports.get("", OLDEST_OPSET)
     if opset < OLDEST_OPSET:
@@ -129,6 +132,16 @@ def _check(graph: ir.Graph, refusal: Refusal) -> None:
     unknown = [f"'{value.name}'" for node in graph for value in node.outputs if not _is_static(value)]
     if unknown:
         raise UnsupportedModelError(f"no static shape for {len(unknown)} values: {', '.join(unknown)}", code="GP403")
+    for value in (*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)):
+        _check_size(value)
+
+
+def _check_size(value: ir.Value) -> None:
+    elements = math.prod(value.shape.numpy()) if value.shape is not None and value.shape.is_static() else 0
+    if elements > MOST_ELEMENTS:
+        raise UnsupportedModelError(
+            f"value '{value.name}' has {elements} elements, expected at most {MOST_ELEMENTS}", code="GP263"
+        )
 
 
 def _operator(node: ir.Node) -> str:

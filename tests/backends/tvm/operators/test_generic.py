@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from graphprune.errors import UnsupportedModelError
+from graphprune.errors import BackendError, UnsupportedModelError
 from tests.backends.tvm.graphs import Initializer, assert_equal_on, compile_, kernels, parse
 
 RNG = np.random.default_rng(0)
@@ -216,3 +216,20 @@ def test_two_threads(name: str) -> None:
 def test_refusals_name_the_node_and_the_reason(text: str, reason: str) -> None:
     with pytest.raises(UnsupportedModelError, match=rf"cannot lower 1 nodes: '.*' \(\w+\): .*{reason}.*\[GP401\]"):
         compile_(parse(text))
+
+
+ROI_ALIGN = """g (float[2,1,8,8] x, float[1,4] r, int64[1] i) => (float[1,1,2,2] y) {
+    y = RoiAlign<sampling_ratio=2,output_height=2,output_width=2>(x,r,i) }"""
+
+
+def test_a_region_of_an_image_outside_the_batch_stops_the_run() -> None:
+    feed = {"x": np.ones((2, 1, 8, 8), np.float32), "r": np.array([[1, 1, 6, 6]], np.float32), "i": np.array([2])}
+    with pytest.raises(BackendError, match=r"\(RoiAlign\): index outside the 2 rows \[GP413\]"):
+        compile_(parse(ROI_ALIGN)).run(None, feed)
+
+
+def test_a_region_that_is_not_a_number_reads_inside_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRAPHPRUNE_CHECK_BOUNDS", "1")
+    regions = np.array([[np.nan, np.inf, 6, -np.inf]], np.float32)
+    feed = {"x": np.ones((2, 1, 8, 8), np.float32), "r": regions, "i": np.array([1])}
+    compile_(parse(ROI_ALIGN)).run(None, feed)

@@ -144,3 +144,12 @@ def test_a_pruned_convolution_of_any_rank(axes: int, layout: str) -> None:
     model = run_pass(PackWeights(layout=layout), parse(text, {"w": pruned(8, 8, *kernel, zeros=0.95)})).model
     assert [node.op_type.startswith("Packed") for node in model.graph] == [True]
     assert_equal_on({"x": np.random.default_rng(0).standard_normal((2, 8, *[4] * axes)).astype(np.float32)}, model)
+
+
+def test_more_elements_than_kernels_count_are_refused() -> None:
+    text = (
+        "g (float[65536,1] x, float[1,65536] z) => (float[65536] y) { h = Add(x, z)  y = ReduceMax<keepdims=0>(h, a) }"
+    )
+    message = r"^value 'h' has 4294967296 elements, expected at most 2147483647 \[GP263\]$"
+    with pytest.raises(UnsupportedModelError, match=message):
+        prepared(parse(text, {"a": np.array([1])}))

@@ -1,0 +1,137 @@
+"""Contracts of convolutions, packed ones too, of poolings and of what undoes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from graphprune.packed.calls import extra_index
+from graphprune.packed.forms import CALLS
+from graphprune.passes.operand_rules import (
+    Count,
+    Extents,
+    Operands,
+    Rule,
+    are_positive,
+    attribute,
+    broadcasts_to,
+    equal,
+    extent,
+    has_one_element,
+    has_one_or,
+    is_shape,
+    like,
+    product,
+    vector,
+)
+
+_CHANNELS = "input has {} channels, expected {} as the weight takes"
+_GROUPS = attribute("group", 1)
+
+
+def _kernel(weight: int) -> Rule:
+    """`kernel_shape`, where it is given, is that of the weight, whose rank is that of the input."""
+
+    def rule(operands: Operands) -> str | None:
+        shape, given = operands.shape(weight), operands.integers("kernel_shape")
+        if shape is None:
+            return None
+        data = operands.shape(0)
+        if data is not None and len(data) != len(shape):
+            return f"{operands.name(weight)} has rank {len(shape)}, expected {len(data)} as the input has"
+        differs = given and any(None not in pair and pair[0] != pair[1] for pair in zip(given, shape[2:], strict=False))
+        return f"kernel_shape is {given}, expected that of {operands.name(weight)}" if differs else None
+
+    return rule
+
+
+def _divides(what: str, count: Count) -> Rule:
+    """The groups share out some channels evenly."""
+
+    def rule(operands: Operands) -> str | None:
+        groups, have = operands.integer("group", 1), count(operands)
+        uneven = groups < 1 or (have is not None and have % groups != 0)
+        return f"{have} {what} channels are not divisible by {groups} groups" if uneven else None
+
+    return rule
+
+
+def _convolution(weight: int = 1) -> tuple[Rule, ...]:
+    takes = product(extent(weight, 1), _GROUPS)
+    channels = equal(_CHANNELS, extent(0, 1), takes)
+    return channels, _divides("output", extent(weight, 0)), _kernel(weight)
+
+
+_TRANSPOSED = (
+    equal(_CHANNELS, extent(0, 1), extent(1, 0)),
+    _divides("input", extent(1, 0)),
+    _kernel(1),
+    is_shape(2, vector(product(extent(1, 1), _GROUPS))),
+)
+
+
+def packed_contract(node: ir.Node) -> tuple[Rule, ...]:
+    """Those of the operator that a packed call stands for, of which `weight_shape` tells the weight."""
+    shape, after = node.attributes.get_ints("weight_shape", []), extra_index(node)
+    if not shape:
+        return ()
+    match CALLS[node.op_type][1]:
+        case "Conv":
+            takes = shape[1] * node.attributes.get_int("group", 1)
+            channels = equal(_CHANNELS, extent(0, 1), lambda _: takes)
+            return channels, is_shape(after, lambda _: shape[:1])
+        case "Gemm":
+            return (broadcasts_to(after, lambda operands: operands.output()),)
+    return ()
+
+
+def _columns(operands: Operands) -> Extents | None:
+    """Col2Im's input: a row for each element of a block, a column for each place of the block in the image."""
+    image, block = operands.known(1), operands.known(2)
+    batch, rows = operands.extent(0, 0), operands.extent(0, 1)
+    if image is None or block is None or len(image) != len(block):
+        return None
+    rank, size = len(image), math.prod(block)
+    strides = operands.integers("strides") or [1] * rank
+    dilations, pads = operands.integers("dilations") or [1] * rank, operands.integers("pads") or [0] * 2 * rank
+    reach = [pads[i] + pads[i + rank] - dilations[i] * (block[i] - 1) - 1 for i in range(rank)]
+    places = [(n + reach[i]) // strides[i] + 1 for i, n in enumerate(image)]
+    return [batch, rows if rows is not None and size and rows % size == 0 else size, math.prod(places)]
+
+
+def _unpooled(operands: Operands) -> str | None:
+    """MaxUnpool: the indices are places in what was pooled, which `output_shape` may only enlarge."""
+    shape, kernel = operands.shape(0), operands.integers("kernel_shape")
+    result: Extents | None = operands.known(2) or operands.output()
+    if shape is None or result is None:
+        return None
+    rank = len(kernel)
+    strides, pads = operands.integers("strides") or [1] * rank, operands.integers("pads") or [0] * 2 * rank
+    for i, (n, given) in enumerate(zip(shape[2:], result[2:], strict=False)):
+        if n is not None and given is not None:
+            pooled = (n - 1) * strides[i] - pads[i] - pads[i + rank] + kernel[i]
+            if given < pooled:
+                return f"its output has extent {given} at axis {i + 2}, expected at least {pooled}"
+    return None
+
+
+_WINDOW = are_positive("kernel_shape", "strides", "dilations")
+
+WINDOWS: dict[str, Sequence[Rule]] = {
+    "Conv": (*_convolution(), _WINDOW, is_shape(2, vector(extent(1, 0)))),
+    "ConvTranspose": (*_TRANSPOSED, _WINDOW),
+    "ConvInteger": (*_convolution(), _WINDOW, has_one_element(2), has_one_or(3, vector(extent(1, 0)))),
+    "QLinearConv": (
+        *_convolution(3),
+        _WINDOW,
+        has_one_element(1, 2, 6, 7),
+        *(has_one_or(index, vector(extent(3, 0))) for index in (4, 5)),
+        is_shape(8, vector(extent(3, 0))),
+    ),
+    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), (_WINDOW,)),
+    "MaxUnpool": (_WINDOW, is_shape(1, like(0)), _unpooled),
+    "Col2Im": (are_positive("strides", "dilations"), is_shape(0, _columns)),
+}
+"""By operator of ONNX."""

@@ -71,7 +71,8 @@ class OpenBatch:
 def open_dimensions(infos: Sequence[TensorInfo], hint: str) -> InputError:
     """The error for inputs whose open dimensions must be fixed."""
     first = infos[0]
-    example = "x".join(str(dim) if isinstance(dim, int) else "1" for dim in first.shape)
+    samples, *others = first.shape  # one sample is always possible; what else the model takes, only the user knows
+    example = "x".join(["1" if not isinstance(samples, int) else str(samples), *(str(dim or "?") for dim in others)])
     return InputError(
         f"open dimensions in {', '.join(map(str, infos))}; fix them with --input-shape {first.name}:{example} "
         f"(input_shapes in Python), {hint}",

@@ -13,6 +13,7 @@ import onnx_ir.passes.common as common_passes
 
 from graphprune.errors import GraphPruneError, ModelFileError
 from graphprune.files import atomic_write
+from graphprune.frontends.declared import check_declared
 from graphprune.frontends.external_data import (
     anchor_external_data,
     check_inline_data,
@@ -25,6 +26,7 @@ from graphprune.frontends.external_data import (
 )
 from graphprune.frontends.opset import modernize
 from graphprune.frontends.quiet import quiet
+from graphprune.frontends.sparse_initializers import write_out_sparse
 from graphprune.frontends.well_formed import check_origin, check_well_formed
 from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import all_nodes
@@ -40,8 +42,8 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
 
     Weights in external data stay on disk and are memory-mapped when they are read. Opsets from 7 on are accepted and
     those below 18 converted to 18. Initializers are no longer listed among the graph's inputs, and a node without a
-    name gets that of its first output. Functions and subgraphs are kept (functions of a file below 18 are inlined), and
-    so are operators that nobody here knows.
+    name gets that of its first output. Sparse tensors are written out, and an extent of -1 is an open one. Functions
+    and subgraphs are kept (functions of a file below 18 are inlined), and so are operators that nobody here knows.
 
     Args:
         path: A binary `.onnx` file.
@@ -51,9 +53,11 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
 
     Raises:
         ModelFileError: The file cannot be read [GP101], is not ONNX [GP102], or its external data is missing or short
-            [GP103], outside the model's folder [GP104], or of another size than its tensor [GP105].
-        UnsupportedModelError: The graph is ill-formed [GP110], its opset is out of range [GP111], a call of a
-            packed weight or a mask lacks its function [GP112], or an operator has no conversion to opset 18 [GP113].
+            [GP103], outside the model's folder [GP104], or of another size than its tensor [GP105], or a sparse
+            tensor is damaged [GP142].
+        UnsupportedModelError: An extent is negative [GP140], a value is a map [GP141], a sparse tensor is too large
+            [GP143], the graph is ill-formed [GP110], its opset is out of range [GP111], a call of a packed weight or a
+            mask lacks its function [GP112], or an operator has no conversion to opset 18 [GP113].
     """
     source = Path(path)
     with quiet("onnx_ir"), _damage_named(source):
@@ -121,7 +125,10 @@ def _parse(source: Path) -> ir.Model:
         raise ModelFileError(f"cannot read '{source}': {error.strerror}", code="GP101") from error
     if not data:
         raise ModelFileError(f"'{source}' is empty", code="GP102")
-    return ir.from_proto(onnx.load_model_from_string(data))
+    proto = onnx.load_model_from_string(data)
+    check_declared(proto, source)
+    write_out_sparse(proto, source)
+    return ir.from_proto(proto)
 
 
 @contextlib.contextmanager

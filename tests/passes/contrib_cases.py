@@ -159,7 +159,7 @@ CASES: dict[str, Case] = {
         {"p": integers(2, 5, below=9, dtype="int64")},
     ),
     "add": Case(_BINARY.format("2,3,4", "Add"), _BINARY_PARTS, _BYTES),
-    "mul": Case(_BINARY.format("4", "Mul"), _BINARY_PARTS, {**_BYTES, "b": integers(4, below=256, dtype="uint8")}, 1),
+    "mul": Case(_BINARY.format("4", "Mul"), _BINARY_PARTS, {**_BYTES, "b": integers(4, below=256, dtype="uint8")}),
     "sigmoid": Case(
         "(int8[2,9] x) => (int8[2,9] y) { y = com.microsoft.QLinearSigmoid (x, xs, xz, ys, yz) }",
         {**scales(xs=0.05, ys=1 / 256), **zeros("int8", xz=5, yz=-128)},

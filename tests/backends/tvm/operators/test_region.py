@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.backends.tvm.graphs import Initializer, assert_equal, compile_, kernels, parse
+from tests.backends.tvm.graphs import Initializer, assert_equal, assert_equal_on, compile_, kernels, parse
 
 ANCHORS: dict[str, tuple[str, dict[str, Initializer], str]] = {
     "dense convolution": ("Conv(x,w,b)", {"w": (6, 6, 1, 1), "b": (6,)}, "dense"),
@@ -61,3 +61,18 @@ def test_a_region_may_read_the_input_of_its_kernel() -> None:
         y = Mul(a,s) }"""
     model = parse(text, {"w": (6, 6, 3, 3)})
     assert_equal(compile_(model), model)
+
+
+@pytest.mark.parametrize("anchor", ["Neg(x)", "Conv(x,w)"])
+def test_each_node_rounds(anchor: str) -> None:
+    """Bit for bit: no product and sum of two nodes become one operation, nor does a sum less a term of it vanish."""
+    text = f"""g (float[1,1,5,7] x) => (float[1,1,5,7] y) {{
+        a = {anchor}
+        b = Mul(a,x)
+        c = Add(b,a)
+        d = Add(c,large)
+        e = Sub(d,large)
+        y = Mul(e,c) }}"""
+    model = parse(text, {"w": np.full((1, 1, 1, 1), 3.3, np.float32), "large": np.array(1e5, np.float32)})
+    x = np.random.default_rng(0).standard_normal((1, 1, 5, 7)).astype(np.float32)
+    assert_equal_on({"x": x}, model, 0, 0)

@@ -101,8 +101,9 @@ def test_division_by_zero_gives_zero_and_that_of_the_smallest_integer_wraps(kind
 
 
 def test_shifts_by_more_bits_than_there_are() -> None:
-    a, b = np.full(11, 0xFF, np.uint32), np.arange(27, 38).astype(np.uint32)
-    text = """g (uint32[11] a, uint32[11] b) => (uint32[11] y, uint32[11] z) {
+    """In vectors, and in the last element by itself, where a processor takes the number modulo 32."""
+    a, b = np.full(17, 0xFF, np.uint32), np.arange(20, 37).astype(np.uint32)
+    text = """g (uint32[17] a, uint32[17] b) => (uint32[17] y, uint32[17] z) {
         y = BitShift<direction="LEFT">(a,b)
         z = BitShift<direction="RIGHT">(a,b) }"""
     y, z = compile_(parse(text)).run(None, {"a": a, "b": b})

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from graphprune.cli.exit_codes import FAILED_VERIFICATION, INTERRUPTED, USER_ERROR
+from graphprune.cli.output import printable
 from graphprune.errors import GraphPruneError, InputError, ModelFileError, VerificationError
 
 TRACEBACK_VARIABLE = "GRAPHPRUNE_TRACEBACK"
@@ -57,7 +58,7 @@ def _report(error: Exception, *, as_json: bool) -> int:
     exit_code = _exit_code(error)
     message = " ".join(named.message.split())
     described = {"code": named.code, "message": message, "exit_code": exit_code}
-    line = f"error: {message}" + (f" [{named.code}]" if named.code else "")
+    line = f"error: {printable(message)}" + (f" [{named.code}]" if named.code else "")
     sys.stderr.write((json.dumps({"error": described}) if as_json else line) + "\n")
     return exit_code
 

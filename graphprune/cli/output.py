@@ -24,8 +24,8 @@ def print_json(data: object) -> None:
 
 
 def print_line(text: str) -> None:
-    """Print one line as it is."""
-    sys.stdout.write(text + "\n")
+    """Print one line, without markup."""
+    sys.stdout.write(printable(text) + "\n")
 
 
 def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
@@ -38,8 +38,13 @@ def print_table(title: str, columns: Iterable[str], rows: Iterable[Iterable[obje
     _StdoutConsole(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(table)
 
 
+def printable(text: str) -> str:
+    """Return `text` with what would steer a terminal written out: names in files are anybody's."""
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
+
+
 def _escape(cell: object) -> str:
-    return str(cell).replace("[", r"\[")  # names and shapes are no markup
+    return printable(str(cell)).replace("[", r"\[")  # names and shapes are no markup
 
 
 class _StdoutConsole(Console):

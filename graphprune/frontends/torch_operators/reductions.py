@@ -103,6 +103,9 @@ def top_k(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """ONNX TopK; among equals, the lower index comes first."""
     del sorted  # sorted results are allowed where any order is
+    if torch.compiler.is_exporting():  # to ONNX, which has no Sort, and whose own TopK keeps that promise of equals
+        found = torch.topk(x, integer(k), axis, bool(largest))
+        return found.values, found.indices
     order = torch.argsort(x, dim=axis, descending=bool(largest), stable=True).narrow(axis, 0, integer(k))
     return torch.gather(x, axis, order), order
 

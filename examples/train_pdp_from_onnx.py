@@ -37,8 +37,8 @@ def main() -> None:
     teacher, student = gp.to_torch(dense), gp.to_torch(dense)
     batches = [tuple(map(torch.from_numpy, random_feed(dense, seed).values())) for seed in range(16)]
 
-    schedule = Schedule(length=round(0.7 * options.steps), ramp="cubic")
-    settings = TrainingSettings(schedule=schedule, temperature="0.1t2")
+    schedule = Schedule(length=round(0.7 * options.steps))
+    settings = TrainingSettings(schedule=schedule)
     recipe = gp.Recipe(sparsity=options.sparsity, training=settings)
     pruner = prepare(student, batches[0], recipe)
     optimizer = torch.optim.Adam(student.parameters(), 3e-3)

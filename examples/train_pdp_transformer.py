@@ -86,7 +86,7 @@ def main() -> None:
     student = Classifier()
     student.load_state_dict(teacher.state_dict())
     example = torch.zeros(1, LENGTH, dtype=torch.int64)
-    settings = TrainingSettings(schedule=Schedule(length=round(0.7 * options.steps), ramp="cubic"), temperature="0.1t2")
+    settings = TrainingSettings(schedule=Schedule(length=round(0.7 * options.steps)))
     recipe = gp.Recipe(sparsity=0.8, scope="global", ignore=("classifier.weight",), training=settings)
     pruner = prepare(student, (example,), recipe)
     optimizer = torch.optim.AdamW(student.parameters(), 1e-3)

@@ -80,7 +80,7 @@ class Row:
         temperature = self.temperature if self.method == "pdp" else "1e-4"
         first, _, last = temperature.partition("~")
         training: dict[str, Any] = {"method": self.method, "temperature": first, "schedule": schedule}
-        training |= {"final_temperature": last} if last else {}
+        training |= {"final_temperature": last or first}
         what = {"pattern": self.target} if ":" in self.target else {"sparsity": float(self.target), "scope": "global"}
         return gp.Recipe(**what, ignore=("classifier.weight",), training=training)  # type: ignore[arg-type]
 

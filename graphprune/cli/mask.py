@@ -44,11 +44,10 @@ def mask_command(  # noqa: PLR0913, PLR0917 - one argument an option
     from graphprune.passes.base import run_pass
     from graphprune.passes.insert_soft_masks import InsertSoftMasks
     from graphprune.planning.planner import plan, unfit_weights
-    from graphprune.planning.training_settings import TrainingSettings
 
     check_output_path(output, [".onnx"], source)
     chosen = read_recipe(recipe, sparsity, pattern, scope, ignore)
-    temperature = temperature or (chosen.training or TrainingSettings()).temperature
+    temperature = temperature or (chosen.training or InsertSoftMasks).temperature
     with progress(f"masking {source}"):
         model = load(source)
         chosen_plan = plan(model, chosen)

@@ -31,15 +31,15 @@ class Schedule(Document):
         length: How many calls the ramp takes from the first mask to the full one; with a constant ramp, how many the
             temperature takes to fall.
         epsilon: Instead of `length`, what the ramp gains with each call: the paper's epsilon, 0.015.
-        ramp: `linear`, the paper's; `cubic`, 1 - (1 - x)³ as in gradual magnitude pruning; or `constant`, the full mask
-            from the start.
+        ramp: `constant`, the full mask from the start; `linear`, the paper's; or `cubic`, 1 - (1 - x)³, which gradual
+            magnitude pruning takes where none is given.
     """
 
     start: Annotated[int, Field(ge=0)] | Literal["validation"] = 0
     patience: int = Field(default=5, ge=1)
     length: int | None = Field(default=None, ge=1)
     epsilon: float | None = Field(default=None, gt=0, le=1)
-    ramp: Literal["linear", "cubic", "constant"] = "linear"
+    ramp: Literal["linear", "cubic", "constant"] = "constant"
 
     @model_validator(mode="after")
     def _check_length(self) -> Self:
@@ -48,6 +48,11 @@ class Schedule(Document):
             found = " and ".join(given) or "none"
             raise RecipeError(f"schedule: a {self.ramp} ramp takes length or epsilon, got {found}", code="GP701")
         return self
+
+    @property
+    def has_length(self) -> bool:
+        """Whether it says how long the ramp takes."""
+        return self.length is not None or self.epsilon is not None
 
     @property
     def steps(self) -> int:
@@ -69,22 +74,30 @@ class Schedule(Document):
 
 
 class TrainingSettings(Document):
-    """How masks are trained.
+    """How masks are trained; what is not said is what `docs/accuracy.md` found best.
 
     Attributes:
         method: `pdp`, or a baseline: `gmp`, `str`, `sr-ste`, `one-shot`.
         temperature: Of the soft mask: `1e-4`, or `0.1t2` for a tenth of the squared threshold.
         final_temperature: What it falls to along the ramp, fast first: as a cubic ramp does. Of the same kind; or `0`:
-            from the ramp's end masks are hard, and the weights that stay are tuned behind them.
+            from the ramp's end masks are hard, and the weights that stay are tuned behind them. If it is not given, it
+            is `0` where the schedule has a length, and else the temperature.
         threshold: `exact`, or `sampled`: estimated from a sample of each large weight.
         schedule: When pruning starts, and how fast it goes.
     """
 
     method: Literal["pdp", "gmp", "str", "sr-ste", "one-shot"] = "pdp"
-    temperature: TemperatureText = str(Temperature())
+    temperature: TemperatureText = str(Temperature(1, relative=True))
     final_temperature: FinalTemperatureText | None = None
     threshold: Literal["exact", "sampled"] = "exact"
     schedule: Schedule = Schedule(ramp="constant")
+
+    @model_validator(mode="after")
+    def _choose_ramp(self) -> Self:
+        schedule = self.schedule
+        if self.method == "gmp" and schedule.has_length and "ramp" not in schedule.model_fields_set:
+            object.__setattr__(self, "schedule", schedule.model_copy(update={"ramp": "cubic"}))
+        return self
 
     @model_validator(mode="after")
     def _check_temperatures(self) -> Self:
@@ -102,7 +115,8 @@ class TrainingSettings(Document):
         return Temperature(value, first.relative) if value > 0 else None
 
     def _final(self) -> Temperature | None:
-        if self.final_temperature == COLD:
+        cools = self.final_temperature is None and self.schedule.has_length
+        if cools or self.final_temperature == COLD:
             return None
         return parse_temperature(self.final_temperature or self.temperature)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 from torch import nn
@@ -28,7 +28,12 @@ _NAMED = 5  # layers, in a warning
 
 
 def prepare(
-    module: nn.Module, example_inputs: Sequence[object], recipe: Recipe, *, plan: PruningPlan | None = None
+    module: nn.Module,
+    example_inputs: Sequence[object],
+    recipe: Recipe,
+    *,
+    example_kwargs: Mapping[str, object] | None = None,
+    plan: PruningPlan | None = None,
 ) -> Pruner:
     """Put a mask on every weight that is to be pruned, or on all that carries channels; `module` is changed in place.
 
@@ -38,6 +43,7 @@ def prepare(
     Args:
         module: Trained by the caller, as usual.
         example_inputs: Positional inputs of one call.
+        example_kwargs: Keyword inputs of that call.
         recipe: What is pruned, and, in its `training` section, how.
         plan: Instead of the one that the recipe makes of the current weights.
 
@@ -56,7 +62,7 @@ def prepare(
     if any(isinstance(child, ParameterMask) for child in module.modules()):
         raise RecipeError(f"{type(module).__name__}: was prepared before; finalize its pruner first", code="GP702")
     settings = recipe.training or TrainingSettings()
-    model = exported(module, example_inputs)
+    model = exported(module, example_inputs, example_kwargs)
     chosen = plan or make_plan(model, _by_layer(recipe))
     if plan is None and settings.schedule.start != 0:
         budgets(model, recipe)  # what is wrong with them now is said now, not after the dense phase

@@ -13,9 +13,9 @@ from graphprune.planning.training_settings import Schedule, TrainingSettings
 
 
 def test_the_linear_ramp_is_the_papers() -> None:
-    schedule = Schedule(epsilon=0.25)
+    schedule = Schedule(epsilon=0.25, ramp="linear")
     assert [schedule.ratio(step) for step in (-1, 0, 1, 2, 3, 9)] == [0, 0.25, 0.5, 0.75, 1, 1]
-    assert Schedule(length=4).ratio(1) == 0.5
+    assert Schedule(length=4, ramp="linear").ratio(1) == 0.5
     assert Schedule(epsilon=0.015).steps == 67
 
 
@@ -31,8 +31,11 @@ def test_the_constant_ramp_is_there_at_once() -> None:
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({}, r"a linear ramp takes length or epsilon, got none \[GP701\]"),
-    ({"length": 3, "epsilon": 0.1}, r"a linear ramp takes length or epsilon, got length and epsilon \[GP701\]"),
+    ({"ramp": "linear"}, r"a linear ramp takes length or epsilon, got none \[GP701\]"),
+    (
+        {"length": 3, "epsilon": 0.1, "ramp": "linear"},
+        r"a linear ramp takes length or epsilon, got length and epsilon \[GP701\]",
+    ),
     ({"length": 3, "epsilon": 0.1, "ramp": "constant"}, r"a constant ramp takes length or epsilon, got .* \[GP701\]"),
     ({"length": 0}, r"schedule: length: .* got 0 \[GP320\]"),
     ({"epsilon": 2}, r"schedule: epsilon: .* got 2 \[GP320\]"),
@@ -78,4 +81,17 @@ def test_at_the_final_temperature_zero_masks_are_hard() -> None:
 
 def test_temperatures_of_two_kinds_are_refused() -> None:
     with pytest.raises(RecipeError, match=r"goes from 0.0001 to 0.01t2, expected both .*GP704"):
-        TrainingSettings(final_temperature="0.01t2")
+        TrainingSettings(temperature="1e-4", final_temperature="0.01t2")
+
+
+def test_what_is_not_said_is_what_was_found_best() -> None:
+    settings = TrainingSettings(schedule=Schedule(length=4))
+    assert (settings.method, settings.temperature, settings.schedule.ramp) == ("pdp", "1t2", "constant")
+    assert [settings.temperature_at(progress) for progress in (0.5, 1)] == [Temperature(1 / 8, relative=True), None]
+    assert TrainingSettings().temperature_at(1) == Temperature(1, relative=True)
+
+
+def test_gradual_pruning_ramps_where_nothing_else_is_said() -> None:
+    assert of(method="gmp", schedule={"length": 4}).training.schedule.ramp == "cubic"  # type: ignore[union-attr]
+    assert of(method="gmp", schedule={"length": 4, "ramp": "constant"}).training.schedule.ramp == "constant"  # type: ignore[union-attr]
+    assert of(method="gmp").training.schedule.ramp == "constant"  # type: ignore[union-attr]

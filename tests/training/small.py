@@ -27,8 +27,9 @@ def images(seed: int = 0, count: int = 6) -> torch.Tensor:
 
 
 def recipe(start: object = 1, length: int | None = 4, **keys: object) -> Recipe:
-    schedule = {"start": start} | ({"ramp": "constant"} if length is None else {"length": length})
-    training = {"schedule": schedule, "temperature": "0.1t2"} | dict(keys.pop("training", {}))  # type: ignore[call-overload]
+    schedule = {"start": start} | ({} if length is None else {"length": length, "ramp": "linear"})
+    temperatures = {"temperature": "0.1t2", "final_temperature": "0.1t2"}
+    training = {"schedule": schedule} | temperatures | dict(keys.pop("training", {}))  # type: ignore[call-overload]
     return Recipe(**{"sparsity": 0.75, "training": training} | keys)
 
 

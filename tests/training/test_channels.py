@@ -45,7 +45,8 @@ def images(seed: int = 0) -> torch.Tensor:
 
 
 def recipe(method: str = "pdp", **keys: Any) -> Recipe:  # noqa: ANN401
-    training = {"method": method, "temperature": "0.5t2", "schedule": {"start": 1, "length": 4}}
+    schedule = {"start": 1, "length": 4, "ramp": "linear"}
+    training = {"method": method, "temperature": "0.5t2", "final_temperature": "0.5t2", "schedule": schedule}
     every: dict[str, Any] = {"sparsity": 0.5, "pattern": "channel", "training": training} | keys
     return Recipe(**every)
 

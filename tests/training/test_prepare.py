@@ -163,3 +163,30 @@ def test_zeros_that_no_floor_leaves_room_for_are_refused_before_the_dense_phase(
     with pytest.raises(RecipeError, match="GP723"):
         prepare(module, (images(),), recipe(start=5, scope="global", min_kept=0.5))
     assert list(module.state_dict()) == list(network().state_dict())
+
+
+def test_example_inputs_may_be_named() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(16, 16)
+
+        def forward(self, x: torch.Tensor, *, scale: torch.Tensor) -> torch.Tensor:
+            scores: torch.Tensor = self.inner(x) * scale
+            return scores
+
+    kwargs = {"x": torch.randn(2, 16), "scale": torch.ones(16)}
+    for args, rest in (((), kwargs), ((kwargs["x"],), {"scale": kwargs["scale"]})):
+        assert [site.name for site in prepare(Scaled(), args, recipe(), example_kwargs=rest).sites] == ["inner.weight"]
+
+
+@pytest.mark.parametrize("scope", ["layer", "global"])
+def test_a_module_in_bfloat16_is_trained(scope: str) -> None:
+    module = network().bfloat16()
+    pruner = prepare(module, (images().bfloat16(),), recipe(start=1, length=2, scope=scope))
+    for _ in range(3):
+        module(images().bfloat16()).float().square().mean().backward()
+        pruner.step()
+    assert "0.weight" in str(pruner.report())
+    pruner.finalize()
+    assert zeros(module, "0.weight") + zeros(module, "5.weight") == round(0.75 * (864 + 192))

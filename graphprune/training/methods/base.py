@@ -14,7 +14,7 @@ from graphprune.masks.patterns import parse_pattern
 from graphprune.planning.pruning_plan import WeightPlan
 from graphprune.planning.training_settings import TrainingSettings
 
-_ONE = 1 << 48
+_ONE = 1 << 62  # exact for every float64 from a 512th to 1
 
 
 class Scheduled(nn.Module):
@@ -25,7 +25,7 @@ class Scheduled(nn.Module):
 
     Attributes:
         name: Of the weight, or of the group of channels.
-        schedule: The budget, the ratio and the progress in units of 2^-48, int64 [3].
+        schedule: The budget, the ratio and the progress in units of 2^-62, int64 [3].
     """
 
     schedule: torch.Tensor

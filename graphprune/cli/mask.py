@@ -41,13 +41,14 @@ def mask_command(  # noqa: PLR0913, PLR0917 - one argument an option
     """Let the readers of prunable weights read them through soft masks, to be trained and hardened."""
     from graphprune.analysis.weights import prunable_weights
     from graphprune.frontends.onnx_file import load, save
+    from graphprune.masks.temperature import Temperature
     from graphprune.passes.base import run_pass
     from graphprune.passes.insert_soft_masks import InsertSoftMasks
     from graphprune.planning.planner import plan, unfit_weights
 
     check_output_path(output, [".onnx"], source)
     chosen = read_recipe(recipe, sparsity, pattern, scope, ignore)
-    temperature = temperature or (chosen.training or InsertSoftMasks).temperature
+    temperature = temperature or (chosen.training.temperature if chosen.training else str(Temperature()))
     with progress(f"masking {source}"):
         model = load(source)
         chosen_plan = plan(model, chosen)

@@ -7,7 +7,7 @@ import onnx
 import onnx_ir as ir
 from onnx import helper
 
-from graphprune.passes.reference import reference_evaluator
+from graphprune.passes.bounded_evaluation import Budget, BudgetExceededError, bounded_evaluator
 from graphprune.passes.structure import one_line
 
 _OTHERWISE = frozenset({"Resize"})
@@ -18,12 +18,12 @@ class CannotEvaluateError(Exception):
     """The operator cannot be computed at compile time; the message says why."""
 
 
-def evaluate(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol]:
-    """Return the outputs of `node` as tensors.
+def evaluate(model: ir.Model, node: ir.Node, budget: Budget | None = None) -> list[ir.TensorProtocol]:
+    """Return the outputs of `node` as tensors; they are taken off `budget`, by default that of the model.
 
     Raises:
-        CannotEvaluateError: The evaluator lacks the operator, computes another function than ONNX Runtime or fails, or
-            its result is not of the type and shape that inference gives.
+        CannotEvaluateError: The evaluator lacks the operator, computes another function than ONNX Runtime or fails,
+            the budget does not suffice, or its result is not of the type and shape that inference gives.
     """
     if node.op_type == "Constant":
         return [_constant(node)]
@@ -35,7 +35,9 @@ def evaluate(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol]:
         if value is not None and value.const_value is not None
     }
     try:
-        results = reference_evaluator(_single_node(model, node, feed)).run(None, feed)
+        results = bounded_evaluator(_single_node(model, node, feed), budget or Budget.of(model)).run(None, feed)
+    except BudgetExceededError as error:
+        raise CannotEvaluateError(f"{error} for what a file may make us compute") from error
     except Exception as error:  # it raises whatever NumPy does
         raise CannotEvaluateError(f"onnx cannot evaluate it: {one_line(error)}") from error
     return [_checked(value, result) for value, result in zip(node.outputs, results, strict=True)]

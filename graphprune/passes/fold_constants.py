@@ -13,6 +13,7 @@ from graphprune.diagnostics import Rewrite, Skip
 from graphprune.errors import InputError
 from graphprune.graph.nodes import describe
 from graphprune.passes.base import Equivalence, Pass, PassOutcome, refuse
+from graphprune.passes.bounded_evaluation import Budget
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
 from graphprune.passes.rewriting import constant_of, drop_unused, graph_of, new_initializer
 from graphprune.passes.shape_inference import infer_shapes
@@ -73,22 +74,25 @@ class FoldConstants(Pass):
     def apply(self, model: ir.Model) -> PassOutcome:
         """Fold until nothing is left: each round makes more shapes static."""
         rewrites: list[Rewrite] = []
+        budget = Budget.of(model)
         while True:
             infer_shapes(model)
             skips: list[Skip] = []
             weights = _weight_paths(model)
-            found = [self._visit(model, node, weights, skips) for node in list(model.graph.all_nodes())]
+            found = [self._visit(model, node, weights, skips, budget) for node in list(model.graph.all_nodes())]
             rewrites += [rewrite for rewrite in found if rewrite is not None]
             if not any(found):
                 return PassOutcome(tuple(rewrites), tuple(skips))
 
-    def _visit(self, model: ir.Model, node: ir.Node, weights: set[ir.Node], skips: list[Skip]) -> Rewrite | None:
+    def _visit(
+        self, model: ir.Model, node: ir.Node, weights: set[ir.Node], skips: list[Skip], budget: Budget
+    ) -> Rewrite | None:
         if node.graph is None or not _is_constant(node, weights):  # without a graph: dropped a moment ago
             return None
         reason = self._why_not(node, weights)
         if reason is None:
             try:
-                return _replace(node, _value_of(model, node))
+                return _replace(node, _value_of(model, node, budget))
             except CannotEvaluateError as error:
                 reason = ("GP221", str(error))
         skips.append(refuse(reason[0], node, reason[1]))
@@ -145,10 +149,10 @@ def _static_dims(node: ir.Node) -> list[int] | None:
     return [dim for dim in dims if isinstance(dim, int)] if all(isinstance(dim, int) for dim in dims) else None
 
 
-def _value_of(model: ir.Model, node: ir.Node) -> list[ir.TensorProtocol]:
+def _value_of(model: ir.Model, node: ir.Node, budget: Budget) -> list[ir.TensorProtocol]:
     dims = _static_dims(node) if node.op_type in {"Shape", "Size"} else None
     if dims is None:
-        return evaluate(model, node)
+        return evaluate(model, node, budget)
     return [ir.tensor(np.array(dims if node.op_type == "Shape" else np.prod(dims, dtype=np.int64), np.int64))]
 
 

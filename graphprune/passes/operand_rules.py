@@ -58,6 +58,9 @@ class Operands:
         return f"input '{value.name if value is not None else index}'"
 
 
+LARGEST = 2**24
+"""Of an extent, step or pad of a window: each position of one is a number while a kernel is made."""
+
 Rule = Callable[[Operands], str | None]
 """What is wrong with the operands, or None as far as is known."""
 
@@ -208,13 +211,13 @@ def is_axis(name: str, default: int) -> Rule:
 
 
 def are_positive(*names: str) -> Rule:
-    """These attributes hold numbers of at least 1."""
+    """These attributes hold numbers of at least 1, and no more than kernels are made for."""
 
     def rule(operands: Operands) -> str | None:
         for name in names:
-            low = [each for each in operands.integers(name) if each < 1]
-            if low:
-                return f"{name} has {low[0]}, expected at least 1"
+            outside = [each for each in operands.integers(name) if not 1 <= each <= LARGEST]
+            if outside:
+                return f"{name} has {outside[0]}, expected 1 to {LARGEST}"
         return None
 
     return rule

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from graphprune.packed.calls import extra_index
 from graphprune.packed.forms import CALLS
 from graphprune.passes.operand_rules import (
+    LARGEST,
     Count,
     Extents,
     Operands,
@@ -117,21 +118,26 @@ def _unpooled(operands: Operands) -> str | None:
     return None
 
 
-_WINDOW = are_positive("kernel_shape", "strides", "dilations")
+def _pads(operands: Operands) -> str | None:
+    large = [pad for pad in operands.integers("pads") if pad > LARGEST]
+    return f"pads has {large[0]}, expected at most {LARGEST}" if large else None
+
+
+_WINDOW = (are_positive("kernel_shape", "strides", "dilations"), _pads)
 
 WINDOWS: dict[str, Sequence[Rule]] = {
-    "Conv": (*_convolution(), _WINDOW, is_shape(2, vector(extent(1, 0)))),
-    "ConvTranspose": (*_TRANSPOSED, _WINDOW),
-    "ConvInteger": (*_convolution(), _WINDOW, has_one_element(2), has_one_or(3, vector(extent(1, 0)))),
+    "Conv": (*_convolution(), *_WINDOW, is_shape(2, vector(extent(1, 0)))),
+    "ConvTranspose": (*_TRANSPOSED, *_WINDOW),
+    "ConvInteger": (*_convolution(), *_WINDOW, has_one_element(2), has_one_or(3, vector(extent(1, 0)))),
     "QLinearConv": (
         *_convolution(3),
-        _WINDOW,
+        *_WINDOW,
         has_one_element(1, 2, 6, 7),
         *(has_one_or(index, vector(extent(3, 0))) for index in (4, 5)),
         is_shape(8, vector(extent(3, 0))),
     ),
-    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), (_WINDOW,)),
-    "MaxUnpool": (_WINDOW, is_shape(1, like(0)), _unpooled),
+    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _WINDOW),
+    "MaxUnpool": (*_WINDOW, is_shape(1, like(0)), _unpooled),
     "Col2Im": (are_positive("strides", "dilations"), is_shape(0, _columns)),
 }
 """By operator of ONNX."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,22 @@ if TYPE_CHECKING:
     from onnx.reference import ReferenceEvaluator
 
 
-def reference_evaluator(proto: onnx.ModelProto) -> ReferenceEvaluator:
-    """Return an evaluator of `proto` in pure NumPy; it computes in whatever float type the model has."""
+def reference_evaluator(
+    proto: onnx.ModelProto, guard: Callable[[ReferenceEvaluator], None] | None = None
+) -> ReferenceEvaluator:
+    """Return an evaluator of `proto` in pure NumPy; it computes in whatever float type the model has.
+
+    `guard` is given it before it runs, and each evaluator of a subgraph.
+    """
     from onnx.reference import ReferenceEvaluator
 
-    return ReferenceEvaluator(proto, new_ops=list(_mended()))
+    class Guarded(ReferenceEvaluator):
+        def _init(self) -> None:
+            super()._init()
+            if guard is not None:
+                guard(self)
+
+    return Guarded(proto, new_ops=list(_mended()))
 
 
 @cache
@@ -51,9 +63,10 @@ def _mended() -> tuple[type, ...]:
         """Normalises every channel: onnx's own counts them by the size of the batch."""
 
         def _run(self, x: Any, alpha: float, beta: float, bias: float, size: int) -> tuple[Any, ...]:  # noqa: ANN401
-            before = (size - 1) // 2
-            pads = [(0, 0), (before, size - 1 - before), *[(0, 0)] * (x.ndim - 2)]
-            windows = np.lib.stride_tricks.sliding_window_view(np.pad(np.square(x), pads), size, axis=1)
+            before, after = (min(n, x.shape[1]) for n in ((size - 1) // 2, size // 2))
+            pads = [(0, 0), (before, after), *[(0, 0)] * (x.ndim - 2)]
+            squares = np.pad(np.square(x), pads)
+            windows = np.lib.stride_tricks.sliding_window_view(squares, before + 1 + after, axis=1)
             return ((x / (bias + alpha / size * windows.sum(axis=-1)) ** beta).astype(x.dtype),)
 
     return LRN, ConvTranspose, GatherElements

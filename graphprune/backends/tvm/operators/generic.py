@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import onnx_ir as ir
@@ -25,6 +26,8 @@ GENERIC: dict[str, Lower] = {
     "RoiAlign": lower_with(te_images.roi_align, te_images.checked_images),
 }
 """Operators that have only a tensor expression."""
+
+_MOST_TAPS = 2**16  # the window kernels are written out, tap by tap
 
 Applies = Callable[[ir.Node], bool]
 
@@ -50,7 +53,9 @@ def is_fast_product(node: ir.Node) -> bool:
 
 def is_fast_pooling(node: ir.Node) -> bool:
     """Whether the window kernels take this MaxPool or AveragePool."""
-    return _is_float32(node) and _rank(node.inputs[0]) in (3, 4) and not any(o.name for o in node.outputs[1:])
+    is_small = math.prod(node.attributes.get_ints("kernel_shape", [])) <= _MOST_TAPS
+    plain = _is_float32(node) and not any(o.name for o in node.outputs[1:])
+    return plain and is_small and _rank(node.inputs[0]) in (3, 4)
 
 
 def _is_float32(node: ir.Node) -> bool:

@@ -18,10 +18,11 @@ def _local_response(define: Definition) -> onnx.FunctionProto | None:
         return None
     x = define.inputs[0]
     rows = define.reshape(define("Mul", x, x), (shape[0], 1, shape[1], math.prod(shape[2:])))
-    before = (size - 1) // 2
-    pads = [before, 0, size - 1 - before, 0]
-    mean = define("AveragePool", rows, kernel_shape=[size, 1], pads=pads, count_include_pad=1)
-    scaled = define("Mul", define.reshape(mean, shape), define.like(attributes.get_float("alpha", 1e-4)))
+    before, after = (min(n, shape[1]) for n in ((size - 1) // 2, size // 2))  # further neighbours are all zeros
+    window = before + 1 + after
+    mean = define("AveragePool", rows, kernel_shape=[window, 1], pads=[before, 0, after, 0], count_include_pad=1)
+    factor = attributes.get_float("alpha", 1e-4) * (window / size)
+    scaled = define("Mul", define.reshape(mean, shape), define.like(factor))
     base = define("Add", scaled, define.like(attributes.get_float("bias", 1.0)))
     return define.finish(define("Div", x, define("Pow", base, define.like(attributes.get_float("beta", 0.75)))))
 

@@ -16,6 +16,7 @@ from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
 from graphprune.errors import UnsupportedModelError
 from graphprune.graph.functions import DOMAIN
+from graphprune.passes.bounded_evaluation import Budget
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
 from graphprune.passes.schema_functions import expand_functions
 from graphprune.passes.shape_inference import infer_shapes
@@ -100,12 +101,12 @@ def fold_constants(model: ir.Model) -> bool:
 
     An output of the graph that turns out constant is an initializer too.
     """
-    graph = model.graph
+    graph, budget = model.graph, Budget.of(model)
     folded: list[tuple[ir.Node, list[ir.TensorProtocol]]] = []
     for node in graph:
         if all(value is None or value.const_value is not None for value in node.inputs) and _is_pure(node):
             with contextlib.suppress(CannotEvaluateError):
-                folded.append((node, evaluate(model, node)))
+                folded.append((node, evaluate(model, node, budget)))
                 for output, tensor in zip(node.outputs, folded[-1][1], strict=True):
                     output.const_value = tensor
     for node, tensors in folded:

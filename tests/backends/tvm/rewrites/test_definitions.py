@@ -72,6 +72,11 @@ CASES: dict[str, tuple[str, dict[str, Initializer], dict[str, np.ndarray]]] = {
         {},
         {"x": normal(2, 7, 5, 6)},
     ),
+    "local response over more neighbours than there are channels": (
+        "g (float[2,7,5,6] x) => (float[2,7,5,6] y) { y = LRN<size=1001,alpha=0.3,beta=0.6,bias=1.5>(x) }",
+        {},
+        {"x": normal(2, 7, 5, 6)},
+    ),
     "norms along an axis": (
         """g (float[3,4,5] x) => (float[3,4,5] y, float[3,4,5] z) {
             y = LpNormalization<axis=1,p=1>(x)

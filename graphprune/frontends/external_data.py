@@ -14,6 +14,7 @@ import onnx_ir as ir
 from graphprune.analysis.constants import source_of
 from graphprune.errors import ModelFileError
 from graphprune.files import atomic_write
+from graphprune.frontends.data_on_disk import DataOnDisk
 from graphprune.graph.nodes import all_nodes
 
 SMALL_BYTES = 4096  # tensors up to here are held in memory: shape inference looks into them
@@ -62,7 +63,8 @@ def _anchored(tensor: ir.ExternalTensor, folder: Path) -> ir.TensorProtocol:
             f"tensor '{tensor.name}': external data '{path}' has {status.st_nlink} hard links, expected 1",
             code="GP104",
         )
-    return _in_memory(tensor) if tensor.nbytes <= SMALL_BYTES else tensor
+    held = DataOnDisk(tensor, folder)
+    return _in_memory(held) if held.nbytes <= SMALL_BYTES else held
 
 
 def _contained_path(tensor: ir.ExternalTensor, folder: Path) -> Path:
@@ -109,8 +111,6 @@ def check_inline_data(model: ir.Model) -> None:
 
 def _in_memory(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     array = tensor.numpy().copy()
-    if isinstance(tensor, ir.ExternalTensor):
-        tensor.release()
     return ir.Tensor(array, dtype=tensor.dtype, name=tensor.name)
 
 

@@ -40,7 +40,7 @@ _GRAPH_ALLOWANCE = 64 * 2**20
 def load(path: str | os.PathLike[str]) -> ir.Model:
     """Read an ONNX file and bring it to the form that the rest of the package expects.
 
-    Weights in external data stay on disk and are memory-mapped when they are read. Opsets from 7 on are accepted and
+    Weights in external data stay on disk and are read whenever they are used. Opsets from 7 on are accepted and
     those below 18 converted to 18. Initializers are no longer listed among the graph's inputs, and a node without a
     name gets that of its first output. Sparse tensors are written out, and an extent of -1 is an open one. Functions
     and subgraphs are kept (functions of a file below 18 are inlined), and so are operators that nobody here knows.

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from graphprune.stages.stage import get_stage
 
-_CHUNK = 1 << 24  # bytes compared at a time: a memory-mapped weight is never held whole
+_CHUNK = 1 << 24  # bytes compared at a time
 
 
 @dataclass(frozen=True, eq=False)

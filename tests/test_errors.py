@@ -28,3 +28,17 @@ def test_an_error_keeps_its_code_across_processes() -> None:
 @pytest.mark.parametrize("name", [name for name in vars(errors) if name.endswith("Error")])
 def test_every_error_has_the_root(name: str) -> None:
     assert issubclass(getattr(errors, name), GraphPruneError)
+
+
+def test_a_long_message_is_cut_so_that_its_line_has_300_characters() -> None:
+    error = GraphPruneError("x" * 1000, code="GP299")
+    assert len(f"error: {error}") == 300
+    assert str(error).endswith("x... [GP299]")
+
+
+def test_line_breaks_and_what_terminals_act_on_are_left_out() -> None:
+    assert str(GraphPruneError("node 'a\nb' \x1b[31m(Conv)")) == "node 'a b' [31m(Conv)"
+
+
+def test_spaces_in_a_name_stay() -> None:
+    assert str(GraphPruneError("cannot read 'a  b.onnx'")) == "cannot read 'a  b.onnx'"

@@ -13,7 +13,6 @@ import typer
 from typer.core import TyperGroup
 
 from graphprune.cli.exit_codes import FAILED_VERIFICATION, INTERRUPTED, USER_ERROR
-from graphprune.cli.output import printable
 from graphprune.errors import GraphPruneError, InputError, ModelFileError, VerificationError
 
 TRACEBACK_VARIABLE = "GRAPHPRUNE_TRACEBACK"
@@ -56,9 +55,8 @@ def _report(error: Exception, *, as_json: bool) -> int:
         _drop_stdout()
     named = name_error(error)
     exit_code = _exit_code(error)
-    message = " ".join(named.message.split())
-    described = {"code": named.code, "message": message, "exit_code": exit_code}
-    line = f"error: {printable(message)}" + (f" [{named.code}]" if named.code else "")
+    described = {"code": named.code, "message": named.message, "exit_code": exit_code}
+    line = f"error: {named}"
     sys.stderr.write((json.dumps({"error": described}) if as_json else line) + "\n")
     return exit_code
 

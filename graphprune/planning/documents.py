@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +20,8 @@ from graphprune.planning import yaml_form
 _YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 _JSON_SUFFIX = ".json"
 _LONGEST_VALUE = 60
+_SHOWN = reprlib.Repr()  # looks at the first few elements, a few levels down
+_SHOWN.maxstring = _SHOWN.maxother = 1 << 16
 
 
 class Document(BaseModel):
@@ -112,7 +115,7 @@ def _one_line(kind: type[BaseModel], data: dict[str, Any], error: ValidationErro
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = _SHOWN.repr(value)
     return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
 
 

@@ -5,6 +5,18 @@ The messages are one line, name the thing that is wrong, and end with a code; `d
 
 from __future__ import annotations
 
+LONGEST = 300
+"""Characters of an error on the command line, with what stands before and after its message."""
+
+_AROUND = len("error:  [GP000]")
+
+
+def one_line(text: str) -> str:
+    """The text on one line of an error: without line breaks and other characters that a terminal acts on, and cut."""
+    shown = text if text.isprintable() else " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    most = LONGEST - _AROUND
+    return shown if len(shown) <= most else shown[: most - 3] + "..."
+
 
 class GraphPruneError(Exception):
     """The root of all errors of graphprune.
@@ -15,8 +27,8 @@ class GraphPruneError(Exception):
     """
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = one_line(message)
+        super().__init__(self.message)
         self.code = code
 
     def __str__(self) -> str:

@@ -30,3 +30,11 @@ def test_a_document_is_frozen() -> None:
     document = TestedDocument(count=1)
     with pytest.raises(ValueError, match="frozen"):
         document.count = 2
+
+
+def test_a_value_is_shown_without_being_written_out_whole() -> None:
+    value: list[object] = [1] * 9
+    for _ in range(40):
+        value = [value] * 9
+    with pytest.raises(RecipeError, match=r"count: input should be a valid integer, got \[\[\[.*\[GP320\]$"):
+        TestedDocument(count=value)  # type: ignore[arg-type]

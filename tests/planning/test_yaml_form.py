@@ -50,3 +50,19 @@ def test_a_repeated_key_is_refused(text: str) -> None:
 
 def test_anchors_and_merges_still_work() -> None:
     assert load("a: &x {k: 1}\nb: {<<: *x, l: 2}") == {"a": {"k": 1}, "b": {"k": 1, "l": 2}}
+
+
+def test_an_alias_stands_for_its_value() -> None:
+    assert load("a: &x [1, 2]\nb: *x") == {"a": [1, 2], "b": [1, 2]}
+
+
+def test_aliases_that_stand_for_too_much_are_refused() -> None:
+    lines = ["a0: &a0 [1,1,1,1,1,1,1,1,1,1]"]
+    lines += [f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+    with pytest.raises(yaml.YAMLError, match="aliases stand for more than 1000000 values"):
+        load("\n".join(lines))
+
+
+def test_a_value_that_holds_itself_is_refused() -> None:
+    with pytest.raises(yaml.YAMLError, match="aliases stand for more than"):
+        load("a: &a [*a]")

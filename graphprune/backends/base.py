@@ -72,12 +72,16 @@ def open_dimensions(infos: Sequence[TensorInfo], hint: str) -> InputError:
     """The error for inputs whose open dimensions must be fixed."""
     first = infos[0]
     samples, *others = first.shape  # one sample is always possible; what else the model takes, only the user knows
-    example = "x".join(["1" if not isinstance(samples, int) else str(samples), *(str(dim or "?") for dim in others)])
+    example = "x".join(["1" if not isinstance(samples, int) else str(samples), *(_written(dim) for dim in others)])
     return InputError(
         f"open dimensions in {', '.join(map(str, infos))}; fix them with --input-shape {first.name}:{example} "
         f"(input_shapes in Python), {hint}",
         code="GP534",
     )
+
+
+def _written(dim: int | str | None) -> str:
+    return str(dim) if isinstance(dim, int) else f"<{dim or '?'}>"
 
 
 class Backend(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 LONGEST = 300
 """Characters of an error on the command line, with what stands before and after its message."""
 
-_AROUND = len("error:  [GP000]")
+_AROUND = len("error:  [GPxxx]")
 
 
 def one_line(text: str) -> str:

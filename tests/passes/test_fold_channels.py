@@ -219,7 +219,8 @@ def test_weights_in_a_file_stay_there(tmp_path: Path) -> None:
 
 
 def test_a_value_of_unknown_rank_elsewhere_stays_as_it_is() -> None:
-    text = """g (float[1,8,16] x, bool c, float[8,8,3] w1, float[4,8,3] w2) => (float[1,4,16] y, int64[k] s) <int64[1] first = {0}> {
+    text = """g (float[1,8,16] x, bool c, float[8,8,3] w1, float[4,8,3] w2)
+        => (float[1,4,16] y, int64[k] s) <int64[1] first = {0}> {
         h = Conv <pads = [1,1]> (x, w1)
         y = Conv <pads = [1,1]> (h, w2)
         q = If (c) <then_branch = t () => (float[8,16] a) { a = Squeeze (x, first) },

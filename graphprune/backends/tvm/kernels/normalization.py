@@ -53,6 +53,10 @@ class Normalize:
     """(x - mean) / sqrt(variance + epsilon) * scale + shift, the variance in a second pass over the row.
 
     Without `centered` the mean is taken as 0 (RMS normalisation). `scale` and `shift` load a factor by place.
+
+    The rounding of a long sum grows with the mean, so the second pass sums the distances too: their mean is what the
+    first mean lacks (the corrected two-pass algorithm of Chan, Golub and LeVeque, "Algorithms for computing the sample
+    variance", 1983).
     """
 
     epsilon: float
@@ -63,27 +67,44 @@ class Normalize:
     def __call__(self, block: RowBlock) -> None:
         """Emit the code of one block."""
         dtype = block.problem.x.dtype
-        share = constant(1.0 / block.problem.row_length, dtype)
-        mean: Lane = lambda _lane: constant(0.0, dtype)  # noqa: E731
+        share, one = constant(1.0 / block.problem.row_length, dtype), constant(1.0, dtype)
+        mean = self._mean(block, share)
+
+        def distance(x: Expr, lane: Expr, _place: Place) -> Expr:
+            return bind(x - mean(lane)) if self.centered else x
+
+        def squared(x: Expr, lane: Expr, place: Place) -> Expr:
+            far = distance(x, lane, place)
+            return far * far
+
+        lacking: Lane | None = None
         if self.centered:
-            total = block.fold(0.0, _add, lambda x, _lane, _place: x)
-            mean = _per_row(block, lambda lane: total(lane) * share)
+            total, squares = block.fold_two(0.0, _add, distance, squared)
+            lacking = _per_row(block, lambda lane: total(lane) * share)
+        else:
+            squares = block.fold(0.0, _add, squared)
 
-        def squared(x: Expr, lane: Expr, _place: Place) -> Expr:
-            distance = bind(x - mean(lane)) if self.centered else x
-            return distance * distance
+        def variance(lane: Expr) -> Expr:
+            spread = squares(lane) * share
+            return spread - lacking(lane) * lacking(lane) if lacking else spread
 
-        squares = block.fold(0.0, _add, squared)
         epsilon = constant(self.epsilon, dtype)
-        factor = _per_row(block, lambda lane: constant(1.0, dtype) / tirx.sqrt(squares(lane) * share + epsilon))
+        factor = _per_row(block, lambda lane: one / tirx.sqrt(variance(lane) + epsilon))
 
         def result(x: Expr, lane: Expr, place: Place) -> Expr:
-            value = (x - mean(lane)) * factor(lane) if self.centered else x * factor(lane)
+            far = distance(x, lane, place)
+            value = (far - lacking(lane) if lacking else far) * factor(lane)
             if self.scale:
                 value = value * self.scale(block, place)
             return value + self.shift(block, place) if self.shift else value
 
         block.write(result)
+
+    def _mean(self, block: RowBlock, share: Expr) -> Lane:
+        if not self.centered:
+            return lambda _lane: constant(0.0, block.problem.x.dtype)
+        total = block.fold(0.0, _add, lambda x, _lane, _place: x)
+        return _per_row(block, lambda lane: total(lane) * share)
 
 
 @dataclass(frozen=True)

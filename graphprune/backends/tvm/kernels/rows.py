@@ -96,10 +96,7 @@ class RowBlock:
 
         `dtype` is that of the values, by default the input's.
         """
-        width, dtype = self.problem.machine.lanes, dtype or self.problem.x.dtype
-        slots = self.rows if self.inner is None else BLOCK_VECTORS * width
-        sums = registers(-(-slots // width) * width, dtype)
-        unrolled_lanes(slots, width, lambda i: store(sums, i, constant(initial, dtype)))
+        sums = self._sums(initial, dtype or self.problem.x.dtype)
 
         def step(slot: Expr, x: Expr, place: Place, kept: Expr) -> None:
             result = value(x, slot, place)
@@ -109,9 +106,33 @@ class RowBlock:
             store(sums, slot, combine(sums[slot], result))
 
         self._each(step)
+        return self._total(sums, combine)
+
+    def fold_two(self, initial: float, combine: Combine, first: Value, second: Value) -> tuple[Lane, Lane]:
+        """Combine two values of all elements of each row, each by itself, in one pass."""
+        sums = [self._sums(initial, self.problem.x.dtype) for _ in range(2)]
+
+        def step(slot: Expr, x: Expr, place: Place, _kept: Expr) -> None:
+            for each, value in zip(sums, (first, second), strict=True):
+                store(each, slot, combine(each[slot], value(x, slot, place)))
+
+        self._each(step)
+        return self._total(sums[0], combine), self._total(sums[1], combine)
+
+    def _sums(self, initial: float, dtype: str) -> Expr:
+        width = self.problem.machine.lanes
+        sums = registers(-(-self._slots // width) * width, dtype)
+        unrolled_lanes(self._slots, width, lambda i: store(sums, i, constant(initial, dtype)))
+        return sums
+
+    @property
+    def _slots(self) -> int:
+        return self.rows if self.inner is None else BLOCK_VECTORS * self.problem.machine.lanes
+
+    def _total(self, sums: Expr, combine: Combine) -> Lane:
         if self.inner is None:
             return lambda lane: sums[lane]
-        total = bind(self._across(sums, slots, combine))
+        total = bind(self._across(sums, self._slots, combine))
         return lambda _lane: total
 
     def kept(self) -> Expr:

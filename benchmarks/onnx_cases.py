@@ -21,7 +21,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 import graphprune as gp
-from graphprune.testing.onnx_cases import Case, Outcome, Verdict, by_operator, cases, run_case
+from graphprune.testing.onnx_cases import DISPUTED, WITHOUT_DATA, Case, Outcome, Verdict, by_operator, cases, run_case
 from graphprune_runtime.interface import Session
 
 
@@ -68,6 +68,10 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
         "",
         f"{share(outcomes)}. {len(supported)} operators are supported: some of their cases pass and none fails.",
         "A refused case names the node and the reason; those of an operator are summed up by their first reason.",
+        "Operands that say what shape the outputs have (axes, sizes) are constants of the compiled models; data is",
+        "an input. Of these operators nothing is data, so their cases are computed while compiling:",
+        f"{', '.join(sorted(WITHOUT_DATA))}.",
+        f"Where onnx and ONNX Runtime disagree, ONNX Runtime is right here: {', '.join(sorted(DISPUTED))}.",
         "",
         "Arithmetic of floats rounds, overflows and gives NaN as IEEE 754 says, operator by operator, also where",
         "these are fused. Integers wrap; divided by zero they give 0, and so does the remainder, as in NumPy: ONNX",

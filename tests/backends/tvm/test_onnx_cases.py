@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 import graphprune as gp
-from graphprune.testing.onnx_cases import Case, Verdict, cases, run_case
+from graphprune.testing.onnx_cases import SHAPE_OPERANDS, WITHOUT_DATA, Case, Verdict, cases, run_case
 
 PARTS = 6
 EACH = 2
@@ -31,3 +31,14 @@ def test_no_case_fails(part: int) -> None:
     assert failed == []
     passed = {outcome.operator for outcome in outcomes if outcome.verdict is Verdict.PASSED}
     assert len(passed) >= LEAST_SUPPORTED / PARTS
+
+
+def test_only_operators_without_data_have_all_their_inputs_made_constant() -> None:
+    frozen = {
+        name
+        for name, positions in SHAPE_OPERANDS.items()
+        for case in chosen().get(name, ())
+        if len(case.model.graph.node) == 1 and case.model.graph.input
+        if set(range(len(case.model.graph.node[0].input))) <= set(positions)
+    }
+    assert frozen == WITHOUT_DATA

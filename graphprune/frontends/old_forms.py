@@ -90,9 +90,10 @@ def _ceil_where_smaller(node: ir.Node) -> None:
 
 def _dropout(node: ir.Node, version: int, _subject: str) -> None:
     """Below opset 12, ONNX Runtime's mask is zeros: of booleans from 10 on, of the input's type before."""
-    if version >= _MASK_IS_ONES or len(node.outputs) == 1:
+    mask = node.outputs[1] if len(node.outputs) > 1 else None
+    if version >= _MASK_IS_ONES or mask is None or not (mask.uses() or mask.is_graph_output()):
         return
-    mask, kept = node.outputs[1], ir.node("Not", [node.outputs[1]], name=f"{node.name}_mask")
+    kept = ir.node("Not", [mask], name=f"{node.name}_mask")
     nodes = [kept]
     if version < _MASK_IS_BOOL:
         nodes.append(ir.node("CastLike", [kept.outputs[0], node.inputs[0]], name=f"{node.name}_typed"))

@@ -47,6 +47,7 @@ def compile_command(  # noqa: PLR0913 - one argument an option
     """Compile a model for one processor; each weight is given the kernel that is fastest for its zeros."""
     from graphprune.compiler.compile import compile as compile_model
     from graphprune.compiler.custom_op import export_for_onnxruntime
+    from graphprune.compiler.dense_zeros import dense_zeros
     from graphprune.frontends.onnx_file import load
     from graphprune_runtime.file import STATIC_SUFFIXES
     from graphprune_runtime.loading import COMPILED_SUFFIXES
@@ -58,18 +59,23 @@ def compile_command(  # noqa: PLR0913 - one argument an option
     start = time.perf_counter()
     session: Session
     with progress(f"compiling {source}"):
+        model = load(source)
         if runtime:
-            session = export_for_onnxruntime(load(source), output, target, threads, shapes, tune)
+            session = export_for_onnxruntime(model, output, target, threads, shapes, tune)
         else:
-            session = compile_model(load(source), target, threads, input_shapes=shapes, tune=tune)
+            session = compile_model(model, target, threads, input_shapes=shapes, tune=tune)
             session.save(output)
     seconds = time.perf_counter() - start
+    assert isinstance(session, CompiledSession)  # the backend is TVM's
+    warnings = [str(skip) for skip in dense_zeros(model, session)]
     files = [output, output.with_suffix(".so")] if runtime else [output]
     if json:
-        print_json(_described(session, files, target, seconds))
+        print_json({**_described(session, files, target, seconds), "warnings": warnings})
         return
-    if explain and isinstance(session, CompiledSession):
+    if explain:
         print_choices(session)
+    for warning in warnings:
+        print_line(f"warning: {warning}")
     written = " and ".join(map(str, files))
     print_line(f"{written}: {_nbytes(files) / 1e6:.1f} MB for {target}, compiled in {seconds:.1f} s")
 
@@ -88,11 +94,8 @@ def _check_runtime(runtime: str | None) -> None:
         raise InputError(f"--for is {runtime!r}, expected onnxruntime", code="GP620")
 
 
-def _described(session: Session, files: Sequence[Path], target: str, seconds: float) -> dict[str, Any]:
+def _described(session: CompiledSession, files: Sequence[Path], target: str, seconds: float) -> dict[str, Any]:
     """What `--json` prints: the first of the files, what it takes and gives, and what `--explain` shows."""
-    from graphprune_runtime.session import CompiledSession
-
-    assert isinstance(session, CompiledSession)  # the backend is TVM's
     return {
         "output": str(files[0]),
         "bytes": _nbytes(files),

@@ -103,11 +103,8 @@ class PackWeights(Pass):
 
         A dense weight is reported as that, whatever its readers are.
         """
-        if weight.tensor.dtype not in _PACKABLE:
-            return Skip("GP343", weight.name, f"holds {weight.tensor.dtype.name.lower()}, expected float or double")
-        recurrent = next((use.node for use in weight.uses if use.is_recurrent), None)
-        if recurrent is not None:
-            return Skip("GP341", weight.name, f"{describe(recurrent)} has no packed form")
+        if (unknown := unknown_form(weight)) is not None:
+            return unknown
         array = weight.tensor.numpy()
         found: dict[_View, PackedWeight] = {}
         for use in weight.uses:
@@ -120,6 +117,14 @@ class PackWeights(Pass):
             found[_view(use)] = packed
         refusal = next((skip for use in weight.uses if (skip := _use_refusal(weight, use)) is not None), None)
         return found if refusal is None else refusal
+
+
+def unknown_form(weight: LinearWeight) -> Skip | None:
+    """Return why no weight of that type and operator is packed, whatever its zeros are, or None."""
+    if weight.tensor.dtype not in _PACKABLE:
+        return Skip("GP343", weight.name, f"holds {weight.tensor.dtype.name.lower()}, expected float or double")
+    recurrent = next((use.node for use in weight.uses if use.is_recurrent), None)
+    return None if recurrent is None else Skip("GP341", weight.name, f"{describe(recurrent)} has no packed form")
 
 
 def _view(use: WeightUse) -> _View:

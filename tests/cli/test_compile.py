@@ -6,7 +6,7 @@ import numpy as np
 from graphprune_runtime.loading import load_session
 from tests.compiler.exported import assert_same, session_of
 from tests.invoke import assert_refused, invoke
-from tests.small_model import TEXT, unchanged, write
+from tests.small_model import TEXT, unchanged, weight, write
 
 
 def test_a_pruned_file_compiles_runs_and_verifies(tmp_path: Path) -> None:
@@ -113,3 +113,18 @@ def test_files_to_link_statically(tmp_path: Path) -> None:
         assert (tmp_path / f"m{suffix}").read_bytes().startswith(start)
     outcome = invoke("run", tmp_path / "m.a")
     assert outcome.code == 2
+
+
+def test_zeros_that_save_no_time_are_warned_about(tmp_path: Path) -> None:
+    text = TEXT.replace("float[", "float16[")
+    sparse = weight().astype("float16")
+    sparse.ravel()[: sparse.size * 9 // 10] = 0
+    model = write(tmp_path / "m.onnx", text, w=sparse)
+    outcome = invoke("compile", model, tmp_path / "m.so")
+    warning = (
+        "node 'conv' (Conv): 89.9% of weight 'w' is zero, and it runs dense: holds float16, expected float or double"
+    )
+    assert f"warning: {warning} [GP343] [GP354]\n" in outcome.out
+    assert json.loads(invoke("compile", model, tmp_path / "m.so", "--json").out)["warnings"] == [
+        f"{warning} [GP343] [GP354]"
+    ]

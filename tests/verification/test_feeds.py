@@ -78,6 +78,13 @@ def test_indices_of_8_bits_stay_in_the_table() -> None:
     assert random_feed([info("x", 99, dtype="int8")], limits={"x": 1000})["x"].min() >= 0
 
 
+def test_other_integers_are_zero_or_one_and_those_of_8_bits_anything() -> None:
+    feed = random_feed([info("n", 999, dtype="int64"), info("s", 9999, dtype="int8"), info("u", 9999, dtype="uint8")])
+    assert np.unique(feed["n"]).tolist() == [0, 1]
+    assert (feed["s"].min(), feed["s"].max()) == (-128, 127)
+    assert (feed["u"].min(), feed["u"].max()) == (0, 255)
+
+
 def test_a_mask_is_padding(embeddings: ir.Model) -> None:
     mask = random_feed(embeddings)["attention_mask"]
     assert mask.tolist() == [[1] * 48 + [0] * 16]

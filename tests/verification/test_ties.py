@@ -65,7 +65,12 @@ def test_a_score_that_is_an_input_is_one() -> None:
 
 @pytest.mark.parametrize(
     ("near", "change"),
-    [("1.01", other), ("1.00001", lambda indices: (indices + 1) % 10), ("1.00001", lambda indices: indices + 50)],
+    [
+        ("1.01", other),
+        ("1.0005", other),
+        ("1.00001", lambda indices: (indices + 1) % 10),
+        ("1.00001", lambda indices: indices + 50),
+    ],
 )
 def test_another_index_does_not(near: str, change: object) -> None:
     assert not passes(model(near), change)

@@ -85,6 +85,7 @@ def double_precision(arrays: list[np.ndarray]) -> list[np.ndarray]:
 def test_a_model_equals_itself() -> None:
     report = verify(model(), model())
     assert report.passed
+    report.raise_for_failure()
     assert (report.cases, report.warnings, report.first_difference) == (3, (), None)
     assert [output.name for output in report.outputs] == ["y", "h"]
     assert all(output.difference.max_abs_reference > 0 for output in report.outputs)
@@ -340,14 +341,15 @@ def test_a_single_precision_output_that_was_computed_in_half_is_held_to_half() -
 
 
 def test_the_first_node_to_differ_is_held_to_how_it_was_computed() -> None:
-    one, next_to_one, more = 0x3C00, 0x3C02, 0x3E00  # the bits of float16
-    body = HALF.replace("k = Mul(h, h)", "k = Mul(h, near) q = Mul(k, far)").replace("(k) }", "(q) }")
+    one, next_to_one = 0x3C00, 0x3C02  # the bits of float16
+    body = HALF.replace("k = Mul(h, h)", "k = Mul(h, near) f = Cast<to = 1>(k) q = Mul(f, far)")
+    body = body.replace("Cast<to = 1>(k) }", "Neg(q) }")
 
     def scaled(near: int, far: int) -> ir.Model:
-        values = f"<float16[1] near = {{{near}}}, float16[1] far = {{{far}}}>"
+        values = f"<float16[1] near = {{{near}}}, float[1] far = {{{far}}}>"
         return ir.from_onnx_text(body.replace(") {", f") {values} {{"))
 
-    report = verify(scaled(one, one), scaled(next_to_one, more))
+    report = verify(scaled(one, 1), scaled(next_to_one, 2))
     assert report.first_difference is not None
     assert report.first_difference.value == "q"
 

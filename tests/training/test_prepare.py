@@ -192,3 +192,9 @@ def test_linear_layers_in_bfloat16_are_trained(scope: str) -> None:
     assert "0.weight" in str(pruner.report())
     pruner.finalize()
     assert zeros(module, "0.weight") + zeros(module, "2.weight") == round(0.75 * (512 + 256))
+
+
+def test_blocks_that_do_not_divide_a_weight_cannot_be_trained() -> None:
+    uneven = gp.Recipe(sparsity=0.5, pattern="block 3x1")
+    with pytest.raises(RecipeError, match=r"weight '0.weight' cannot be masked in training: it has .*\[GP329\]"):
+        prepare(nn.Sequential(nn.Linear(16, 16)), (torch.zeros(2, 16),), uneven)

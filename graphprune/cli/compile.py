@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graphprune.cli.options import InputShapes, Json, Target, Threads, Tune, check_output_path, parse_input_shapes
+from graphprune.cli.folding import load_fixed
+from graphprune.cli.options import (
+    InputShapes,
+    InputValues,
+    Json,
+    Target,
+    Threads,
+    Tune,
+    check_output_path,
+    parse_input_shapes,
+)
 from graphprune.cli.output import print_json, print_line, print_table, progress
 from graphprune.errors import InputError
 
@@ -20,7 +30,7 @@ if TYPE_CHECKING:
     from graphprune_runtime.session import CompiledSession
 
 
-def compile_command(  # noqa: PLR0913 - one argument an option
+def compile_command(  # noqa: PLR0913, PLR0917 - one argument an option
     source: Annotated[Path, typer.Argument(metavar="IN", help="Model, an .onnx file.")],
     output: Annotated[
         Path, typer.Argument(metavar="OUT", help="Compiled file to write: .so, or .a or .o to link into a program.")
@@ -34,6 +44,7 @@ def compile_command(  # noqa: PLR0913 - one argument an option
     target: Target = "native",
     threads: Threads = 1,
     input_shape: InputShapes = None,
+    input_value: InputValues = None,
     tune: Tune = "none",
     *,
     explain: Annotated[
@@ -48,7 +59,6 @@ def compile_command(  # noqa: PLR0913 - one argument an option
     from graphprune.compiler.compile import compile as compile_model
     from graphprune.compiler.custom_op import export_for_onnxruntime
     from graphprune.compiler.dense_zeros import dense_zeros
-    from graphprune.frontends.onnx_file import load
     from graphprune_runtime.file import STATIC_SUFFIXES
     from graphprune_runtime.loading import COMPILED_SUFFIXES
     from graphprune_runtime.session import CompiledSession
@@ -59,7 +69,7 @@ def compile_command(  # noqa: PLR0913 - one argument an option
     start = time.perf_counter()
     session: Session
     with progress(f"compiling {source}"):
-        model = load(source)
+        model = load_fixed(source, input_value)
         if runtime:
             session = export_for_onnxruntime(model, output, target, threads, shapes, tune)
         else:

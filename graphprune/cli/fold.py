@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from graphprune.cli.folding import describe_fold, load_for_channels, print_fold
-from graphprune.cli.options import Json, check_output_path
+from graphprune.cli.options import InputValues, Json, check_output_path
 from graphprune.cli.output import print_json, progress
 
 
 def fold_command(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Model with zero channels, an .onnx file.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Smaller model to write, an .onnx file.")],
+    input_value: InputValues = None,
     *,
     json: Json = False,
 ) -> None:
@@ -25,7 +26,7 @@ def fold_command(
 
     check_output_path(output, [".onnx"], source)
     with progress(f"folding {source}"):
-        model = load_for_channels(source)
+        model = load_for_channels(source, input_value)
         result = run_pass(FoldChannels(), model)
         save(result.model, output)
         summary = {"output": str(output), **describe_fold(model, result)}

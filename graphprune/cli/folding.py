@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from graphprune.cli.options import parse_input_values
 from graphprune.cli.output import print_line, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import onnx_ir as ir
@@ -15,17 +17,28 @@ if TYPE_CHECKING:
     from graphprune.passes.base import PassResult
 
 
-def load_for_channels(source: Path) -> ir.Model:
+def load_for_channels(source: Path, input_value: Sequence[str] | None = None) -> ir.Model:
     """Load a model and compute what follows from constants and static shapes, so that channels can be followed there.
 
     Raises:
         GraphPruneError: The file cannot be read.
     """
-    from graphprune.frontends.onnx_file import load
     from graphprune.passes.base import run_pass
     from graphprune.passes.fold_constants import FoldConstants
 
-    return run_pass(FoldConstants(), load(source)).model
+    return run_pass(FoldConstants(), load_fixed(source, input_value)).model
+
+
+def load_fixed(source: Path, input_value: Sequence[str] | None) -> ir.Model:
+    """Load a model, and fix the inputs that `--input-value` names.
+
+    Raises:
+        GraphPruneError: The file cannot be read, or an input cannot be fixed.
+    """
+    from graphprune.frontends.onnx_file import load
+    from graphprune.passes.input_values import with_input_values
+
+    return with_input_values(load(source), parse_input_values(input_value))
 
 
 def describe_fold(before: ir.Model, result: PassResult) -> dict[str, Any]:

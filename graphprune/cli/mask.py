@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from graphprune.cli.options import Json, check_output_path
+from graphprune.cli.folding import load_fixed
+from graphprune.cli.options import InputValues, Json, check_output_path
 from graphprune.cli.output import print_json, print_line, progress
 from graphprune.cli.recipe_options import (
     Ignore,
@@ -35,12 +36,13 @@ def mask_command(  # noqa: PLR0913, PLR0917 - one argument an option
         typer.Option(help="How soft masks are: 1e-4, or 0.1t2 for a tenth of each squared threshold."),
     ] = None,
     ratio: Annotated[float, typer.Option(help="How far the ramp is, from 0 (masks of ones) to 1.")] = 1.0,
+    input_value: InputValues = None,
     *,
     json: Json = False,
 ) -> None:
     """Let the readers of prunable weights read them through soft masks, to be trained and hardened."""
     from graphprune.analysis.weights import prunable_weights
-    from graphprune.frontends.onnx_file import load, save
+    from graphprune.frontends.onnx_file import save
     from graphprune.masks.temperature import Temperature
     from graphprune.passes.base import run_pass
     from graphprune.passes.insert_soft_masks import InsertSoftMasks
@@ -50,7 +52,7 @@ def mask_command(  # noqa: PLR0913, PLR0917 - one argument an option
     chosen = read_recipe(recipe, sparsity, pattern, scope, ignore)
     temperature = temperature or (chosen.training.temperature if chosen.training else str(Temperature()))
     with progress(f"masking {source}"):
-        model = load(source)
+        model = load_fixed(source, input_value)
         chosen_plan = plan(model, chosen)
         masked = run_pass(InsertSoftMasks(plan=chosen_plan, temperature=temperature, ratio=ratio), model).model
         save(masked, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,10 @@ InputShapes = Annotated[
         help="Extents of an input that leaves some open; NAME:1x16,1x32 for several.",
     ),
 ]
+InputValues = Annotated[
+    list[str] | None,
+    typer.Option("--input-value", metavar="NAME=16000", help="The number that an input always is: constant."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")]
 
 
@@ -44,6 +49,30 @@ def parse_input_shapes(texts: Iterable[str] | None) -> dict[str, list[Shape]]:
             raise InputError(f"input shape of {name!r} is given twice", code="GP601")
         shapes[name] = [tuple(int(extent) for extent in each.split("x")) for each in extents.split(",")]
     return shapes
+
+
+def parse_input_values(texts: Iterable[str] | None) -> dict[str, float]:
+    """Read `name=16000` texts.
+
+    Raises:
+        InputError: a text has another form, or a name occurs twice.
+    """
+    values: dict[str, float] = {}
+    for text in texts or ():
+        name, _, number = text.rpartition("=")
+        if not name or (value := _number(number)) is None:
+            raise InputError(f"input value {text!r} is not of the form NAME=16000", code="GP444")
+        if name in values:
+            raise InputError(f"input value of {name!r} is given twice", code="GP444")
+        values[name] = value
+    return values
+
+
+def _number(text: str) -> float | None:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return None
 
 
 def check_output_path(path: Path, suffixes: Iterable[str], source: Path | None = None) -> None:

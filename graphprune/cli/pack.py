@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from graphprune.cli.options import Json, check_output_path
+from graphprune.cli.folding import load_fixed
+from graphprune.cli.options import InputValues, Json, check_output_path
 from graphprune.cli.output import print_json, progress
 from graphprune.cli.storage import describe_packed, print_dense, print_packed, print_total
 
@@ -23,18 +24,19 @@ def pack_command(
         ),
     ] = "auto",
     min_sparsity: Annotated[float, typer.Option(help="Share of zeros from which a weight is stored in rows.")] = 0.6,
+    input_value: InputValues = None,
     *,
     json: Json = False,
 ) -> None:
     """Store weights without their zeros: the same function, in a smaller file."""
-    from graphprune.frontends.onnx_file import load, save
+    from graphprune.frontends.onnx_file import save
     from graphprune.passes.base import run_pass
     from graphprune.passes.pack_weights import PackWeights
 
     check_output_path(output, [".onnx"], source)
     pass_ = PackWeights(min_sparsity=min_sparsity, layout=layout)
     with progress(f"packing {source}"):
-        result = run_pass(pass_, load(source))
+        result = run_pass(pass_, load_fixed(source, input_value))
         save(result.model, output)
         skips = [asdict(skip) for skip in result.skips]
         weights = describe_packed(result.model)

@@ -19,8 +19,8 @@ from graphprune.cli.channel_options import (
     channel_choice,
     share_of,
 )
-from graphprune.cli.folding import describe_fold, load_for_channels, print_fold
-from graphprune.cli.options import Json, check_output_path
+from graphprune.cli.folding import describe_fold, load_fixed, load_for_channels, print_fold
+from graphprune.cli.options import InputValues, Json, check_output_path
 from graphprune.cli.output import print_json, print_line, print_table, progress
 from graphprune.cli.recipe_options import (
     Ignore,
@@ -54,6 +54,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     round_to: RoundTo = None,
     min_kept: MinKept = None,
     criterion: ChannelCriterion = None,
+    input_value: InputValues = None,
     *,
     permute: Annotated[
         bool, typer.Option("--permute", help="First give channels an order in which an N:M pattern keeps more.")
@@ -64,7 +65,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     """Set the smallest weights to zero, or take the weakest channels out, and write the model."""
     from graphprune.analysis.sparsity import parameter_counts, weight_counts
     from graphprune.analysis.weights import prunable_weights
-    from graphprune.frontends.onnx_file import load, save
+    from graphprune.frontends.onnx_file import save
     from graphprune.passes.base import run_pass
     from graphprune.passes.fold_channels import FoldChannels
     from graphprune.passes.permute_channels import PermuteChannels
@@ -82,7 +83,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     prune, prunable = (PruneChannels, prunable_groups) if chosen.of_channels else (PruneWeights, prunable_weights)
     order = PermuteChannels(chosen.pattern) if permute else None
     with progress(f"pruning {source}"):
-        model = load_for_channels(source) if chosen.of_channels or permute else load(source)
+        model = (load_for_channels if chosen.of_channels or permute else load_fixed)(source, input_value)
         orders = None if order is None else run_pass(order, model)
         model = model if orders is None else orders.model
         chosen_plan = plan(model, chosen)

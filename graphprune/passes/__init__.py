@@ -5,10 +5,12 @@ Imports: analysis, diagnostics, errors, graph, masked, masks, packed, planning, 
 
 from graphprune.passes.expand_contrib import ExpandContrib
 from graphprune.passes.fix_input_shapes import FixInputShapes
+from graphprune.passes.fix_input_values import FixInputValues
 from graphprune.passes.fold_batch_norm import FoldBatchNorm
 from graphprune.passes.fold_channels import FoldChannels
 from graphprune.passes.fold_constants import FoldConstants
 from graphprune.passes.harden_masks import HardenMasks
+from graphprune.passes.inline_branches import InlineBranches
 from graphprune.passes.insert_soft_masks import InsertSoftMasks
 from graphprune.passes.pack_weights import PackWeights
 from graphprune.passes.permute_channels import PermuteChannels
@@ -20,10 +22,12 @@ from graphprune.passes.unpack_weights import UnpackWeights
 __all__ = [
     "ExpandContrib",
     "FixInputShapes",
+    "FixInputValues",
     "FoldBatchNorm",
     "FoldChannels",
     "FoldConstants",
     "HardenMasks",
+    "InlineBranches",
     "InsertSoftMasks",
     "PackWeights",
     "PermuteChannels",

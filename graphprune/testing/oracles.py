@@ -26,7 +26,7 @@ def difference(pass_: Pass, before: ir.Model, after: ir.Model, feeds: Sequence[F
     `EXACT`: bitwise by ONNX Runtime without optimisations. `REASSOCIATED` and `MASKED`: float32 within rtol 1e-5 and
     atol 1e-6 of the largest magnitude; `REASSOCIATED` also runs the pass on the float64 twin of `before`, which onnx's
     reference evaluator must find equal to 1e-9, unless only ONNX Runtime knows its operators. `LOSSY`: the shapes and
-    types of the outputs.
+    types of the outputs. An input of `before` that is an initializer of `after` is given that value.
 
     Returns:
         What differs, or None.
@@ -34,13 +34,20 @@ def difference(pass_: Pass, before: ir.Model, after: ir.Model, feeds: Sequence[F
     compare = _COMPARISONS[pass_.equivalence]
     names = [str(value.name) for value in after.graph.outputs]
     old, new = session_for(before, optimize=False), session_for(after, optimize=False)
+    fixed = _fixed_inputs(before, after)
     for index, feed in enumerate(feeds):
-        found = _first(names, old.run(None, feed), new.run(None, feed), compare)
+        found = _first(names, old.run(None, {**feed, **fixed}), new.run(None, feed), compare)
         if found:
             return f"case {index}: {found}"
     if pass_.equivalence is not Equivalence.REASSOCIATED or any(is_opaque(before, node) for node in before.graph):
         return None
     return _difference_64(pass_, before, feeds)
+
+
+def _fixed_inputs(before: ir.Model, after: ir.Model) -> dict[str, np.ndarray]:
+    inputs = {value.name for value in before.graph.inputs}
+    fixed = [(name, value.const_value) for name, value in after.graph.initializers.items() if name in inputs]
+    return {name: tensor.numpy() for name, tensor in fixed if tensor is not None}
 
 
 def _difference_64(pass_: Pass, before: ir.Model, feeds: Sequence[Feed]) -> str | None:

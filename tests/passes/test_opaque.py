@@ -15,10 +15,12 @@ from graphprune.graph.opaque import is_opaque
 from graphprune.passes import (
     ExpandContrib,
     FixInputShapes,
+    FixInputValues,
     FoldBatchNorm,
     FoldChannels,
     FoldConstants,
     HardenMasks,
+    InlineBranches,
     InsertSoftMasks,
     PackWeights,
     PermuteChannels,
@@ -139,6 +141,7 @@ EXACT: dict[type[Pass], Callable[[ir.Model], Pass]] = {
     FoldConstants: lambda _: FoldConstants(),
     PackWeights: lambda _: PackWeights(),
     ExpandContrib: lambda _: ExpandContrib(),
+    InlineBranches: lambda _: InlineBranches(),
     PermuteChannels: lambda _: PermuteChannels("2:4"),
     RemoveIdentities: lambda _: RemoveIdentities(),
 }
@@ -151,7 +154,7 @@ THERE_AND_BACK = {InsertSoftMasks, HardenMasks, UnpackWeights}
 
 def test_every_pass_is_here() -> None:
     ours = {each for each in REGISTRY.values() if each.__module__.startswith("graphprune.")}
-    assert ours == {*EXACT, *LOSSY, *THERE_AND_BACK}
+    assert ours == {*EXACT, *LOSSY, *THERE_AND_BACK, FixInputValues}
 
 
 @pytest.mark.parametrize("make", MODELS)
@@ -192,6 +195,14 @@ def test_masks_and_packed_weights_come_and_go(make: Callable[[Path], ir.Model], 
     unpacked = run_pass(UnpackWeights(), run_pass(PackWeights(), pruned(model)).model).model
     np.testing.assert_array_equal(outputs(unpacked), outputs(pruned(model)))
     assert walls(sparse) == walls(unpacked) == walls(model)
+
+
+def test_an_input_that_is_fixed_goes_into_opaque_nodes_as_a_constant(tmp_path: Path) -> None:
+    model = run_pass(EXACT[FixInputShapes](planes(tmp_path)), planes(tmp_path)).model
+    fixed = run_pass(FixInputValues(values=(("x", 2),)), model).model
+    given = {"x": np.full(input_shape(model), 2, np.float32)}
+    expected = session_for(model, optimize=False).run(None, given)[0]
+    np.testing.assert_array_equal(session_for(fixed, optimize=False).run(None, {})[0], expected)
 
 
 def test_a_weight_that_an_opaque_node_reads_too_is_not_pruned(tmp_path: Path) -> None:

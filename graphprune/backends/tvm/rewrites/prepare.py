@@ -11,13 +11,13 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, Topological
 
 from graphprune.backends.tvm.operators.support import RANDOM
 from graphprune.backends.tvm.rewrites.definitions import definition_of
-from graphprune.backends.tvm.rewrites.inline_branches import inline_branches
 from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
 from graphprune.errors import UnsupportedModelError
 from graphprune.graph.functions import DOMAIN
 from graphprune.passes.bounded_evaluation import Budget
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
+from graphprune.passes.inline_branches import inline_branches
 from graphprune.passes.schema_functions import expand_functions
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import subgraphs

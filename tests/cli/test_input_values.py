@@ -1,0 +1,56 @@
+"""`--input-value`: an input that callers never change becomes constant."""
+
+from pathlib import Path
+
+import pytest
+
+from graphprune.cli.options import parse_input_values
+from graphprune.errors import InputError
+from graphprune.frontends.onnx_file import load
+from tests.invoke import assert_refused, invoke
+from tests.small_model import unchanged, weight, write
+
+BRANCHES = """<ir_version: 8, opset_import: ["" : 16]>
+g (float[1,16] x, int64 sr) => (float[1,16] y) <int64 k = {16000}> {
+    c = Equal (sr, k)
+    y = If (c) <then_branch = t () => (float[1,16] a) { a = MatMul (x, v) },
+                else_branch = e () => (float[1,16] b) { b = MatMul (x, w) }>
+}"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write(tmp_path / "m.onnx", BRANCHES, v=weight((16, 16)), w=-weight((16, 16)))
+
+
+@pytest.mark.parametrize("command", ["prune", "fold", "mask", "pack"])
+def test_commands_that_write_a_model_fix_it(command: str, model: Path) -> None:
+    assert invoke(command, model, model.with_name("o.onnx"), "--input-value", "sr=16000").code == 0
+    written = load(model.with_name("o.onnx"))
+    assert [value.name for value in written.graph.inputs] == ["x"]
+    assert not any(node.op_type == "If" for node in written.graph)
+
+
+def test_what_is_compiled_is_verified_against_the_file_with_the_same_value(model: Path) -> None:
+    library = model.with_name("m.so")
+    assert invoke("compile", model, library, "--input-value", "sr=8000").code == 0
+    assert invoke("verify", model, library, "--input-value", "sr=8000").code == 0
+    assert invoke("verify", model, library, "--input-value", "sr=16000").code == 1
+    assert_refused(invoke("verify", model, library, "--input-value", "rate=1"), "input 'rate'", "[GP444]")
+
+
+def test_a_value_that_does_not_fit_is_refused_and_nothing_written(model: Path) -> None:
+    with unchanged(model.parent):
+        outcome = invoke("prune", model, model.with_name("o.onnx"), "--input-value", "sr=0.5")
+        assert_refused(outcome, "input 'sr' is of INT64", "[GP441]")
+
+
+def test_texts_are_read() -> None:
+    assert parse_input_values(["sr=16000", "a=b=0.5"]) == {"sr": 16000, "a=b": 0.5}
+    assert parse_input_values(None) == {}
+
+
+@pytest.mark.parametrize("texts", [["sr"], ["=1"], ["sr=loud"], ["sr=1", "sr=2"]])
+def test_texts_of_another_form_are_refused(texts: list[str]) -> None:
+    with pytest.raises(InputError, match="GP444"):
+        parse_input_values(texts)

@@ -84,6 +84,20 @@ def test_branches_that_follow_are_taken_and_their_weights_can_be_pruned(rate: in
     np.testing.assert_allclose(session_for(result, optimize=False).run(None, {"x": x}), expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_branch_may_decide_another_one() -> None:
+    text = """g (float[2] x, int64 rate) => (float[2] y) <int64 k = {16000}> {
+        same = Equal (rate, k)
+        flag = If (same) <
+            then_branch = a () => (bool p) { p = Constant <value = bool {1}> () },
+            else_branch = b () => (bool q) { q = Constant <value = bool {0}> () }
+        >
+        y = If (flag) <then_branch = c () => (float[2] t) { t = Neg (x) },
+                       else_branch = d () => (float[2] u) { u = Abs (x) }>
+    }"""
+    result = with_input_values(parse(text), {"rate": 16000})
+    assert [node.op_type for node in result.graph] == ["Neg", "Identity"]
+
+
 def test_without_values_the_model_stays() -> None:
     model = parse(NESTED, {"w": (16, 16), "v": (16, 16)})
     assert with_input_values(model, {}) is model

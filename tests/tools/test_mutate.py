@@ -12,7 +12,7 @@ from tools.mutate import OPERATORS, ROOT, faults, mirrored_tests, modules
 
 
 def test_the_nearest_tests_judge_a_module() -> None:
-    assert mirrored_tests(Path("graphprune/verification/tally.py")) == Path("tests/verification")
+    assert mirrored_tests(Path("graphprune/verification/sides.py")) == Path("tests/verification")
     assert mirrored_tests(Path("graphprune/verification/comparison.py")) == Path(
         "tests/verification/test_comparison.py"
     )

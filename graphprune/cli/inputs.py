@@ -46,7 +46,7 @@ def read_samples(texts: Sequence[str] | None, shapes: Mapping[str, Sequence[Shap
     source = texts[0]
     if Path(source).is_dir():
         samples: Samples = _folder(Path(source))
-    elif source.endswith(".npz") and "=" not in Path(source).name:
+    elif source.endswith(".npz") and ("=" not in source or Path(source).exists()):
         samples = [read_archive(Path(source))]
     elif found := _FUNCTION.fullmatch(source):
         samples = _called(source, found[1], found[2])

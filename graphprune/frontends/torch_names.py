@@ -56,7 +56,8 @@ def word(name: str | None) -> str:
     """Return an identifier of ASCII letters made of `name`, not too long to read; fx makes it unique."""
     made = re.sub(r"[^A-Za-z0-9_]", "_", name or "value")[:_LONGEST_WORD]
     made = f"_{made}" if made[0].isdigit() else made
-    return f"{made}_" if made == "self" else made  # the one name that fx takes although its code uses it
+    # fx makes other names of its own code's unique, but takes `self` and, as the name of anything, `None`.
+    return f"{made}_" if made == "self" or keyword.iskeyword(made) else made
 
 
 def _prefixes(place: str) -> Iterator[str]:

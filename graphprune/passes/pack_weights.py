@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -83,7 +84,8 @@ class PackWeights(Pass):
         if not 0 <= self.min_sparsity <= 1:
             raise InputError(f"{self.name}: min_sparsity is {self.min_sparsity}, expected 0 to 1", code="GP345")
         if not is_layout(self.layout):
-            raise InputError(f"{self.name}: layout is '{self.layout}', expected {KNOWN_LAYOUTS}", code="GP346")
+            given = reprlib.repr(self.layout)
+            raise InputError(f"{self.name}: layout is {given}, expected {KNOWN_LAYOUTS}", code="GP346")
 
     def apply(self, model: ir.Model) -> PassOutcome:
         """Pack weight by weight; a shared one for all its readers or for none."""

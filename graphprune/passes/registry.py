@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 import graphprune.passes  # noqa: F401 - importing the package registers the passes it exports
 from graphprune.errors import InputError
 from graphprune.passes.base import REGISTRY, Pass
@@ -22,7 +24,9 @@ def read_pass(text: str, start: int = 0) -> tuple[Pass, int]:
     name, options, end = read_form(text, start)
     known = registered_passes()
     if name not in known:
-        raise InputError(f"no pass is named '{name}', expected one of {', '.join(sorted(known))}", code="GP242")
+        close = get_close_matches(name, known, n=1)
+        hint = f", did you mean '{close[0]}'" if close else ""
+        raise InputError(f"no pass is named '{name}'{hint}; there are {', '.join(sorted(known))}", code="GP242")
     return known[name].from_options(options), end
 
 

@@ -137,7 +137,7 @@ def test_the_text_form_shows_what_differs_from_the_defaults() -> None:
     [
         ("toy-double{faktor=2}", r"toy-double: unknown option 'faktor', expected one of .*'factor'.* \[GP243\]"),
         ("toy-needs", r"toy-needs: option 'count' is missing \[GP243\]"),
-        ("toy-triple", r"no pass is named 'toy-triple', expected one of .*toy-double.* \[GP242\]"),
+        ("toy-triple", r"no pass is named 'toy-triple', did you mean 'toy-double'; there are .* \[GP242\]"),
         ("toy-double nonsense", r"expected the end at position 10 \[GP241\]"),
     ],
 )

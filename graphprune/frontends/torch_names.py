@@ -47,7 +47,7 @@ def is_safe(name: str) -> bool:
     """Return whether modules called by the parts of a dotted name can hold a parameter of that name."""
     parts = name.split(".")
     return len(name) <= _LONGEST and all(
-        _SAFE.fullmatch(part) and not keyword.iskeyword(part) and part not in (_OF_MODULES if index else _OF_ROOTS)
+        _SAFE.fullmatch(part) and not _is_taken(part) and part not in (_OF_MODULES if index else _OF_ROOTS)
         for index, part in enumerate(parts)
     )
 
@@ -56,8 +56,12 @@ def word(name: str | None) -> str:
     """Return an identifier of ASCII letters made of `name`, not too long to read; fx makes it unique."""
     made = re.sub(r"[^A-Za-z0-9_]", "_", name or "value")[:_LONGEST_WORD]
     made = f"_{made}" if made[0].isdigit() else made
-    # fx makes other names of its own code's unique, but takes `self` and, as the name of anything, `None`.
-    return f"{made}_" if made == "self" or keyword.iskeyword(made) else made
+    return f"{made}_" if _is_taken(made) else made
+
+
+def _is_taken(name: str) -> bool:
+    """Fx makes other names in its code unique, but takes `self`, which the code uses, and `None`."""
+    return name == "self" or keyword.iskeyword(name)
 
 
 def _prefixes(place: str) -> Iterator[str]:

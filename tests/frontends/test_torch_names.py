@@ -58,6 +58,7 @@ names_of_all_kinds = st.one_of(st.sampled_from(STRANGE), st.text(min_size=1, max
 @example(("x", "w", "w_1", 'w"', "w'"))
 @example(("x", 'w"', "w_", "a", "b"))
 @example(("None", "False", "class", "\t", "as"))
+@example(("False", "self", "device", "None", "True"))
 @example(("and", "os.system", "False", "None", "True"))
 @example(("self", "in", "torch", "from", "output"))
 @example(("a.b", "a_b", 'a"b', "a-b", "a b"))

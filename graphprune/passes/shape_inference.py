@@ -13,8 +13,8 @@ from onnx import shape_inference
 
 from graphprune.errors import UnsupportedModelError
 from graphprune.graph.opaque import is_opaque
+from graphprune.passes.contracts import broken_contract
 from graphprune.passes.length_corrections import LengthCorrections
-from graphprune.passes.operand_contracts import broken_contract
 from graphprune.passes.shape_refinement import refined_shapes
 from graphprune.passes.structure import checked_proto, one_line, subgraphs
 

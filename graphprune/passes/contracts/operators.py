@@ -13,8 +13,8 @@ import onnx_ir as ir
 
 from graphprune.graph.einsum import einsum_terms
 from graphprune.packed.calls import is_packed_call
-from graphprune.passes.operand_indexing import INDEXING
-from graphprune.passes.operand_rules import (
+from graphprune.passes.contracts.indexing import INDEXING
+from graphprune.passes.contracts.rules import (
     Count,
     Extent,
     Extents,
@@ -34,7 +34,7 @@ from graphprune.passes.operand_rules import (
     text,
     vector,
 )
-from graphprune.passes.operand_windows import WINDOWS, packed_contract
+from graphprune.passes.contracts.windows import WINDOWS, packed_contract
 
 
 def broken_contract(node: ir.Node) -> str | None:

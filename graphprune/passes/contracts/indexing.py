@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphprune.passes.operand_rules import (
+from graphprune.passes.contracts.rules import (
     Count,
     Extents,
     Operands,

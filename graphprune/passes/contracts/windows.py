@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from graphprune.packed.calls import extra_index
 from graphprune.packed.forms import CALLS
-from graphprune.passes.operand_rules import (
+from graphprune.passes.contracts.rules import (
     LARGEST,
     Count,
     Extents,

@@ -35,8 +35,11 @@ from graphprune.cli.recipe_options import (
 from graphprune.errors import InputError
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from graphprune.analysis.sparsity import ValueCounts
     from graphprune.diagnostics import Rewrite, Skip
+    from graphprune.passes.permute_channels import PermuteChannels
     from graphprune.planning.pruning_plan import PruningPlan
     from graphprune.planning.recipe import Recipe
 
@@ -63,16 +66,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     json: Json = False,
 ) -> None:
     """Set the smallest weights to zero, or take the weakest channels out, and write the model."""
-    from graphprune.analysis.sparsity import parameter_counts, weight_counts
-    from graphprune.analysis.weights import prunable_weights
-    from graphprune.frontends.onnx_file import save
-    from graphprune.passes.base import run_pass
-    from graphprune.passes.fold_channels import FoldChannels
     from graphprune.passes.permute_channels import PermuteChannels
-    from graphprune.passes.prune_channels import PruneChannels
-    from graphprune.passes.prune_weights import PruneWeights
-    from graphprune.planning.channels.planner import prunable_groups
-    from graphprune.planning.planner import plan, unfit_weights
 
     check_output_path(output, [".onnx"], source)
     share, unit = share_of(sparsity, target_macs, target_parameters)
@@ -80,34 +74,49 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     chosen = read_recipe(recipe, share, pattern, scope, ignore, channels)
     if fold and not chosen.of_channels:
         raise InputError(f"--fold takes channels out, and the pattern is '{chosen.pattern}'", code="GP609")
-    prune, prunable = (PruneChannels, prunable_groups) if chosen.of_channels else (PruneWeights, prunable_weights)
     order = PermuteChannels(chosen.pattern) if permute else None
+    load = load_for_channels if chosen.of_channels or permute else load_fixed
     with progress(f"pruning {source}"):
-        model = (load_for_channels if chosen.of_channels or permute else load_fixed)(source, input_value)
-        orders = None if order is None else run_pass(order, model)
-        model = model if orders is None else orders.model
-        chosen_plan = plan(model, chosen)
-        result = run_pass(prune(plan=chosen_plan), model)
-        if folds := chosen.of_channels and fold is not False:
-            result = run_pass(FoldChannels(), result.model)
-        save(result.model, output)
-        skips = prunable(model)[1] + unfit_weights(model, chosen)
-        folded = describe_fold(model, result) if folds else None
-        counts = weight_counts(result.model)
-    outcome = _Outcome(
+        model = load(source, input_value)
+        outcome = _prune(model, output, chosen, order, fold=chosen.of_channels and fold is not False)
+    if json:
+        print_json(outcome.report())
+    else:
+        outcome.print()
+
+
+def _prune(model: ir.Model, output: Path, chosen: Recipe, order: PermuteChannels | None, *, fold: bool) -> _Outcome:
+    """Plan, prune and write."""
+    from graphprune.analysis.sparsity import parameter_counts, weight_counts
+    from graphprune.analysis.weights import prunable_weights
+    from graphprune.frontends.onnx_file import save
+    from graphprune.passes.base import run_pass
+    from graphprune.passes.fold_channels import FoldChannels
+    from graphprune.passes.prune_channels import PruneChannels
+    from graphprune.passes.prune_weights import PruneWeights
+    from graphprune.planning.channels.planner import prunable_groups
+    from graphprune.planning.planner import plan, unfit_weights
+
+    prune, prunable = (PruneChannels, prunable_groups) if chosen.of_channels else (PruneWeights, prunable_weights)
+    orders = None if order is None else run_pass(order, model)
+    model = model if orders is None else orders.model
+    chosen_plan = plan(model, chosen)
+    result = run_pass(prune(plan=chosen_plan), model)
+    if fold:
+        result = run_pass(FoldChannels(), result.model)
+    save(result.model, output)
+    folded = describe_fold(model, result) if fold else None
+    counts = weight_counts(result.model)
+    return _Outcome(
         output=output,
         plan=chosen_plan,
-        skips=skips,
+        skips=prunable(model)[1] + unfit_weights(model, chosen),
         folded=folded,
         budget=_Budget.of(chosen, folded),
         orders=() if orders is None else orders.rewrites,
         counts=counts,
         total=parameter_counts(result.model, counts),
     )
-    if json:
-        print_json(outcome.report())
-    else:
-        outcome.print()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from graphprune.frontends.data_on_disk import DataOnDisk
 from graphprune.graph.nodes import all_nodes
 
 SMALL_BYTES = 4096  # tensors up to here are held in memory: shape inference looks into them
-_ALIGNMENT = 4096  # of every tensor in a data file, so that each is mapped by whole pages
+_ALIGNMENT = 4096  # of every tensor in a data file, so that a runtime maps each by whole pages
 _DATA_SUFFIX = ".data"
 
 

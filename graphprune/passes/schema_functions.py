@@ -7,9 +7,10 @@ from typing import Any
 
 import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import IdentityEliminationPass, InlinePass
+from onnx_ir.passes.common import InlinePass
 
 from graphprune.graph.functions import DOMAIN
+from graphprune.passes.rewriting import bypass, why_not_bypass
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import subgraphs
 
@@ -36,10 +37,18 @@ def expand_functions(model: ir.Model, is_supported: Callable[[ir.Node], bool], b
                 expanded += 1
     if expanded:
         InlinePass(criteria=lambda function: function.domain == _DOMAIN)(model)
-        IdentityEliminationPass()(model)
+        _remove_identities(model.graph)
         model.graph.opset_imports.pop(_DOMAIN, None)
         infer_shapes(model)
     return expanded > 0
+
+
+def _remove_identities(graph: ir.Graph) -> None:
+    """Those that bodies begin and end with; one that gives a branch its output stays."""
+    for node in list(graph):
+        value = node.inputs[0] if node.op_type == "Identity" and node.domain == "" else None
+        if value is not None and why_not_bypass(node, value) is None:
+            bypass(node, value)
 
 
 def schema_body(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:

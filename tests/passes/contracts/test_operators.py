@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
 from graphprune.errors import UnsupportedModelError
+from graphprune.passes.inline_branches import inline_branches
 from graphprune.passes.shape_inference import infer_shapes
+from tests.backends.tvm.graphs import parse
 
 
 def graph(text: str, opset: int = 23) -> ir.Model:
@@ -112,6 +115,21 @@ FIT = [
 @pytest.mark.parametrize("text", FIT)
 def test_operands_that_fit_or_are_not_known_pass(text: str) -> None:
     infer_shapes(graph(text.replace("'", '"')))
+
+
+BRANCHES = """g (float[2,8,4,4] x) => (float[] y) {
+    y = If (c) <then_branch = t () => (float[] p) { p = Conv(x, w, b) },
+                else_branch = e () => (float[] q) { q = Relu(x) }>
+}"""
+
+
+def test_a_branch_may_contradict_itself_until_it_is_taken() -> None:
+    constants = {"w": np.zeros((4, 8, 1, 1), np.float32), "b": np.zeros(5, np.float32), "c": np.ones((), np.bool_)}
+    model = parse(BRANCHES, constants)
+    infer_shapes(model)
+    inline_branches(model)
+    with pytest.raises(UnsupportedModelError, match=r"input 'b' has shape \[5\], expected \[4\]"):
+        infer_shapes(model)
 
 
 def test_the_bias_of_a_packed_call_is_compared() -> None:

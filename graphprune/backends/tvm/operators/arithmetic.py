@@ -143,10 +143,14 @@ def _bit_cast(node: ir.Node, a: Arguments) -> Expr:
 
 
 def _bit_shift(node: ir.Node, a: Arguments) -> Expr:
-    """The shifted bits; 0 where they are shifted by as many as there are, or more, as NumPy has it."""
-    shift = tirx.shift_left if node.attributes.get_string("direction", "") == "LEFT" else tirx.shift_right
-    bits = like(a[1], np.iinfo(dtype_of(a[0])).bits)
-    return tirx.Select(a[1] < bits, shift(*a), like(a[0], 0))
+    """The shifted bits; by as many as there are or more, or by less than none, all are shifted out, as NumPy has it."""
+    x, by = a
+    dtype, is_left = dtype_of(x), node.attributes.get_string("direction", "") == "LEFT"
+    bits = np.iinfo(dtype).bits
+    unsigned = by.astype(f"u{dtype.removeprefix('u')}")  # a negative number is larger than all
+    signs = like(x, 0) if is_left or dtype.startswith("u") else tirx.shift_right(x, like(x, bits - 1))
+    shift = tirx.shift_left if is_left else tirx.shift_right
+    return tirx.Select(unsigned < like(unsigned, bits), shift(x, by), signs)
 
 
 def _is_infinite(node: ir.Node, a: Arguments) -> Expr:

@@ -111,6 +111,20 @@ def test_shifts_by_more_bits_than_there_are() -> None:
     np.testing.assert_array_equal(z, np.right_shift(a, b))
 
 
+@pytest.mark.parametrize("kind", [kind for kind in INTEGERS if not kind.startswith("u")])
+def test_shifts_of_signed_integers_fill_up_with_signs(kind: str) -> None:
+    """Also by more bits than there are, and by less than none, which is more than all to NumPy."""
+    bits = np.iinfo(kind).bits
+    a = np.array([-8, 4, -1, -128, 127] * 7, kind)
+    b = np.repeat(np.array([0, 1, bits - 1, bits, bits + 1, -1, -bits], kind), 5)
+    text = f"""g ({kind}[35] a, {kind}[35] b) => ({kind}[35] y, {kind}[35] z) {{
+        y = BitShift<direction="LEFT">(a,b)
+        z = BitShift<direction="RIGHT">(a,b) }}"""
+    y, z = compile_(parse(text, opset=28)).run(None, {"a": a, "b": b})
+    np.testing.assert_array_equal(y, np.left_shift(a, b))
+    np.testing.assert_array_equal(z, np.right_shift(a, b))
+
+
 @pytest.mark.parametrize("kind", [kind for kind in INTEGERS if kind.startswith("u")])
 def test_shifts(kind: str) -> None:
     rng, bits = np.random.default_rng(2), np.iinfo(kind).bits

@@ -99,6 +99,8 @@ class Backend(Protocol):
         threads: int,
         tune: str = "none",
         origin: Origin = NOT_SAID,
+        *,
+        fallback: bool = False,
     ) -> Session:
         """Lower a model for `target`, whose kernels are chosen by estimate, or measured `quick` or in `full`.
 
@@ -108,6 +110,7 @@ class Backend(Protocol):
             threads: how many threads a run uses.
             tune: how kernels are chosen.
             origin: what a compiled file says of where it came from.
+            fallback: let ONNX Runtime run what this backend cannot lower.
 
         Raises:
             UnsupportedModelError: the model holds what this backend cannot lower.

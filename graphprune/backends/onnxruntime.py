@@ -16,6 +16,7 @@ from graphprune.errors import BackendError, UnsupportedModelError
 from graphprune.files import work_folder
 from graphprune.frontends.onnx_file import save
 from graphprune_runtime.description import NOT_SAID, Origin
+from graphprune_runtime.hosted import first_line, open_in_onnxruntime
 from graphprune_runtime.interface import TensorInfo, check_feed, check_output_names
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ class OnnxRuntimeBackend:
         threads: int,
         tune: str = "none",  # noqa: ARG002
         origin: Origin = NOT_SAID,  # noqa: ARG002
+        *,
+        fallback: bool = False,  # noqa: ARG002
     ) -> OnnxRuntimeSession:
-        """Hand the one variant to ONNX Runtime, which picks kernels at run time: `target` and `tune` are not used.
+        """Hand the one variant to ONNX Runtime, which picks kernels at run time; nothing else is used but `threads`.
 
         Raises:
             BackendError: ONNX Runtime rejects the model.
@@ -82,7 +85,7 @@ class OnnxRuntimeSession:
         try:
             results: list[np.ndarray] = self._session.run(names, dict(input_feed), run_options)
         except Exception as error:  # its exception classes share no base
-            raise BackendError(f"onnxruntime: {_one_line(error)}", code="GP481") from error
+            raise BackendError(f"onnxruntime: {first_line(error)}", code="GP481") from error
         return results
 
     def get_inputs(self) -> list[TensorInfo]:
@@ -120,7 +123,7 @@ def session_for(model: ir.Model, threads: int = 1, *, optimize: bool = True) -> 
         else:
             source = str(stack.enter_context(work_folder()) / "model.onnx")
             save(model, source)
-        return OnnxRuntimeSession(_create(source, threads, optimize=optimize))
+        return OnnxRuntimeSession(open_in_onnxruntime(source, threads, optimize=optimize))
 
 
 def session_for_file(path: str | PathLike[str], threads: int = 1, *, optimize: bool = True) -> OnnxRuntimeSession:
@@ -129,34 +132,13 @@ def session_for_file(path: str | PathLike[str], threads: int = 1, *, optimize: b
     Raises:
         BackendError: ONNX Runtime rejects the file.
     """
-    return OnnxRuntimeSession(_create(os.fspath(path), threads, optimize=optimize))
+    return OnnxRuntimeSession(open_in_onnxruntime(os.fspath(path), threads, optimize=optimize))
 
 
 def _fits_in_memory(model: ir.Model) -> bool:
     tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
     external = any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors)
     return not external and sum(tensor.nbytes for tensor in tensors) < _INLINE_LIMIT
-
-
-def _create(source: str | bytes, threads: int, *, optimize: bool) -> ort.InferenceSession:
-    # Imported here: it costs 0.1 s, and this module is imported to name the backend.
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what it would log on stderr arrives as an exception too
-    levels = ort.GraphOptimizationLevel
-    options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
-    try:
-        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exception classes share no base
-        raise BackendError(f"onnxruntime: {_one_line(error)}", code="GP483") from error
-
-
-def _one_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def _tensor_info(arg: _NodeArg) -> TensorInfo:

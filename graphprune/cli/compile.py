@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphprune.cli.fallback import described_pieces, measured_share, print_hosted
 from graphprune.cli.folding import load_fixed
 from graphprune.cli.options import (
     InputShapes,
@@ -46,6 +47,12 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one argument an option
     input_shape: InputShapes = None,
     input_value: InputValues = None,
     tune: Tune = "none",
+    fallback: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUNTIME", help="onnxruntime: run the nodes that have no kernel there, inside the same session."
+        ),
+    ] = None,
     *,
     explain: Annotated[
         bool,
@@ -64,7 +71,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one argument an option
     from graphprune_runtime.session import CompiledSession
 
     shapes = parse_input_shapes(input_shape)
-    _check_runtime(runtime)
+    _check_runtime(runtime, fallback)
     check_output_path(output, [".onnx"] if runtime else (*COMPILED_SUFFIXES, *STATIC_SUFFIXES), source)
     start = time.perf_counter()
     session: Session
@@ -73,17 +80,21 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one argument an option
         if runtime:
             session = export_for_onnxruntime(model, output, target, threads, shapes, tune)
         else:
-            session = compile_model(model, target, threads, input_shapes=shapes, tune=tune)
+            session = compile_model(model, target, threads, input_shapes=shapes, tune=tune, fallback=fallback)
             session.save(output)
     seconds = time.perf_counter() - start
     assert isinstance(session, CompiledSession)  # the backend is TVM's
     warnings = [str(skip) for skip in dense_zeros(model, session)]
+    share = measured_share(model, session) if session.description.hosted else 0.0
     files = [output, output.with_suffix(".so")] if runtime else [output]
     if json:
-        print_json({**_described(session, files, target, seconds), "warnings": warnings})
+        print_json({**_described(session, files, target, seconds), "hosted_share": share, "warnings": warnings})
         return
     if explain:
         print_choices(session)
+    for program in session.description.programs:
+        if program.hosted:
+            print_hosted(program, share)
     for warning in warnings:
         print_line(f"warning: {warning}")
     written = " and ".join(map(str, files))
@@ -94,14 +105,17 @@ def _nbytes(files: Sequence[Path]) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def _check_runtime(runtime: str | None) -> None:
+def _check_runtime(runtime: str | None, fallback: str | None) -> None:
     """Refuse a runtime that no operator is written for.
 
     Raises:
-        InputError: it is another one than ONNX Runtime.
+        InputError: it is another one than ONNX Runtime, or some nodes are to run outside the operator.
     """
     if runtime not in {None, "onnxruntime"}:
         raise InputError(f"--for is {runtime!r}, expected onnxruntime", code="GP620")
+    if runtime and fallback:
+        message = "--fallback goes into a .so file that Python loads, not together with --for onnxruntime"
+        raise InputError(message, code="GP498")
 
 
 def _described(session: CompiledSession, files: Sequence[Path], target: str, seconds: float) -> dict[str, Any]:
@@ -124,6 +138,7 @@ def _described_program(program: ProgramNote) -> dict[str, Any]:
         "kernels": [note._asdict() for note in program.kernels],
         "layouts": [note._asdict() for note in program.layouts],
         "calls": [call._asdict() for call in program.calls],
+        "pieces": described_pieces(program),
     }
 
 

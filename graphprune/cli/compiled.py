@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from graphprune.cli.fallback import described_pieces
 from graphprune.cli.output import print_line, print_table
+from graphprune_runtime.description import HOST
 
 if TYPE_CHECKING:
     from graphprune_runtime.description import ProgramNote
@@ -44,6 +46,7 @@ def _program(program: ProgramNote) -> dict[str, Any]:
         "batch": program.batch._asdict(),
         "kernels": [note._asdict() for note in program.kernels],
         "calls": len(program.calls),
+        "pieces": described_pieces(program),
     }
 
 
@@ -66,6 +69,10 @@ def print_compiled(summary: dict[str, Any]) -> None:
     print_table("programs", ("for", "batch", ">kernel calls"), rows)
     kernels = ((note["node"], note["kernel"], note["why"]) for note in summary["programs"][0]["kernels"])
     print_table("weights", ("node", "kernel", "why"), kernels)
+    hosted = [piece for each in summary["programs"] for piece in each["pieces"] if piece["runs_on"] == HOST]
+    rows = ((node["node"], node["operator"], node["why"]) for piece in hosted for node in piece["nodes"])
+    if hosted:
+        print_table("on ONNX Runtime, which must be installed", ("node", "operator", "why"), rows)
 
 
 def _batch(batch: dict[str, Any]) -> str:

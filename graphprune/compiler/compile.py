@@ -31,6 +31,9 @@ _LOG = logging.getLogger("graphprune")
 FEWEST_ZEROS = 0.1
 """The share of zeros below which no sparse kernel is faster, whatever the pattern."""
 
+FALLBACKS = (None, "onnxruntime")
+"""What may run the nodes that cannot be lowered."""
+
 MOST_THREADS = 256
 """That code is compiled for: the file may be for another machine than this."""
 
@@ -42,6 +45,7 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
     backend: str = "tvm",
     input_shapes: InputShapes | None = None,
     tune: str = "none",
+    fallback: str | None = None,
 ) -> Session:
     """Compile `model` for one processor.
 
@@ -58,6 +62,9 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
         input_shapes: by input, its shape or several, where the model leaves dimensions open. With several, the first
             of all inputs go together, the second, and so on; a session picks the program by its feed. Where only the
             number of samples is open, and the samples are independent, the session takes any number without them.
+        fallback: `onnxruntime` runs the nodes there that `tvm` cannot lower (unknown operators, `If`, `Loop` and
+            `Scan`, shapes that depend on values, sequences), in as few pieces as possible, which `pieces` of the
+            session's programs list. Whoever loads the file needs ONNX Runtime too. None refuses such nodes.
 
     Raises:
         InputError: `model` is no model, an option is out of range, or a dimension is open that `tvm` needs.
@@ -66,10 +73,14 @@ def compile(  # noqa: A001 - it is the verb of the public API: `graphprune.compi
     """
     check_model("compile", model)
     check_code_threads(threads)
+    if fallback not in FALLBACKS:
+        raise InputError(f"fallback is {fallback!r}, expected None or 'onnxruntime'", code="GP496")
     start = time.perf_counter()
     chosen_backend, chosen_target = get_backend(backend), resolve_target(target)
     variants = [_as_it_is(model, input_shapes)] if backend == "onnxruntime" else lowerable_variants(model, input_shapes)
-    session = chosen_backend.compile(variants, chosen_target, threads, tune, origin_of(model))
+    session = chosen_backend.compile(
+        variants, chosen_target, threads, tune, origin_of(model), fallback=fallback is not None
+    )
     seconds = time.perf_counter() - start
     _LOG.info("compiled %s for %s in %.1f s", model.graph.name, chosen_target.level, seconds)
     return session

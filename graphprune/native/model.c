@@ -61,6 +61,13 @@ static gp_model *open_code(const gp_linked *code, const char *path, int check, c
 }
 
 gp_model *gp_open(const char *path, int check, char *error, size_t error_bytes) {
+    size_t hosted = __stop_gp_models - __start_gp_models == 1 ? __start_gp_models[0]->hosted : 0;
+    if (!hosted) return gp_open_pieces(path, check, error, error_bytes);
+    snprintf(error, error_bytes, "GP487: %zu of the model's nodes run on ONNX Runtime, load the file in Python", hosted);
+    return NULL;
+}
+
+gp_model *gp_open_pieces(const char *path, int check, char *error, size_t error_bytes) {
     int models = (int)(__stop_gp_models - __start_gp_models);
     if (models == 1) return open_code(__start_gp_models[0], path, check, error, error_bytes);
     snprintf(error, error_bytes, "GP633: %d models are linked into the program, open each with gp_open_linked", models);
@@ -85,9 +92,9 @@ const char *gp_describe(const gp_model *model) { return model->description; }
 
 size_t gp_programs(const gp_model *model) { return model->code->programs; }
 
-size_t gp_inputs(const gp_model *model) { return model->code->inputs; }
+size_t gp_inputs(const gp_model *model) { return model->code->program[0].input_count; }
 
-size_t gp_outputs(const gp_model *model) { return model->code->outputs; }
+size_t gp_outputs(const gp_model *model) { return model->code->program[0].output_count; }
 
 gp_tensor gp_input(const gp_model *model, size_t program, size_t number) {
     return model->code->program[program].inputs[number];

@@ -12,7 +12,7 @@
 
 #include "graphprune.h"
 
-#define GP_FORMAT 8u
+#define GP_FORMAT 9u
 #define GP_ALIGNMENT 64u /* of weights, of values in the arena and of work buffers */
 
 /* Kernels [first, last) of a model, in order; 0, or what the kernel that failed returned. */
@@ -25,6 +25,7 @@ typedef struct {
     size_t arena_bytes;     /* values between kernels */
     size_t workspace_bytes; /* work buffers of the kernels, for each thread */
     int32_t kernels;
+    size_t input_count, output_count;
     const gp_tensor *inputs, *outputs;
     const uint8_t *split_inputs; /* which inputs have a part for each sample; all outputs do */
 } gp_program;
@@ -43,7 +44,8 @@ struct gp_linked {
     uint64_t weights_bytes, description_bytes;
     const char *target;
     const char *const *features; /* instruction sets as Linux names them, up to a NULL */
-    size_t programs, inputs, outputs, ranges;
+    size_t programs, ranges;
+    size_t hosted; /* nodes that ONNX Runtime runs, between the programs */
     const gp_program *program;
     const gp_range *range;
     const uint8_t *data; /* weights and description where they are linked in, else NULL */
@@ -74,6 +76,9 @@ typedef struct {
     uint64_t checksum; /* XXH64 of weights and description */
     uint32_t description_crc, footer_crc;
 } gp_footer;
+
+/* As gp_open, also where the programs are pieces between which ONNX Runtime runs nodes: the caller sees to these. */
+GP_API gp_model *gp_open_pieces(const char *path, int check, char *error, size_t error_bytes);
 
 GP_INTERNAL uint64_t gp_checksum(const uint8_t *data, size_t bytes);
 GP_INTERNAL int gp_check_processor(const gp_linked *code, char *error, size_t error_bytes);

@@ -26,20 +26,20 @@ static size_t bytes_before(const gp_program *program, const gp_tensor *tensor, i
 }
 
 static int run_sample(const gp_samples *all, int64_t sample, uint8_t *arena, int32_t first, int32_t last) {
-    const gp_linked *code = all->model->code;
+    const gp_program *program = all->program;
     const void *few_inputs[MOST_TENSORS], **inputs = few_inputs;
     void *few_outputs[MOST_TENSORS], **outputs = few_outputs, **many = NULL;
-    if (code->inputs > MOST_TENSORS || code->outputs > MOST_TENSORS) {
-        if (!(many = malloc((code->inputs + code->outputs) * sizeof *many))) return -1;
-        inputs = (const void **)many, outputs = many + code->inputs;
+    if (program->input_count > MOST_TENSORS || program->output_count > MOST_TENSORS) {
+        if (!(many = malloc((program->input_count + program->output_count) * sizeof *many))) return -1;
+        inputs = (const void **)many, outputs = many + program->input_count;
     }
-    for (size_t i = 0; i < code->inputs; i++) {
-        size_t skipped = all->program->split_inputs[i] ? bytes_before(all->program, &all->program->inputs[i], sample) : 0;
+    for (size_t i = 0; i < program->input_count; i++) {
+        size_t skipped = program->split_inputs[i] ? bytes_before(program, &program->inputs[i], sample) : 0;
         inputs[i] = (const uint8_t *)all->inputs[i] + skipped;
     }
-    for (size_t i = 0; i < code->outputs; i++)
-        outputs[i] = (uint8_t *)all->outputs[i] + bytes_before(all->program, &all->program->outputs[i], sample);
-    int status = all->program->entry(inputs, outputs, all->model->weights, arena, first, last);
+    for (size_t i = 0; i < program->output_count; i++)
+        outputs[i] = (uint8_t *)all->outputs[i] + bytes_before(program, &program->outputs[i], sample);
+    int status = program->entry(inputs, outputs, all->model->weights, arena, first, last);
     free(many);
     return status;
 }

@@ -9,10 +9,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphprune_runtime.errors import BackendError
+from graphprune_runtime.hosted import HostedNode, HostedPiece
 from graphprune_runtime.interface import Dim, TensorInfo
 
-FORMAT = 8
+FORMAT = 9
 """The version of compiled files, the one of `program.h`."""
+
+
+HOST = "onnxruntime"
+"""What the kernel of a hosted piece is called."""
 
 
 class KernelNote(NamedTuple):
@@ -75,6 +80,8 @@ class ProgramNote:
         kernels: For each node with a weight, the kernel that it was given.
         calls: The calls of kernels, in order.
         layouts: The memory layouts that are not row-major.
+        pieces: What it consists of, in order, where ONNX Runtime runs some of its nodes: programs of code, between
+            which values are passed by name, and hosted pieces; each of the latter is one of `calls`.
     """
 
     inputs: tuple[TensorInfo, ...]
@@ -83,6 +90,17 @@ class ProgramNote:
     kernels: tuple[KernelNote, ...] = ()
     calls: tuple[KernelCall, ...] = ()
     layouts: tuple[LayoutNote, ...] = ()
+    pieces: tuple[ProgramNote | HostedPiece, ...] = ()
+
+    @property
+    def hosted(self) -> tuple[HostedPiece, ...]:
+        """The pieces that ONNX Runtime runs."""
+        return tuple(piece for piece in self.pieces if isinstance(piece, HostedPiece))
+
+    @property
+    def linked(self) -> tuple[ProgramNote, ...]:
+        """The programs of code that it consists of: its pieces, or itself."""
+        return tuple(piece for piece in self.pieces if isinstance(piece, ProgramNote)) if self.pieces else (self,)
 
 
 class Origin(NamedTuple):
@@ -143,6 +161,16 @@ class Description:
         """The outputs; an extent in which the programs differ is None."""
         return _joined([program.outputs for program in self.programs])
 
+    @property
+    def linked(self) -> tuple[ProgramNote, ...]:
+        """The programs of code, in the order of the code's own numbers."""
+        return tuple(linked for program in self.programs for linked in program.linked)
+
+    @property
+    def hosted(self) -> tuple[HostedPiece, ...]:
+        """The pieces that ONNX Runtime runs."""
+        return tuple(piece for program in self.programs for piece in program.hosted)
+
     def to_json(self) -> str:
         """The description as JSON."""
         fields = {"target": self.target, "features": self.features, "threads": self.threads}
@@ -182,7 +210,12 @@ def _program_to_dict(program: ProgramNote) -> dict[str, Any]:
         "kernels": program.kernels,
         "calls": program.calls,
         "layouts": program.layouts,
+        "pieces": [_piece_to_dict(piece) for piece in program.pieces],
     }
+
+
+def _piece_to_dict(piece: ProgramNote | HostedPiece) -> dict[str, Any]:
+    return {"hosted": vars(piece)} if isinstance(piece, HostedPiece) else {"program": _program_to_dict(piece)}
 
 
 def _program_from_dict(data: dict[str, Any]) -> ProgramNote:
@@ -190,7 +223,17 @@ def _program_from_dict(data: dict[str, Any]) -> ProgramNote:
     kernels = tuple(KernelNote(node, kernel, why, tuple(names)) for node, kernel, why, names in data["kernels"])
     calls = tuple(KernelCall(*call) for call in data["calls"])
     layouts = tuple(LayoutNote(value, tuple(shape), tuple(order)) for value, shape, order in data["layouts"])
-    return ProgramNote(inputs, outputs, BatchNote(*data["batch"]), kernels, calls, layouts)
+    pieces = tuple(map(_piece_from_dict, data["pieces"]))
+    return ProgramNote(inputs, outputs, BatchNote(*data["batch"]), kernels, calls, layouts, pieces)
+
+
+def _piece_from_dict(data: dict[str, Any]) -> ProgramNote | HostedPiece:
+    if "program" in data:
+        return _program_from_dict(data["program"])
+    fields = data["hosted"]
+    inputs, outputs = tuple(fields["inputs"]), tuple(fields["outputs"])
+    nodes = tuple(HostedNode(*node) for node in fields["nodes"])
+    return HostedPiece(inputs, outputs, fields["offset"], fields["nbytes"], nodes)
 
 
 def _to_dict(info: TensorInfo) -> dict[str, Any]:

@@ -109,6 +109,11 @@ class CompiledFile:
             raise BackendError(f"{self.name} is damaged: the checksum of its code differs", code="GP410")
         return code
 
+    def weights(self, offset: int, nbytes: int) -> bytes:
+        """Bytes among the weights."""
+        self.file.seek(self.footer.code_bytes + offset)
+        return self.file.read(nbytes)
+
 
 def _read_footer(file: BinaryIO, name: str) -> Footer:
     size = file.seek(0, os.SEEK_END)

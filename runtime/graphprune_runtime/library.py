@@ -60,7 +60,7 @@ class Library:
         self._code = _Code(code, name)
         self._functions = functions = self._code.functions
         error = ctypes.create_string_buffer(_ERROR_BYTES)
-        self._model = functions.gp_open(os.fsencode(weights), int(check), error, _ERROR_BYTES)
+        self._model = functions.gp_open_pieces(os.fsencode(weights), int(check), error, _ERROR_BYTES)
         if not self._model:
             self._code.close()
             raise _error_of(error, name, weights)
@@ -143,7 +143,7 @@ def _declare(library: ctypes.CDLL) -> None:
     error = [ctypes.c_char_p, size]
     run = [pointer, size, ctypes.c_int64, pointer, pointer, pointer, integer]
     signatures = {
-        "gp_open": (pointer, [ctypes.c_char_p, integer, *error]),
+        "gp_open_pieces": (pointer, [ctypes.c_char_p, integer, *error]),
         "gp_close": (None, [pointer]),
         "gp_arena_bytes": (size, [pointer, size, ctypes.c_int64, integer]),
         "gp_kernels": (size, [pointer, size]),

@@ -17,7 +17,7 @@ from graphprune_runtime.errors import BackendError, InputError
 from graphprune_runtime.file import CompiledFile, is_static, path_of
 from graphprune_runtime.files import copy_file
 from graphprune_runtime.interface import Dim, TensorInfo, check_feed, check_output_names
-from graphprune_runtime.library import Library, Run
+from graphprune_runtime.programs import Programs, shape_with
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,10 @@ class CompiledSession:
         self._file = compiled.file
         self._description = compiled.description
         self._threads = threads
-        self._arenas: list[np.ndarray] = []
-        self._library: Library | None = None
+        self._programs: Programs | None = None
         self._refusal: BackendError | None = None
         try:
-            self._library = Library(compiled.code(), path_of(compiled.file), compiled.name, check=check)
+            self._programs = Programs(compiled, threads, check=check)
         except BackendError as error:
             if error.code != "GP419" or path is not None:
                 raise
@@ -77,20 +76,20 @@ class CompiledSession:
     ) -> list[np.ndarray]:
         """Run once; see `graphprune_runtime.interface.Session.run`."""
         names = check_output_names(self.get_outputs(), output_names)
-        program, samples = self.choose(input_feed or {})
-        results = [np.empty(_shape(info, samples), info.dtype) for info in program.outputs]
-        self._run(program, samples, input_feed or {}, results)
-        by_name = {info.name: array for info, array in zip(program.outputs, results, strict=True)}
-        return [by_name[name] for name in names]
+        feed = input_feed or {}
+        results = self._opened().run(*self.choose(feed), feed)
+        return [results[name] for name in names]
 
     def run_with_buffers(self, input_feed: Mapping[str, np.ndarray], outputs: Mapping[str, np.ndarray]) -> None:
         """Run once and write every output into the caller's array for it.
 
         Raises:
             InputError: an output is missing, has another shape or element type, is not contiguous, cannot be written,
-                or shares memory with an input or another output.
+                or shares memory with an input or another output; or ONNX Runtime runs some of the nodes.
         """
         program, samples = self.choose(input_feed)
+        if program.pieces:
+            raise InputError("a model that runs in part on ONNX Runtime allocates its outputs, use run", code="GP486")
         check_feed(tuple(_fixed(info, samples) for info in program.outputs), outputs)
         arrays = [outputs[info.name] for info in program.outputs]
         for number, (info, array) in enumerate(zip(program.outputs, arrays, strict=True)):
@@ -98,34 +97,14 @@ class CompiledSession:
                 raise InputError(f"output {info.name!r} must be contiguous and writeable", code="GP518")
             if any(np.may_share_memory(array, other) for other in (*input_feed.values(), *arrays[:number])):
                 raise InputError(f"output {info.name!r} shares memory with an input or an output", code="GP518")
-        self._run(program, samples, input_feed, arrays)
+        self._opened().run_into(program, samples, input_feed, arrays)
 
-    def _run(
-        self, program: ProgramNote, samples: int, feed: Mapping[str, np.ndarray], outputs: Sequence[np.ndarray]
-    ) -> None:
-        library, number = self._opened(), self._description.programs.index(program)
-        arena = self._take_arena(library.arena_bytes(number, samples, self._threads))
-        inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
-        library.run(Run(number, samples, inputs, outputs, arena, self._threads))
-        self._arenas.append(arena)
-
-    def _opened(self) -> Library:
+    def _opened(self) -> Programs:
         if self._refusal is not None:
             raise self._refusal
-        if self._library is None:
+        if self._programs is None:
             raise _closed()
-        return self._library
-
-    def _take_arena(self, nbytes: int) -> np.ndarray:
-        """An arena that no other run uses: one of an earlier run, or a new one."""
-        while self._arenas:
-            try:
-                arena = self._arenas.pop()
-            except IndexError:  # another thread took it
-                break
-            if arena.nbytes >= nbytes:
-                return arena
-        return _new_arena(nbytes)
+        return self._programs
 
     def choose(self, feed: Mapping[str, np.ndarray]) -> tuple[ProgramNote, int]:
         """The program for the shapes of a feed, and how often it runs: once, or once for each sample.
@@ -145,14 +124,9 @@ class CompiledSession:
     ) -> list[list[float]]:
         """Seconds of each of the program's `calls` in each of so many runs, the samples of a batch added up."""
         program, samples = self.choose(feed)
-        library, number = self._opened(), self._description.programs.index(program)
-        inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
-        outputs = [np.empty(_shape(info, samples), info.dtype) for info in program.outputs]
-        arena = _new_arena(library.arena_bytes(number, 1, self._threads))
-        run = Run(number, samples, inputs, outputs, arena, self._threads)
-        times = []
+        opened, times = self._opened(), []
         for done in range(1, runs + 1):
-            times.append(library.time(run))
+            times.append(opened.time(program, samples, feed))
             if on_run:
                 on_run(done)
         return times
@@ -215,8 +189,7 @@ class CompiledSession:
 
     def close(self) -> None:
         """Give code, weights and arenas back, once the runs that are going on have ended; none can follow."""
-        self._library = None  # runs hold it
-        self._arenas.clear()
+        self._programs = None  # runs hold them
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -232,11 +205,6 @@ class CompiledSession:
         if self._path is None:
             raise BackendError("a session is pickled by its file: save it, and load that", code="GP414")
         return CompiledSession.load, (self._path.absolute(), self._threads)
-
-
-def _new_arena(nbytes: int) -> np.ndarray:
-    """Kernels compute on lanes that nobody reads too; where memory holds denormals, that takes many times as long."""
-    return np.zeros(nbytes, np.uint8)
 
 
 def _closed() -> BackendError:
@@ -280,9 +248,4 @@ def _samples_of(program: ProgramNote, feed: Mapping[str, np.ndarray]) -> int:
 
 
 def _fixed(info: TensorInfo, samples: int) -> TensorInfo:
-    return TensorInfo(info.name, _shape(info, samples), info.dtype)
-
-
-def _shape(info: TensorInfo, samples: int) -> tuple[int, ...]:
-    """The shape of an output with so many samples; all other extents are fixed."""
-    return tuple(extent if isinstance(extent, int) else samples for extent in info.shape)
+    return TensorInfo(info.name, shape_with(info, samples), info.dtype)

@@ -1,8 +1,11 @@
 import json
+import re
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
+from graphprune.errors import InputError
 from graphprune_runtime.loading import load_session
 from tests.compiler.exported import assert_same, session_of
 from tests.invoke import assert_refused, invoke
@@ -128,3 +131,44 @@ def test_zeros_that_save_no_time_are_warned_about(tmp_path: Path) -> None:
     assert json.loads(invoke("compile", model, tmp_path / "m.so", "--json").out)["warnings"] == [
         f"{warning} [GP343] [GP354]"
     ]
+
+
+LOOSE = """<ir_version: 10, opset_import: ["" : 20]>
+graph (float[1,8,6,6] x) => (int64[4,n] y, float[1,16,6,6] r) {
+    c = Conv <pads = [1,1,1,1]> (x, w) r = Relu (c) y = NonZero (r) }"""
+
+
+def test_what_falls_back_is_listed_with_its_share(tmp_path: Path) -> None:
+    model, compiled = write(tmp_path / "m.onnx", LOOSE), tmp_path / "m.so"
+    assert_refused(invoke("compile", model, compiled), "cannot lower 1 nodes (--fallback onnxruntime runs them there)")
+    outcome = invoke("compile", model, compiled, "--fallback", "onnxruntime")
+    assert (outcome.code, outcome.err) == (0, "")
+    said = "1 nodes run on ONNX Runtime in 1 piece(s) beside 1 of code; its share of the time: "
+    assert re.search(re.escape(said) + r"\d+% on random input", outcome.out)
+    for shown in (outcome.out, invoke("inspect", compiled).out):
+        assert re.search(r"NonZero .*there is no kernel for this operator", shown)
+    assert invoke("verify", model, compiled).code == 0
+    assert "onnxruntime" in invoke("bench", compiled, "--profile", "--runs", 3).out
+
+
+def test_what_falls_back_is_described(tmp_path: Path) -> None:
+    model, compiled = write(tmp_path / "m.onnx", LOOSE), tmp_path / "m.so"
+    described = json.loads(invoke("compile", model, compiled, "--fallback", "onnxruntime", "--json").out)
+    assert 0 < described["hosted_share"] < 1
+    code, hosted = described["programs"][0]["pieces"]
+    assert (code["runs_on"], hosted["runs_on"]) == ("code", "onnxruntime")
+    assert [node["operator"] for node in hosted["nodes"]] == ["NonZero"]
+    assert json.loads(invoke("inspect", compiled, "--json").out)["programs"][0]["pieces"] == [code, hosted]
+
+
+def test_a_share_that_cannot_be_measured_is_said(tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx", LOOSE)
+    with patch("graphprune.measuring.hosted.hosted_share", side_effect=InputError("no run", code="GP515")):
+        outcome = invoke("compile", model, tmp_path / "m.so", "--fallback", "onnxruntime")
+    assert "its share of the time: not measured: no run [GP515]" in outcome.out
+
+
+def test_fallback_and_an_operator_do_not_go_together(tmp_path: Path) -> None:
+    options = ["--fallback", "onnxruntime", "--for", "onnxruntime"]
+    outcome = invoke("compile", write(tmp_path / "m.onnx", LOOSE), tmp_path / "o.onnx", *options)
+    assert_refused(outcome, "not together with --for onnxruntime", "[GP498]")

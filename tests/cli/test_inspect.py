@@ -151,7 +151,7 @@ def test_a_compiled_file_says_what_it_is(tmp_path: Path) -> None:
     assert invoke("compile", tmp_path / "p.onnx", library, "--threads", "2").code == 0
     outcome = invoke("inspect", library)
     assert outcome.code == 0
-    for fragment in (f"{library}: compiled for x86-64-v", "2 thread(s), format 8", "90.0% of them zero", "at once"):
+    for fragment in (f"{library}: compiled for x86-64-v", "2 thread(s), format 9", "90.0% of them zero", "at once"):
         assert fragment in outcome.out
     data = json.loads(invoke("inspect", library, "--json").out)
     assert data["stage"] == "compiled"

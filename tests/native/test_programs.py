@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import graphprune as gp
 from graphprune_runtime.file import FOOTER_BYTES, Footer
 from graphprune_runtime.session import CompiledSession
+from tests.backends.tvm.graphs import parse
 from tests.native.programs import HERE, LIBRARIES, build, run
 
 Model = tuple[CompiledSession, Path]
@@ -77,6 +79,15 @@ def test_files_that_cannot_be_opened(linear: Model, tmp_path: Path) -> None:
         assert run(program, "m.so", str(size), "1").stdout == b"GP531: 'm.so' No such"[: max(0, size - 1)]
     (tmp_path / "cut.so").write_bytes(good.read_bytes()[:-100])
     assert run(program, str(tmp_path / "cut.so"), "500", "1").stdout.startswith(b"GP410: ")
+
+
+def test_files_of_which_onnxruntime_runs_a_part(tmp_path: Path) -> None:
+    text = "g (float[2,8] x) => (int64[2,n] y) { a = MatMul(x,w) y = NonZero(a) }"
+    gp.compile(parse(text, {"w": (8, 8)}), fallback="onnxruntime").save(tmp_path / "m.so")
+    program = build(HERE / "opens.c", tmp_path, *linked(WAYS[2], tmp_path, "m"))
+    ended = run(program, str(tmp_path / "m.so"), "500", "1")
+    said = b"GP487: 1 of the model's nodes run on ONNX Runtime, load the file in Python"
+    assert (ended.returncode, ended.stdout) == (1, said)
 
 
 def test_files_that_belong_to_other_code(linear: Model, other: Model, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.backends.base import Variant
-from graphprune.backends.tvm.backend import _lower, machine_of
+from graphprune.backends.tvm.backend import machine_of
 from graphprune.backends.tvm.building.build import Program, build
 from graphprune.backends.tvm.program.recording import Kernels, Weights
+from graphprune.backends.tvm.variants import VariantLowering
 from graphprune.compiler import custom_op
 from graphprune.compiler.custom_op import export_for_onnxruntime
 from graphprune.native import CUSTOM_OP
@@ -98,7 +99,8 @@ def test_a_number_of_threads_that_cannot_be(threads: int, two: Path) -> None:
 def write(path: Path, models: Sequence[ir.Model], opened: Sequence[str] = ()) -> None:
     """Export one library with a program for each of the models; each run has any number of samples of the `opened`."""
     target, into = resolve_target("native"), (Kernels(), Weights())
-    programs = [_lower(Variant.of(model), machine_of(target, 1), None, into) for model in models]
+    lowering = VariantLowering(machine_of(target, 1), None, *into)
+    programs = [program for model in models for program in lowering.whole(Variant.of(model)).programs]
     programs = [_open(*each) for each in zip(programs, opened, strict=True)] if opened else programs
     description = Description(tuple(p.note for p in programs), target.level, TARGETS[target.level].features, 1)
     compiled = build(programs, *into, description, target, CUSTOM_OP)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from graphprune.backends.tvm.building.build import Built
 from graphprune.backends.tvm.building.static import write_static
+from graphprune.errors import BackendError
 from graphprune_runtime.file import is_static
 from graphprune_runtime.session import CompiledSession
 
@@ -23,10 +24,14 @@ class BuiltSession(CompiledSession):
 
         Raises:
             ModelFileError: the file cannot be written.
-            BackendError: linking failed, or the model is too large to be linked statically.
+            BackendError: linking failed, or the model is too large to be linked statically, or runs on ONNX Runtime in
+                part.
         """
         if is_static(path):
             self._check_open()
+            if self.description.hosted:
+                message = f"'{path}': what is linked into a program has no ONNX Runtime, and some nodes run on it"
+                raise BackendError(message, code="GP497")
             write_static(self._built.code, self._built.file, Path(path))
         else:
             super().save(path)

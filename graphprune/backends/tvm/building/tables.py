@@ -29,21 +29,20 @@ def write_tables(data: Data, sizes: Sequence[ProgramSizes]) -> str:
     description = data.description
     ranges = list(_ranges(data.weights))
     parts = ['#include "program.h"', *_features(description)]
-    for number, (program, size) in enumerate(zip(description.programs, sizes, strict=True)):
+    for number, (program, size) in enumerate(zip(description.linked, sizes, strict=True)):
         parts += _tensors(f"inputs_{number}", program.inputs)
         parts += _tensors(f"outputs_{number}", program.outputs)
         split = ", ".join(str(int(_is_split(program, info))) for info in program.inputs) or "0"
         parts.append(f"static const uint8_t split_{number}[] = {{{split}}};")
         parts.append(f"extern gp_program_function {size.symbol};")
-    rows = (_program(number, program, sizes[number]) for number, program in enumerate(description.programs))
+    rows = (_program(number, program, sizes[number]) for number, program in enumerate(description.linked))
     parts += ["static const gp_program programs[] = {", *rows, "};"]
     parts += ["static const gp_range ranges[] = {", *(ranges or ["{0}"]), "};"]
-    first = description.programs[0]
+    hosted = sum(len(piece.nodes) for piece in description.hosted)
     parts.append(
         f"const gp_linked GP_SYMBOL = {{GP_FORMAT, {data.checksum}u, {data.weights_bytes}u, "
         f"{len(data.text)}u, {json.dumps(description.target)}, features, "
-        f"{len(description.programs)}, {len(first.inputs)}, {len(first.outputs)}, {len(ranges)}, programs, ranges, "
-        "gp_linked_data};"
+        f"{len(sizes)}, {len(ranges)}, {hosted}, programs, ranges, gp_linked_data}};"
     )
     parts.append("static const gp_linked *const listed GP_LISTED = &GP_SYMBOL;")
     return "\n".join([*parts, ""])
@@ -57,6 +56,7 @@ def _features(description: Description) -> list[str]:
 def _program(number: int, program: ProgramNote, size: ProgramSizes) -> str:
     samples = program.batch.samples or 0
     sizes = f"{samples}, {size.arena_bytes}u, {size.workspace_bytes}u, {len(program.calls)}"
+    sizes += f", {len(program.inputs)}, {len(program.outputs)}"
     return f"    {{{size.symbol}, {sizes}, inputs_{number}, outputs_{number}, split_{number}}},"
 
 

@@ -29,6 +29,8 @@ _REFUSED = "refused"
 MOST_ELEMENTS = 2**31 - 1
 """Of a value: kernels count in 32 bits."""
 
+FALLBACK = "--fallback onnxruntime runs them there"
+
 Refusal = Callable[[ir.Node], str | None]
 """Why a node cannot be lowered, or None."""
 
@@ -43,6 +45,30 @@ def prepare(model: ir.Model, refusal: Refusal) -> ir.Model:
         UnsupportedModelError: the opset is too old [GP415], values have no static shape [GP403], or nodes cannot be
             lowered, all of which are listed with the reason [GP401], or one has too many elements [GP263].
     """
+    model = _simplified(model, refusal, is_expanded=lambda node: refusal(node) is not None)
+    _check(model.graph, refusal)
+    return model
+
+
+def prepare_partly(model: ir.Model, refusal: Refusal) -> tuple[ir.Model, dict[ir.Node, str]]:
+    """A copy of `model` as `prepare` makes it, and the nodes of it that cannot be lowered, with the reasons.
+
+    Raises:
+        UnsupportedModelError: the opset is too old [GP415], or a value has too many elements [GP263].
+    """
+
+    def reason(node: ir.Node) -> str | None:
+        return refusal(node) or _why_not_static(node)
+
+    def is_expanded(node: ir.Node) -> bool:  # what runs elsewhere anyway has a kernel there
+        return refusal(node) is not None and _why_not_static(node) is None
+
+    model = _simplified(model, reason, is_expanded)
+    _check_sizes(model.graph)
+    return model, {node: why for node in model.graph if (why := reason(node)) is not None}
+
+
+def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Node], bool]) -> ir.Model:
     opset = model.opset_imports.get("", OLDEST_OPSET)
     if opset < OLDEST_OPSET:
         raise UnsupportedModelError(f"the model has opset {opset}, expected at least {OLDEST_OPSET}", code="GP415")
@@ -52,12 +78,11 @@ def prepare(model: ir.Model, refusal: Refusal) -> ir.Model:
     name_nodes(model.graph)
     simplify(model)
     _inline_packed(model, refusal)
-    while expand_functions(model, lambda node: refusal(node) is None, definition_of):
+    while expand_functions(model, lambda node: not is_expanded(node), definition_of):
         simplify(model)
     if merge_pads(model.graph):
         infer_shapes(model)
     name_nodes(model.graph)
-    _check(model.graph, refusal)
     return model
 
 
@@ -129,20 +154,22 @@ def _check(graph: ir.Graph, refusal: Refusal) -> None:
     refused = {node: reason for node in graph if (reason := refusal(node)) is not None}
     if refused:
         listed = "; ".join(f"'{node.name}' ({_operator(node)}): {reason}" for node, reason in refused.items())
-        raise UnsupportedModelError(f"cannot lower {len(refused)} nodes: {listed}", code="GP401")
+        raise UnsupportedModelError(f"cannot lower {len(refused)} nodes ({FALLBACK}): {listed}", code="GP401")
     unknown = [f"'{value.name}'" for node in graph for value in node.outputs if not _is_static(value)]
     if unknown:
-        raise UnsupportedModelError(f"no static shape for {len(unknown)} values: {', '.join(unknown)}", code="GP403")
-    for value in (*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)):
-        _check_size(value)
-
-
-def _check_size(value: ir.Value) -> None:
-    elements = math.prod(value.shape.numpy()) if value.shape is not None and value.shape.is_static() else 0
-    if elements > MOST_ELEMENTS:
         raise UnsupportedModelError(
-            f"value '{value.name}' has {elements} elements, expected at most {MOST_ELEMENTS}", code="GP263"
+            f"no static shape for {len(unknown)} values ({FALLBACK}): {', '.join(unknown)}", code="GP403"
         )
+    _check_sizes(graph)
+
+
+def _check_sizes(graph: ir.Graph) -> None:
+    for value in (*graph.inputs, *graph.initializers.values(), *(value for node in graph for value in node.outputs)):
+        elements = math.prod(value.shape.numpy()) if value.shape is not None and value.shape.is_static() else 0
+        if elements > MOST_ELEMENTS:
+            raise UnsupportedModelError(
+                f"value '{value.name}' has {elements} elements, expected at most {MOST_ELEMENTS}", code="GP263"
+            )
 
 
 def _operator(node: ir.Node) -> str:
@@ -153,3 +180,10 @@ def _is_static(value: ir.Value) -> bool:
     if not value.name or not (value.uses() or value.is_graph_output()):
         return True
     return value.shape is not None and value.dtype is not None and value.shape.is_static()
+
+
+def _why_not_static(node: ir.Node) -> str | None:
+    """Which value of a node has no shape before the first run, or None."""
+    values = [value for value in node.inputs if value is not None] + [v for v in node.outputs if v.name]
+    unknown = next((value for value in values if not _is_static(value)), None)
+    return None if unknown is None else f"the shape of '{unknown.name}' is only known when it runs"

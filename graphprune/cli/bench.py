@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphprune.cli.inputs import Inputs, read_samples
-from graphprune.cli.options import InputShapes, Json, Seed, Threads, Tune, check_output_path, parse_input_shapes
+from graphprune.cli.options import Fallback, InputShapes, Json, Seed, Threads, Tune, check_output_path, parse_input_shapes
 from graphprune.cli.output import print_json, print_line, print_table, progress
 from graphprune.cli.profile import draw, print_profile, profile_sides
 from graphprune.errors import InputError
@@ -41,6 +41,7 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
     input_shape: InputShapes = None,
     inputs: Inputs = None,
     tune: Tune = "none",
+    fallback: Fallback = None,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE.svg", help="Draw where the time of the one model goes; as --profile.")
     ] = None,
@@ -63,7 +64,7 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
     _check_picture(picture, models)
     with pinned(threads):
         graphs = _load_graphs(models, needed=against is not None)
-        sides = _open_sides(models, graphs, threads, shapes, against, tune)
+        sides = _open_sides(models, graphs, threads, shapes, against, tune, fallback)
         infos = next(iter(sides.values())).get_inputs()
         if samples is None:
             limits = merged_limits(graphs.values())
@@ -109,6 +110,7 @@ def _open_sides(
     shapes: dict[str, tuple[int, ...]],
     against: Rival | None,
     tune: str,
+    fallback: str | None,
 ) -> dict[str, Session]:
     from graphprune.backends.onnxruntime import session_for_file
     from graphprune.compiler.compile import compile as compile_model
@@ -118,7 +120,9 @@ def _open_sides(
     for path in paths:
         with progress(f"opening {path}"):
             if path in graphs:
-                session = compile_model(graphs[path], "native", threads, input_shapes=shapes, tune=tune)
+                session = compile_model(
+                    graphs[path], "native", threads, input_shapes=shapes, tune=tune, fallback=fallback
+                )
                 sides[f"{path} (graphprune)"] = session
             else:
                 sides[str(path)] = load_session(path, threads)

@@ -11,6 +11,7 @@ import typer
 from graphprune.cli.fallback import described_pieces, measured_share, print_hosted
 from graphprune.cli.folding import load_fixed
 from graphprune.cli.options import (
+    Fallback,
     InputShapes,
     InputValues,
     Json,
@@ -47,12 +48,7 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one argument an option
     input_shape: InputShapes = None,
     input_value: InputValues = None,
     tune: Tune = "none",
-    fallback: Annotated[
-        str | None,
-        typer.Option(
-            metavar="RUNTIME", help="onnxruntime: run the nodes that have no kernel there, inside the same session."
-        ),
-    ] = None,
+    fallback: Fallback = None,
     *,
     explain: Annotated[
         bool,

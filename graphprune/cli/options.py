@@ -19,6 +19,12 @@ Target = Annotated[str, typer.Option(help="Processor to compile for, see `graphp
 Tune = Annotated[
     str, typer.Option(help="How kernels are chosen: none (by estimate), quick (measure the likely ones) or full.")
 ]
+Fallback = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUNTIME", help="onnxruntime: run the nodes that have no kernel there, inside the same session."
+    ),
+]
 InputShapes = Annotated[
     list[str] | None,
     typer.Option(

@@ -149,6 +149,7 @@ def test_what_falls_back_is_listed_with_its_share(tmp_path: Path) -> None:
         assert re.search(r"NonZero .*there is no kernel for this operator", shown)
     assert invoke("verify", model, compiled).code == 0
     assert "onnxruntime" in invoke("bench", compiled, "--profile", "--runs", 3).out
+    assert invoke("bench", model, "--fallback", "onnxruntime", "--runs", 3).code == 0
 
 
 def test_what_falls_back_is_described(tmp_path: Path) -> None:

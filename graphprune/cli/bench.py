@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphprune.cli.inputs import Inputs, read_samples
-from graphprune.cli.options import Fallback, InputShapes, Json, Seed, Threads, Tune, check_output_path, parse_input_shapes
+from graphprune.cli.options import (
+    Fallback,
+    InputShapes,
+    Json,
+    Seed,
+    Threads,
+    Tune,
+    check_output_path,
+    parse_input_shapes,
+)
 from graphprune.cli.output import print_json, print_line, print_table, progress
 from graphprune.cli.profile import draw, print_profile, profile_sides
 from graphprune.errors import InputError

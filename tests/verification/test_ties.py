@@ -95,6 +95,31 @@ def test_the_best_of_a_list_may_change_places_but_not_come_twice() -> None:
     assert not passes(graph, lambda indices: indices[:, [2, 1, 0]])
 
 
+BOXES = """<ir_version: 10, opset_import: ["" : 20]>
+g (float[1,2,3] scores) => (int64[n,3] kept) <
+    float[1,3,4] boxes = {0,0,1,1, 5,5,6,6, 8,8,9,9}, int64 most = {3}, float overlap = {0.5}, float least = {-9.0}> {
+    near = Identity(scores)
+    kept = NonMaxSuppression(boxes, near, most, overlap, least) }"""
+SCORES = np.array([[[0.5, 0.500001, 0.3], [0.9, 0.1, 0.2]]], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("order", "is_tie"),
+    [
+        ([1, 0, 2, 3, 4, 5], True),
+        ([0, 2, 1, 3, 4, 5], False),  # of other scores
+        ([0, 1, 2, 3, 5, 4], False),
+        ([3, 4, 5, 0, 1, 2], False),  # of other classes
+        ([0, 0, 2, 3, 4, 5], False),  # one twice
+        ([0, 1, 2, 3, 4], False),
+    ],
+)
+def test_boxes_of_equally_good_scores_may_change_places(order: list[int], is_tie: bool) -> None:  # noqa: FBT001 - a case
+    graph = ir.from_onnx_text(BOXES)
+    changed = Tampered(session_for(graph), lambda arrays: [arrays[0][order]])
+    assert verify(graph, changed, samples=[{"scores": SCORES}]).passed is is_tie
+
+
 def test_the_tolerance_that_is_given_counts() -> None:
     graph = model("1.01")
     changed = Tampered(session_for(graph), lambda arrays: [other(arrays[0])])

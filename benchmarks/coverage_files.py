@@ -32,7 +32,8 @@ HEAD = """# Operators of files
 
 Made by `python -m benchmarks.coverage_files --markdown docs/coverage-files.md` (onnx {}).
 Every operator can be loaded, inspected, and stand in a file that is pruned: `wall` means that the values at it keep
-all their channels. What depends on no input is computed before a model is compiled, whatever the operator. How much of
+all their channels. What depends on no input is computed before a model is compiled, whatever the operator; what is
+refused runs on ONNX Runtime with `compile --fallback onnxruntime`, as far as that has a kernel. How much of
 an operator a stage takes is counted in [operators.md](operators.md) and [torch_operators.md](torch_operators.md).
 """
 

@@ -63,6 +63,29 @@ _BYTES = {"a": integers(2, 3, 4, below=256, dtype="uint8"), "b": integers(2, 3, 
 _EMBED = {"words": (11, 8), "places": (9, 8), "kinds": (2, 8), "g": (8,), "b": (8,)}
 _EMBED_FEED = {"i": integers(2, 5, below=11), "t": integers(2, 5, below=2), "m": integers(2, 5, below=2)}
 
+_DYNAMIC = "(float[2,3,8] x) => (float[2,3,5] y) {{ y = com.microsoft.DynamicQuantizeMatMul (x, w, s, {}) }}"
+_DYNAMIC_PARTS = {**scales(s=0.02), "w": integers(8, 5, least=-128, below=128, dtype="int8")}
+_INTEGERS = "(uint8[3,8] x) => (float[3,5] y) {{ y = com.microsoft.MatMulIntegerToFloat (x, w, as, s, {}) }}"
+_INTEGER_PARTS = {**_DYNAMIC_PARTS, **scales(**{"as": 0.05})}
+_ROWS = integers(3, 8, below=256, dtype="uint8")
+_LSTM = """(float[4,1,5] x) => (float[4,d,1,3] y, float[d,1,3] yh, float[d,1,3] yc) {{
+    y, yh, yc = com.microsoft.DynamicQuantizeLSTM {} (x, w, r, {}, , {}, ws, wz, rs, rz) }}"""
+
+
+def _lstm_parts(directions: int, *, columns: bool = False) -> dict[str, np.ndarray | tuple[int, ...]]:
+    """Weights as integers, with a scale and zero point each, or one for each column."""
+    each = (directions, 12) if columns else (directions,)
+    steps = {name: np.full(each, step, "f") for name, step in (("ws", 0.02), ("rs", 0.01))}
+    places = {name: np.full(each, place, "int8") for name, place in (("wz", 3), ("rz", -2))}
+    if columns:
+        steps["ws"] = np.linspace(0.01, 0.03, 12, dtype="f")[None]
+        places = {name: np.zeros(each, "int8") for name in places}
+    weights = {
+        name: integers(directions, n, 12, least=-128, below=128, dtype="int8") for name, n in (("w", 5), ("r", 3))
+    }
+    return {**steps, **places, **weights}
+
+
 CASES: dict[str, Case] = {
     "conv": Case(_CONV.format(', activation = "Relu"'), _CONV_PARTS),
     "conv-leaky": Case(_CONV.format(', activation = "LeakyRelu", activation_params = [0.3]'), _CONV_PARTS),
@@ -195,5 +218,26 @@ CASES: dict[str, Case] = {
     "quantize": Case(
         "(float[2,3] x) => (int8[2,3] y) { y = com.microsoft.QuantizeLinear (x, xs, xz) }",
         {**scales(xs=0.1), **zeros("int8", xz=4)},
+    ),
+    "dynamic-product": Case(_DYNAMIC.format("z, b"), {**_DYNAMIC_PARTS, "b": (5,), **zeros("int8", z=3)}),
+    "dynamic-product-plain": Case(_DYNAMIC.format(", "), _DYNAMIC_PARTS),
+    "dynamic-product-columns": Case(
+        _DYNAMIC.format("z, b"),
+        {**_DYNAMIC_PARTS, "b": (5,), "s": np.linspace(0.01, 0.03, 5, dtype="f"), "z": np.arange(5, dtype="int8")},
+    ),
+    "integer-product": Case(
+        _INTEGERS.format("az, z, b"),
+        {**_INTEGER_PARTS, "b": (5,), **zeros(az=100), **zeros("int8", z=-2)},
+        {"x": _ROWS},
+    ),
+    "integer-product-plain": Case(_INTEGERS.format(", , "), _INTEGER_PARTS, {"x": _ROWS}),
+    "lstm": Case(_LSTM.format("<hidden_size = 3>", "", ", , "), _lstm_parts(1)),
+    "lstm-both": Case(_LSTM.format('<direction = "bidirectional", hidden_size = 3>', "", ", , "), _lstm_parts(2)),
+    "lstm-reverse": Case(
+        _LSTM.format('<direction = "reverse", hidden_size = 3, input_forget = 1>', "b", "h, c, p"),
+        {**_lstm_parts(1), "b": (1, 24), "h": (1, 1, 3), "c": (1, 1, 3), "p": (1, 9)},
+    ),
+    "lstm-columns": Case(
+        _LSTM.format("<hidden_size = 3>", "b", ", , "), {**_lstm_parts(1, columns=True), "b": (1, 24)}
     ),
 }

@@ -63,6 +63,9 @@ REFUSED = [
     ("com.microsoft.RotaryEmbedding <scale = 2.0> (x, v, w, w)", "GP157", "'is_packed_batching' or 'scale'"),
     ("com.microsoft.QLinearSigmoid (x, v, , v)", "GP157", "input 2, a zero point, is missing"),
     ("com.microsoft.DequantizeLinear (i, s)", "GP157", "int16, not of 8 bits"),
+    ("com.microsoft.DynamicQuantizeLSTM <clip = 1.0> (x, w, w)", "GP155", "attribute 'clip'"),
+    ("com.microsoft.DynamicQuantizeLSTM (x, w, w, , v)", "GP156", r"input 4 \('v'\)"),
+    ('com.microsoft.DynamicQuantizeLSTM <activations = ["Elu"]> (x, x, x)', "GP157", "more than 128 steps"),
     ("com.microsoft.Attention <num_heads = 2> (o, w)", "GP158", "types or shapes of its inputs are not known"),
 ]
 

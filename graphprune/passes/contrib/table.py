@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from graphprune.passes.contrib.attention import ATTENTION
 from graphprune.passes.contrib.contrib import OPEN, CannotRewriteError, Contrib
+from graphprune.passes.contrib.dynamic import DYNAMIC
 from graphprune.passes.contrib.fused import FUSED
 from graphprune.passes.contrib.normalizing import NORMALIZING, SIMPLIFIED
 from graphprune.passes.contrib.quantized import QUANTIZED
@@ -15,7 +16,7 @@ from graphprune.passes.definition import Definition, has_types, is_static
 _DOMAIN = "com.microsoft"
 
 CONTRIB: dict[tuple[str, str], Contrib] = {
-    **{(_DOMAIN, name): entry for name, entry in {**FUSED, **NORMALIZING, **ATTENTION, **QUANTIZED}.items()},
+    **{(_DOMAIN, name): entry for name, entry in {**FUSED, **NORMALIZING, **ATTENTION, **QUANTIZED, **DYNAMIC}.items()},
     ("", "SimplifiedLayerNormalization"): SIMPLIFIED,
 }
 """By domain and operator."""

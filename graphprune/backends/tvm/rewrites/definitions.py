@@ -11,9 +11,9 @@ from graphprune.backends.tvm.rewrites.moving import MOVING
 from graphprune.backends.tvm.rewrites.normalizing import NORMALIZING
 from graphprune.backends.tvm.rewrites.products import PRODUCTS
 from graphprune.backends.tvm.rewrites.quantized import QUANTIZED
-from graphprune.backends.tvm.rewrites.recurrent import RECURRENT
 from graphprune.passes.contrib.table import contrib_body, is_contrib, why_not_rewritten
 from graphprune.passes.definition import Define, Definition, is_static
+from graphprune.passes.recurrence import RECURRENT
 from graphprune.passes.schema_functions import schema_body
 
 DEFINITIONS: dict[str, Define] = {**QUANTIZED, **NORMALIZING, **PRODUCTS, **MOVING, **RECURRENT}

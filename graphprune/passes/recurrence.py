@@ -1,4 +1,4 @@
-"""RNN, GRU and LSTM, written out step by step: the length of the sequence is static."""
+"""RNN, GRU and LSTM, and their kin, written out step by step: the length of the sequence is static."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ _PLAIN_ACTIVATIONS = ("Relu", "Sigmoid", "Softplus", "Softsign", "Tanh")
 
 
 @dataclass
-class _Direction:
+class Direction:
     """One direction of a recurrent node: its operands, with the direction's axis taken away."""
 
     define: Definition
     index: int
+    cell: Cell
     hidden: int
     activations: tuple[str, ...]
 
@@ -44,12 +45,41 @@ class _Direction:
         return [self.define.slice(value, 1, g * self.hidden, (g + 1) * self.hidden) for g in range(count)]
 
 
-Step = Callable[[_Direction, str, tuple[str, ...]], tuple[str, ...]]
+    def multiply(self, value: str, position: int) -> str:
+        """A value [..., n] times the weight at a position."""
+        return self.cell.multiply(self, value, position)
+
+
+Step = Callable[[Direction, str, tuple[str, ...]], tuple[str, ...]]
 """From the step's projected input [batch, gates * hidden] and the state to the next state."""
 
+Multiply = Callable[[Direction, str, int], str]
+"""A value [..., n] times the weight at a position, [..., gates * hidden]."""
 
-def _recurrent(define: Definition, gates: int, default_activations: tuple[str, ...]) -> onnx.FunctionProto | None:
-    """The whole node: project all inputs at once, then run each direction."""
+
+def multiply_by_rows(direction: Direction, value: str, position: int) -> str:
+    """The product with a weight [gates * hidden, n]."""
+    weight = direction.operand(position)
+    assert weight is not None
+    return direction.define("MatMul", value, direction.define("Transpose", weight, perm=[1, 0]))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A kind of recurrence: how many gates it has, its activations unless others are given, and what a step does."""
+
+    gates: int
+    activations: tuple[str, ...]
+    step: Step
+    multiply: Multiply = multiply_by_rows
+
+
+def written_out(define: Definition, cell: Cell, hidden: int) -> onnx.FunctionProto | None:
+    """The whole node: project all inputs at once, then run each direction.
+
+    None where there are too many steps, a clip, or activations with parameters.
+    """
+    default_activations = cell.activations
     attributes = define.node.attributes
     batch_first = attributes.get_int("layout", 0) == 1
     steps, directions = define.shape()[1 if batch_first else 0], define.shape(1)[0]
@@ -58,13 +88,12 @@ def _recurrent(define: Definition, gates: int, default_activations: tuple[str, .
         return None
     x = define("Transpose", define.inputs[0], perm=[1, 0, 2]) if batch_first else define.inputs[0]
     kind, count = attributes.get_string("direction", "forward"), len(default_activations)
-    hidden = define.shape(2)[2]
     sequences, finals = [], []
     for d in range(directions):
         activations = tuple(chosen[d * count : (d + 1) * count])
-        direction = _Direction(define, d, hidden, activations)
+        direction = Direction(define, d, cell, hidden, activations)
         order = range(steps - 1, -1, -1) if kind == "reverse" or d == 1 else range(steps)
-        sequence, final = _run(direction, x, gates, order)
+        sequence, final = _run(direction, x, order)
         sequences.append(sequence)
         finals.append(final)
     outputs = [define("Concat", *sequences, axis=1)]
@@ -76,19 +105,17 @@ def _recurrent(define: Definition, gates: int, default_activations: tuple[str, .
     return define.finish(*outputs)
 
 
-def _run(direction: _Direction, x: str, gates: int, order: range) -> tuple[str, list[str]]:
+def _run(direction: Direction, x: str, order: range) -> tuple[str, list[str]]:
     """One direction: its outputs [steps, 1, batch, hidden] and its final state, each [1, batch, hidden]."""
-    define = direction.define
-    weight, bias = direction.operand(1), direction.operand(3)
-    assert weight is not None
-    projected = define("MatMul", x, define("Transpose", weight, perm=[1, 0]))
+    define, bias = direction.define, direction.operand(3)
+    projected = direction.multiply(x, 1)
     if bias is not None:
-        projected = define("Add", projected, define.slice(bias, 0, 0, gates * direction.hidden))
+        projected = define("Add", projected, define.slice(bias, 0, 0, direction.cell.gates * direction.hidden))
     state = _initial_state(direction)
     outputs: dict[int, str] = {}
     for t in order:
         now = define("Squeeze", define.slice(projected, 0, t, t + 1), define.constant([0]))
-        following = _STEPS[define.node.op_type](direction, now, state)
+        following = direction.cell.step(direction, now, state)
         outputs[t] = following[0]
         if define.has(4):
             running = _is_running(define, t)
@@ -100,11 +127,11 @@ def _run(direction: _Direction, x: str, gates: int, order: range) -> tuple[str, 
     return stacked, [define("Unsqueeze", value, define.constant([0])) for value in state]
 
 
-def _initial_state(direction: _Direction) -> tuple[str, ...]:
+def _initial_state(direction: Direction) -> tuple[str, ...]:
     define = direction.define
     batch = define.shape()[0 if define.node.attributes.get_int("layout", 0) == 1 else 1]
     zero = define.like(np.zeros((batch, direction.hidden)))
-    positions = (5, 6) if define.node.op_type == "LSTM" else (5,)
+    positions = (5, 6) if direction.cell.step is _lstm_step else (5,)
     return tuple(direction.operand(position) or zero for position in positions)
 
 
@@ -114,41 +141,38 @@ def _is_running(define: Definition, t: int) -> str:
     return define("Greater", lengths, define.constant(t, define.dtype(4)))
 
 
-def _hidden_part(direction: _Direction, state: str, gates: int, *, with_bias: bool = True) -> str:
+def _hidden_part(direction: Direction, state: str) -> str:
     """The state times the recurrence weight, [batch, gates * hidden]."""
-    define = direction.define
-    weight, bias = direction.operand(2), direction.operand(3)
-    assert weight is not None
-    product = define("MatMul", state, define("Transpose", weight, perm=[1, 0]))
-    if bias is None or not with_bias:
+    product, bias = direction.multiply(state, 2), direction.operand(3)
+    if bias is None:
         return product
-    width = gates * direction.hidden
-    return define("Add", product, define.slice(bias, 0, width, 2 * width))
+    width = direction.cell.gates * direction.hidden
+    return direction.define("Add", product, direction.define.slice(bias, 0, width, 2 * width))
 
 
-def _rnn_step(direction: _Direction, x: str, state: tuple[str, ...]) -> tuple[str, ...]:
-    total = direction.define("Add", x, _hidden_part(direction, state[0], 1))
+def _rnn_step(direction: Direction, x: str, state: tuple[str, ...]) -> tuple[str, ...]:
+    total = direction.define("Add", x, _hidden_part(direction, state[0]))
     return (direction.activate(0, total),)
 
 
-def _gru_step(direction: _Direction, x: str, state: tuple[str, ...]) -> tuple[str, ...]:
+def _gru_step(direction: Direction, x: str, state: tuple[str, ...]) -> tuple[str, ...]:
     define, (hidden,) = direction.define, state
-    from_x, from_h = direction.gates(x, 3), direction.gates(_hidden_part(direction, hidden, 3), 3)
+    from_x, from_h = direction.gates(x, 3), direction.gates(_hidden_part(direction, hidden), 3)
     update = direction.activate(0, define("Add", from_x[0], from_h[0]))
     reset = direction.activate(0, define("Add", from_x[1], from_h[1]))
     if define.node.attributes.get_int("linear_before_reset", 0):
         candidate = define("Add", from_x[2], define("Mul", reset, from_h[2]))
     else:
-        gated = _hidden_part(direction, define("Mul", reset, hidden), 3)
+        gated = _hidden_part(direction, define("Mul", reset, hidden))
         candidate = define("Add", from_x[2], direction.gates(gated, 3)[2])
     candidate = direction.activate(1, candidate)
     return (define("Add", candidate, define("Mul", update, define("Sub", hidden, candidate))),)
 
 
-def _lstm_step(direction: _Direction, x: str, state: tuple[str, ...]) -> tuple[str, ...]:
+def _lstm_step(direction: Direction, x: str, state: tuple[str, ...]) -> tuple[str, ...]:
     """Gates in the order input, output, forget, cell; peepholes P in the order input, output, forget."""
     define, (hidden, cell) = direction.define, state
-    gates = direction.gates(define("Add", x, _hidden_part(direction, hidden, 4)), 4)
+    gates = direction.gates(define("Add", x, _hidden_part(direction, hidden)), 4)
     peepholes = direction.operand(7)
 
     def peep(gate: int, value: str) -> str:
@@ -167,10 +191,13 @@ def _lstm_step(direction: _Direction, x: str, state: tuple[str, ...]) -> tuple[s
     return define("Mul", shown, direction.activate(2, following)), following
 
 
-_STEPS: dict[str, Step] = {"RNN": _rnn_step, "GRU": _gru_step, "LSTM": _lstm_step}
+RNN = Cell(1, ("Tanh",), _rnn_step)
+GRU = Cell(3, ("Sigmoid", "Tanh"), _gru_step)
+LSTM = Cell(4, ("Sigmoid", "Tanh", "Tanh"), _lstm_step)
 
-RECURRENT: dict[str, Define] = {
-    "RNN": lambda define: _recurrent(define, 1, ("Tanh",)),
-    "GRU": lambda define: _recurrent(define, 3, ("Sigmoid", "Tanh")),
-    "LSTM": lambda define: _recurrent(define, 4, ("Sigmoid", "Tanh", "Tanh")),
-}
+
+def _of(cell: Cell) -> Define:
+    return lambda define: written_out(define, cell, define.shape(2)[2])
+
+
+RECURRENT: dict[str, Define] = {"RNN": _of(RNN), "GRU": _of(GRU), "LSTM": _of(LSTM)}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy.typing as npt
 import onnx_ir as ir
+
+from graphprune.graph.nodes import placed_graphs
 
 Derive = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 """Makes a new array of an array that it leaves alone."""
@@ -94,6 +97,20 @@ def constants(graph: ir.Graph | ir.Function) -> Iterator[tuple[ir.Value, ir.Tens
         tensor = constant_tensor(value)
         if tensor is not None:
             yield value, tensor
+
+
+def named_constants(model: ir.Model) -> dict[str, tuple[ir.Value, ir.TensorProtocol]]:
+    """Return the constants of the main graph and of the subgraphs inside, in that order, by names that are unique.
+
+    A constant is called as its value; one of a subgraph whose name another one has too, by its place before that name:
+    `y.then_branch.w` in the node that makes `y`.
+    """
+    found = [(place, *each) for place, graph in placed_graphs(model.graph) for each in constants(graph)]
+    times = Counter(value.name for _, value, _ in found)
+    return {
+        (place if times[value.name] > 1 else "") + str(value.name or ""): (value, tensor)
+        for place, value, tensor in found
+    }
 
 
 def is_constant(value: ir.Value | None) -> bool:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import onnx_ir as ir
 from onnx import defs
 
-from graphprune.analysis.constants import constant_tensor, constants, readers
+from graphprune.analysis.constants import constant_tensor, named_constants, readers
 from graphprune.graph.functions import is_packed
+from graphprune.graph.nodes import named_subgraphs, nested_nodes
 
 Dims = Mapping[str, int]
 _Shape = tuple[int, ...] | None
@@ -26,7 +27,6 @@ _HIDDEN = {
     *("Attention", "CausalConvWithState", "DFT", "DeformConv", "Einsum"),
     *("GRU", "LSTM", "LinearAttention", "RNN", "STFT"),
 }
-_SUBGRAPHS = {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class NodeCost:
         name: The node's name.
         op_type: Its operator, with the domain unless that is ONNX's own.
         macs: Multiply-accumulates of convolutions and matrix products; of packed weights, of the stored values only.
-        parameters: Numbers in the constants that it is the first to read.
+        parameters: Numbers in the constants that it, or its subgraphs, are the first to read.
         weight_bytes: Bytes of those constants as stored.
         activation_bytes: Bytes of the values that it reads and writes, without constants.
     """
@@ -99,18 +99,22 @@ def model_cost(model: ir.Model, dims: Dims | None = None) -> ModelCost:
         The costs. An operator that is neither a convolution nor a matrix product counts no multiply-accumulates; one
         that hides some (recurrent ones, Einsum, Attention, those with subgraphs, calls of functions) counts None.
     """
-    owned = _first_readers(model.graph)
+    owned = _first_readers(model)
     return ModelCost(tuple(_node_cost(model, node, owned.get(node, ()), dims or {}) for node in model.graph))
 
 
-def _first_readers(graph: ir.Graph) -> dict[ir.Node, list[ir.TensorProtocol]]:
-    """Give each constant to the first node that reads it, directly or through Transpose and Identity."""
+def _first_readers(model: ir.Model) -> dict[ir.Node, list[ir.TensorProtocol]]:
+    """Give each constant to the first node that reads it, directly or through Transpose and Identity.
+
+    What is read inside a subgraph is read by the node of the main graph that has it.
+    """
+    outer = {inner: node for node in model.graph for inner in (node, *nested_nodes(node))}
     owned: dict[ir.Node, list[ir.TensorProtocol]] = {}
-    for value, tensor in constants(graph):
+    for value, tensor in named_constants(model).values():
         perm = tuple(range(tensor.shape.rank()))
         first = next((reader.node for reader in readers(value, perm) if reader is not None), None)
         if first is not None:
-            owned.setdefault(first, []).append(tensor)
+            owned.setdefault(outer[first], []).append(tensor)
     return owned
 
 
@@ -131,7 +135,7 @@ def _macs(model: ir.Model, node: ir.Node, dims: Dims) -> int | None:
         return _packed_macs(node, dims)
     if node.domain == "" and node.op_type in _MACS:
         return _MACS[node.op_type](node, dims)
-    hidden = node.op_type in _HIDDEN or any(attribute.type in _SUBGRAPHS for attribute in node.attributes.values())
+    hidden = node.op_type in _HIDDEN or any(named_subgraphs(node))
     is_call = node.op_identifier() in model.functions or not defs.has(node.op_type, node.domain)
     return None if hidden or is_call else 0
 

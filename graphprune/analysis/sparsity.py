@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphprune.analysis.constants import constants
+from graphprune.analysis.constants import named_constants
 from graphprune.analysis.cost import NUMBERS
 from graphprune.analysis.quantization import quantization_of
 from graphprune.errors import ModelFileError
@@ -49,14 +49,14 @@ class ValueCounts:
 
 
 def weight_counts(model: ir.Model) -> dict[str, ValueCounts]:
-    """Count the values of every numeric constant of the main graph, by the name of its value, in graph order.
+    """Count the values of every numeric constant of the graph and its subgraphs, by its name in `named_constants`.
 
     Raises:
         ModelFileError: External data has disappeared or shrunk since the model was loaded. [GP103]
     """
     return {
-        value.name or "": _count_of(value, tensor)
-        for value, tensor in constants(model.graph)
+        name: _count_of(value, tensor)
+        for name, (value, tensor) in named_constants(model).items()
         if tensor.dtype != ir.DataType.STRING
     }
 
@@ -80,8 +80,8 @@ def parameter_counts(model: ir.Model, counts: Mapping[str, ValueCounts] | None =
         ModelFileError: External data has disappeared or shrunk since the model was loaded. [GP103]
     """
     known = weight_counts(model) if counts is None else counts
-    values = [value for value, tensor in constants(model.graph) if tensor.dtype in NUMBERS]
-    return sum((known[value.name or ""] for value in values), start=ValueCounts())
+    names = [name for name, (_, tensor) in named_constants(model).items() if tensor.dtype in NUMBERS]
+    return sum((known[name] for name in names), start=ValueCounts())
 
 
 def count_values(tensor: ir.TensorProtocol) -> ValueCounts:

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphprune.analysis.constants import Reader, constant_tensor, constants, is_constant
+from graphprune.analysis.constants import Reader, constant_tensor, constants, is_constant, named_constants
 from graphprune.analysis.quantization import Quantization, dequantized_readers, quantization_of
 from graphprune.diagnostics import Skip
 from graphprune.graph.functions import is_packed
-from graphprune.graph.nodes import describe
+from graphprune.graph.nodes import describe, placed_graphs
 from graphprune.masks.axes import WeightAxes
 
 MIN_INPUT_CHANNELS = 8
@@ -79,10 +79,10 @@ class WeightUse:
 
 @dataclass(frozen=True)
 class LinearWeight:
-    """A constant that only Conv, Gemm, MatMul and recurrent nodes read, in the main graph, perhaps dequantized.
+    """A constant that only Conv, Gemm, MatMul and recurrent nodes read, perhaps in a subgraph, perhaps dequantized.
 
     Attributes:
-        name: Of the initializer, or of the output of the Constant node.
+        name: Of the initializer, or of the output of the Constant node; unique in the model, see `named_constants`.
         value: The constant.
         uses: Who multiplies by it: several where the weight is shared.
     """
@@ -151,19 +151,19 @@ def linear_weights(model: ir.Model) -> tuple[list[LinearWeight], list[Skip]]:
     """Return every weight that could be pruned or packed, in graph order, and why the other large constants are not."""
     weights: list[LinearWeight] = []
     skips: list[Skip] = []
-    order = {node: index for index, node in enumerate(model.graph)}
-    for value, tensor in constants(model.graph):
+    order = {node: index for index, node in enumerate(model.graph.all_nodes())}
+    for name, (value, tensor) in named_constants(model).items():
         found = _readers(value, tensor)
         if not _is_candidate(tensor, found):
             continue
         refusal = _tensor_refusal(value, tensor) or _readers_refusal(model, found)
         if refusal is None:
             uses = [WeightUse(use.node, use.index, use.perm) for use in found if use is not None]
-            weights.append(LinearWeight(value.name or "", value, tuple(sorted(uses, key=lambda use: order[use.node]))))
+            weights.append(LinearWeight(name, value, tuple(sorted(uses, key=lambda use: order[use.node]))))
         else:
-            skips.append(Skip(refusal[0], value.name or "", refusal[1]))
+            skips.append(Skip(refusal[0], name, refusal[1]))
     weights.sort(key=lambda weight: order[weight.node])
-    return weights, skips + _nested_skips(model)
+    return weights, skips + _function_skips(model)
 
 
 def _readers(value: ir.Value, tensor: ir.TensorProtocol) -> list[Reader | None]:
@@ -208,8 +208,6 @@ def _readers_refusal(model: ir.Model, found: Sequence[Reader | None]) -> _Refusa
 def _reader_refusal(model: ir.Model, use: Reader | None) -> _Refusal | None:
     if use is None:
         return "GP308", "is a graph output"
-    if use.node.graph is not model.graph:
-        return "GP306", f"is read inside a subgraph, by {describe(use.node)}"
     if use.node.op_identifier() in model.functions:
         return "GP307", f"is passed into a function, by {describe(use.node)}"
     if not _is_linear(use):
@@ -232,16 +230,13 @@ def _matrix_refusal(use: Reader) -> _Refusal | None:
     return None
 
 
-def _nested_skips(model: ir.Model) -> list[Skip]:
-    """Weights that live inside subgraphs and functions."""
-    places: list[tuple[ir.Graph | ir.Function, str, str]] = [
-        (graph, "GP306", f"lives in the subgraph '{graph.name}'") for graph in model.graph.subgraphs()
-    ]
-    places += [(body, "GP307", f"lives in the function '{body.name}'") for body in model.functions.values()]
+def _function_skips(model: ir.Model) -> list[Skip]:
+    """Weights that live inside functions."""
     return [
-        Skip(code, value.name or "", reason)
-        for place, code, reason in places
-        for value, tensor in constants(place)
+        Skip("GP307", value.name or "", f"lives in the function '{body.name}'")
+        for body in model.functions.values()
+        for _, graph in placed_graphs(body)
+        for value, tensor in constants(graph)
         if _is_candidate(tensor, _readers(value, tensor))
     ]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
+from graphprune.analysis.constants import named_constants
 from graphprune.analysis.quantization import dequantized_readers
 from graphprune.analysis.sparsity import weight_counts
 from graphprune.analysis.weights import RECURRENT, linear_weights
@@ -55,8 +56,9 @@ def dense_zeros(model: ir.Model, session: CompiledSession) -> list[Skip]:
 
 
 def _products(model: ir.Model, name: str) -> Iterator[ir.Node]:
-    """The nodes that multiply by a constant of the main graph."""
-    for value in (*model.graph.initializers.values(), *(output for node in model.graph for output in node.outputs)):
-        if value.name == name and value.shape is not None:
-            readers = dequantized_readers(value, value.shape.rank())
-            yield from (use.node for use in readers if use is not None and use.node.op_type in _PRODUCTS)
+    """The nodes that multiply by a constant."""
+    found = named_constants(model).get(name)
+    if found is not None:
+        value, tensor = found
+        readers = dequantized_readers(value, tensor.shape.rank())
+        yield from (use.node for use in readers if use is not None and use.node.op_type in _PRODUCTS)

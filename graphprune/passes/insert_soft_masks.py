@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -13,6 +14,7 @@ from graphprune.analysis.weights import LinearWeight
 from graphprune.diagnostics import Rewrite
 from graphprune.errors import InputError, PreconditionError, RecipeError
 from graphprune.graph.functions import DOMAIN
+from graphprune.graph.nodes import nested_nodes
 from graphprune.masked.calls import SCALARS, call_form, find_defect, wide_type
 from graphprune.masked.functions import define
 from graphprune.masks.criteria import WeightValues, parse_criterion
@@ -21,7 +23,7 @@ from graphprune.masks.temperature import Temperature, parse_temperature
 from graphprune.passes.base import Equivalence, PassOutcome, mark
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.plan_option import PlanPass
-from graphprune.passes.rewriting import graph_of, new_initializer
+from graphprune.passes.rewriting import new_initializer
 from graphprune.planning.pruning_plan import WeightPlan
 from graphprune.stages.stage import Stage
 
@@ -134,9 +136,7 @@ class _Inserter:
         call.outputs[0].name = self.names.take(f"{weight.name}_masked")
         mark(call, self.pass_)
         uses = [use for use in weight.value.uses() if use.node is not call]
-        graph = graph_of(weight.node)
-        first = next(node for node in graph if any(node is use.node for use in uses))
-        graph.insert_before(first, call)
+        _insert_before_readers(weight.value.graph, {use.node for use in uses}, call)
         for use in uses:
             use.node.replace_input_with(use.idx, call.outputs[0])
         goes = f"{planned.pruned} of {weight.tensor.size} elements are to go"
@@ -152,3 +152,9 @@ class _Inserter:
             tensor = ir.tensor(np.array(value, dtype.numpy()), name=name)
             made.append(new_initializer(self.model.graph, name, tensor))
         return made
+
+
+def _insert_before_readers(graph: ir.Graph | ir.Function | None, readers: AbstractSet[ir.Node], call: ir.Node) -> None:
+    """Insert `call` in the graph of the weight, where the subgraphs that read it see it too."""
+    assert isinstance(graph, ir.Graph)  # weights are of no function
+    graph.insert_before(next(node for node in graph if not readers.isdisjoint((node, *nested_nodes(node)))), call)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from onnx import checker
 
 from graphprune.errors import UnsupportedModelError
-from graphprune.graph.nodes import describe
+from graphprune.graph.nodes import describe, named_subgraphs
 from graphprune.graph.opaque import seal
 
 _LARGEST_KEPT = 4096  # bytes: shape-like constants stay in the proto, weights do not
@@ -59,14 +59,8 @@ def verify_scopes(model: ir.Model) -> None:
 
 
 def subgraphs(node: ir.Node) -> Iterable[ir.Graph]:
-    """Yield the graphs among the attributes of `node`."""
-    for attribute in node.attributes.values():
-        if attribute.is_ref():
-            continue
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield attribute.as_graph()
-        elif attribute.type == ir.AttributeType.GRAPHS:
-            yield from attribute.as_graphs()
+    """Return the graphs among the attributes of `node`."""
+    return (graph for _, graph in named_subgraphs(node))
 
 
 def one_line(error: Exception) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from graphprune.graph.nodes import nested_nodes
+
 # From the finest to the coarsest: what has passed through one of these keeps its precision, whatever it is cast to.
 _COARSE = {ir.DataType.FLOAT16: "float16", ir.DataType.BFLOAT16: "bfloat16"}
 _ORDER = (None, *_COARSE.values())
@@ -79,19 +81,13 @@ def _type_of(value: ir.Value) -> ir.DataType | None:
 def _read(node: ir.Node) -> Iterator[ir.Value | None]:
     """What a node reads, its subgraphs too."""
     yield from node.inputs
-    for inner in _nested(node):
+    for inner in nested_nodes(node):
         yield from inner.inputs
 
 
 def _inner(model: ir.Model, node: ir.Node) -> Iterator[ir.Node]:
     """The nodes of the subgraphs of a node, or of the function that it calls."""
-    yield from _nested(node)
+    yield from nested_nodes(node)
     function = model.functions.get(node.op_identifier())
     if function is not None:
         yield from function.all_nodes()
-
-
-def _nested(node: ir.Node) -> Iterator[ir.Node]:
-    for attribute in node.attributes.values():
-        if attribute.type == ir.AttributeType.GRAPH:
-            yield from attribute.as_graph().all_nodes()

@@ -3,7 +3,14 @@
 import numpy as np
 import onnx_ir as ir
 
-from graphprune.analysis.constants import constant_tensor, constants, is_constant, readers, replace_constant
+from graphprune.analysis.constants import (
+    constant_tensor,
+    constants,
+    is_constant,
+    named_constants,
+    readers,
+    replace_constant,
+)
 from tests.weighted import weight_of, weighted_model
 
 VIEWS = """
@@ -81,3 +88,23 @@ def test_replacing_the_tensor_of_a_constant_node() -> None:
     replace_constant(value_of(model, "c"), np.full((2, 2), 7, np.float32))
     ((_, tensor),) = constants(ir.from_proto(ir.to_proto(model)).graph)
     np.testing.assert_array_equal(tensor.numpy(), 7)
+
+
+def test_names_are_unique_also_where_graphs_inside_use_one_twice() -> None:
+    model = ir.from_onnx_text("""<ir_version: 10, opset_import: ["" : 18]>
+        g (float[2] x, bool c) => (float[2] y) <float[2] k = {1, 2}> {
+            y = If (c) <
+                then_branch = yes () => (float[2] a) <float[2] w = {3, 4}, float[2] k = {5, 6}> {
+                    b = Add (w, k)
+                    a = If (c) <
+                        then_branch = t () => (float[2] d) <float[2] only = {7, 8}> { d = Mul (only, b) },
+                        else_branch = e () => (float[2] f) { w = Constant <value = float[2] {9, 9}> () f = Neg (w) }
+                    >
+                },
+                else_branch = no () => (float[2] h) { h = Add (x, k) }
+            >
+        }""")
+    firsts = {name: float(tensor.numpy()[0]) for name, (_, tensor) in named_constants(model).items()}
+    assert firsts == {
+        "k": 1, "y.then_branch.w": 3, "y.then_branch.k": 5, "only": 7, "y.then_branch.a.else_branch.w": 9
+    }  # fmt: skip

@@ -99,6 +99,16 @@ def test_a_transposed_weight_belongs_to_the_product() -> None:
     assert [node.parameters for node in cost_of(text).nodes] == [0, 35]
 
 
+def test_a_subgraph_belongs_to_the_node_that_has_it() -> None:
+    text = """g (float[2,5] x, bool c, float[5,7] w, float[7,7] w_after) => (float[2,7] z) {
+        y = If (c) <then_branch = yes () => (float[2,7] a) { t = MatMul (x, w) a = Relu (t) },
+                    else_branch = no () => (float[2,7] b) <float[7] k = {1,2,3,4,5,6,7}> {
+                        s = MatMul (x, w) b = Add (s, k) }>
+        z = MatMul (y, w_after)
+    }"""
+    assert [node.parameters for node in cost_of(text).nodes] == [35 + 7, 49]
+
+
 def test_half_precision_has_half_the_bytes() -> None:
     cost = cost_of("g (float16[2,5] x, float16[5,7] w) => (float16[2,7] y) { y = MatMul(x, w) }")
     assert (cost.weight_bytes, cost.activation_bytes) == (70, 2 * (10 + 14))

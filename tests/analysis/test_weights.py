@@ -159,24 +159,6 @@ REFUSED = {
         }""",
         f"w: is shared, and not every reader can take zeros: {GATHERED} [GP305]",
     ),
-    "GP306 read in a subgraph": (
-        """main (bool c, float[2,3] x, float[3,4] w) => (float[2,4] y) {
-            y = If (c) <
-                then_branch = yes () => (float[2,4] a) { a = MatMul (x, w) },
-                else_branch = no () => (float[2,4] b) { b = MatMul (x, w) }
-            >
-        }""",
-        "w: is read inside a subgraph, by node 'a' (MatMul) [GP306]",
-    ),
-    "GP306 lives in a subgraph": (
-        """main (bool c, float[2,2] x) => (float[2,2] y) {
-            y = If (c) <
-                then_branch = yes () => (float[2,2] a) <float[2,2] k = {1, 2, 3, 4}> { a = MatMul (x, k) },
-                else_branch = no () => (float[2,2] b) { b = Neg (x) }
-            >
-        }""",
-        "k: lives in the subgraph 'yes' [GP306]",
-    ),
     "GP307 passed into a function": (
         """<ir_version: 10, opset_import: ["" : 18, "my" : 1]>
         main (float[2,3] x, float[3,4] w) => (float[2,4] y) { y = my.Project (x, w) }
@@ -190,6 +172,27 @@ REFUSED = {
         <domain: "my", opset_import: ["" : 18]>
         Project (a) => (c) { k = Constant <value = float[2,2] {1, 2, 3, 4}> () c = MatMul (a, k) }""",
         "k: lives in the function 'Project' [GP307]",
+    ),
+    "GP307 lives in a branch inside a function": (
+        """<ir_version: 10, opset_import: ["" : 18, "my" : 1]>
+        main (float[2,2] x, bool c) => (float[2,2] y) { y = my.Project (x, c) }
+        <domain: "my", opset_import: ["" : 18]>
+        Project (a, c) => (r) {
+            r = If (c) <
+                then_branch = yes () => (p) { k = Constant <value = float[2,2] {1, 2, 3, 4}> () p = MatMul (a, k) },
+                else_branch = no () => (q) { q = Neg (a) }
+            >
+        }""",
+        "k: lives in the function 'Project' [GP307]",
+    ),
+    "GP308 result of a branch": (
+        """main (bool c, float[3,4] x, float[3,4] w) => (float[3,4] y) {
+            y = If (c) <
+                then_branch = yes () => (float[3,4] a) { a = Identity (w) },
+                else_branch = no () => (float[3,4] b) { b = Neg (x) }
+            >
+        }""",
+        "w: is a graph output [GP308]",
     ),
     "GP309 stacked matrices": (
         "main (float[N,2,5,3] x, float[2,3,4] w) => (float[N,2,5,4] y) { y = MatMul (x, w) }",
@@ -207,6 +210,30 @@ def test_refused_by_name(text: str, expected: str) -> None:
     weights, skips = prunable_weights(weighted_model(text))
     assert weights == []
     assert [str(skip) for skip in skips] == [expected]
+
+
+BRANCHES = """main (bool c, float[2,3] x, float[3,4] w, float[4,3] w_after) => (float[2,3] y) {
+    r = If (c) <
+        then_branch = yes () => (float[2,4] a) <float[3,4] k = {1,2,3,4,5,6,7,8,9,10,11,12}> { a = MatMul (x, k) },
+        else_branch = no () => (float[2,4] b) { b = MatMul (x, w) }
+    >
+    y = MatMul (r, w_after)
+}"""
+
+
+def test_weights_inside_branches_come_where_these_are() -> None:
+    weights, skips = prunable_weights(weighted_model(BRANCHES))
+    assert [(weight.name, weight.node.outputs[0].name) for weight in weights] == [
+        ("k", "a"), ("w", "b"), ("w_after", "y")
+    ]  # fmt: skip
+    assert skips == []
+
+
+def test_a_weight_that_the_main_graph_reads_otherwise_stays_dense() -> None:
+    text = BRANCHES.replace("w_after", "w_t").replace(
+        "y = MatMul (r, w_t)", "t = Neg (w) s = MatMul (t, w_t) y = MatMul (r, w_t)"
+    )
+    assert [str(skip)[:24] for skip in prunable_weights(weighted_model(text))[1]] == ["w: is shared, and not ev"]
 
 
 def test_a_weight_that_is_also_an_output_is_refused() -> None:

@@ -1,5 +1,6 @@
 """`--input-value`: an input that callers never change becomes constant."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,19 @@ def test_commands_that_write_a_model_fix_it(command: str, model: Path) -> None:
     written = load(model.with_name("o.onnx"))
     assert [value.name for value in written.graph.inputs] == ["x"]
     assert not any(node.op_type == "If" for node in written.graph)
+
+
+def test_weights_of_both_branches_are_pruned_where_it_stays_open(model: Path) -> None:
+    output = model.with_name("o.onnx")
+    report = json.loads(invoke("prune", model, output, "--sparsity", "0.75", "--json").out)
+    assert [(entry["name"], entry["zeros"]) for entry in report["weights"]] == [("v", 192), ("w", 192)]
+    assert report["parameters"]["sparsity"] == 0.75
+    summary = json.loads(invoke("inspect", output, "--json").out)
+    assert [(entry["name"], entry["sparsity"]) for entry in summary["prunable"]] == [("v", 0.75), ("w", 0.75)]
+    assert summary["parameters"] == 512
+    library = model.with_name("m.so")
+    assert invoke("compile", output, library, "--input-value", "sr=8000").code == 0
+    assert invoke("verify", output, library, "--input-value", "sr=8000").code == 0
 
 
 def test_what_is_compiled_is_verified_against_the_file_with_the_same_value(model: Path) -> None:

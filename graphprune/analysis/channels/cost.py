@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from graphprune.analysis.channels.groups import ChannelGroup
 from graphprune.analysis.channels.values import has_channels, is_quantizer
-from graphprune.analysis.constants import constant_tensor, constants, is_constant, readers
+from graphprune.analysis.constants import constant_tensor, is_constant, named_constants, readers
 from graphprune.analysis.cost import model_cost
 
 
@@ -50,7 +50,7 @@ class ChannelCost:
         cuts = _cuts(groups)
         macs = _node_macs(model)
         found = []
-        for value, tensor in constants(model.graph):
+        for value, tensor in named_constants(model).values():
             if not has_channels(value, tensor):
                 continue
             perm = tuple(range(tensor.shape.rank()))

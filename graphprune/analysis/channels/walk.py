@@ -14,10 +14,7 @@ from graphprune.analysis.channels.site import CannotFollowError, Site, extents_o
 from graphprune.analysis.channels.state import Factor, FloatArray, State
 from graphprune.analysis.channels.values import has_channels
 from graphprune.analysis.constants import constant_tensor
-from graphprune.graph.nodes import describe
-
-_SUBGRAPHS = {ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS}
-
+from graphprune.graph.nodes import describe, named_subgraphs
 
 Measure = Callable[[ir.Value, int], FloatArray]
 """What the elements of a constant are along one of its axes: float64 [extent], NaN where they differ."""
@@ -56,8 +53,9 @@ class Walk:
 
     def visit(self, node: ir.Node) -> None:
         """Apply the rule of a node."""
-        for value in captured(node):
+        for reader, value in captured(node):
             self.block(value, Reason("GP376", f"a subgraph of {describe(node)} reads them"))
+            self._report_weight(reader, value)
         if node.op_type == "Constant" and node.domain == "":
             return
         for value, state in zip(node.outputs, self._outputs(node), strict=False):
@@ -71,13 +69,18 @@ class Walk:
             with np.errstate(all="ignore"):  # what is not finite is not known
                 return [*rule(site)]
         except CannotFollowError as error:
-            for state in inputs if node.op_type in LINEAR else ():  # weights that are then reported
-                first = state.factors[:1] if state is not None and state.is_constant and state.rank > 1 else ()
-                for factor in first:
-                    self.equations.mark(factor.labels, Role.PRODUCER)
             for value in node.inputs:
+                self._report_weight(node, value)
                 self.block(value, site.reason(error.code, error.why))
             return [_without_channels(value) for value in node.outputs]
+
+    def _report_weight(self, reader: ir.Node | None, value: ir.Value | None) -> None:
+        """Make a weight of a product that no rule follows a producer, so that it is among what cannot be removed."""
+        if reader is None or reader.op_type not in LINEAR or value is None:
+            return
+        state = self.state(value)
+        for factor in state.factors[:1] if state is not None and state.is_constant and state.rank > 1 else ():
+            self.equations.mark(factor.labels, Role.PRODUCER)
 
     def block(self, value: ir.Value | None, reason: Reason) -> None:
         """Say that no channel of `value` can be removed."""
@@ -117,14 +120,10 @@ def _without_channels(value: ir.Value) -> State | None:
     return None if extents is None else State(extents)
 
 
-def captured(node: ir.Node) -> Iterator[ir.Value]:
-    """Yield what the subgraphs of a node read; also what they define themselves, which has no channels."""
-    for attribute in node.attributes.values():
-        if attribute.type not in _SUBGRAPHS:
-            continue
-        graphs = [attribute.as_graph()] if attribute.type == ir.AttributeType.GRAPH else attribute.as_graphs()
-        for graph in graphs:
-            yield from graph.outputs
-            for inner in graph:
-                yield from (value for value in inner.inputs if value is not None)
-                yield from captured(inner)
+def captured(node: ir.Node) -> Iterator[tuple[ir.Node | None, ir.Value]]:
+    """Yield what the subgraphs of a node read and by which node, None of their outputs; also what they define."""
+    for _, graph in named_subgraphs(node):
+        yield from ((None, value) for value in graph.outputs)
+        for inner in graph:
+            yield from ((inner, value) for value in inner.inputs if value is not None)
+            yield from captured(inner)

@@ -292,6 +292,17 @@ def test_blocked(body: str, code: str) -> None:
     assert first.code == code, first
 
 
+def test_weights_inside_a_subgraph_are_told_of() -> None:
+    groups, skips = analyse("""main (float[2,3] x, bool c, float[3,8] wa, float[8,2] wb) => (float[2,2] y) {
+        y = If (c) <
+            then_branch = t () => (float[2,2] a) { h = MatMul (x, wa) a = MatMul (h, wb) },
+            else_branch = e () => (float[2,2] b) <float[3,2] k = {1, 2, 3, 4, 5, 6}> { b = MatMul (x, k) }
+        >
+    }""")
+    assert groups == []
+    assert {(skip.code, skip.node) for skip in skips} == {("GP376", name) for name in ("wa", "wb", "k")}
+
+
 def test_channels_of_two_axes_that_are_merged() -> None:
     """Found by random graphs: removing one of each kind leaves no rectangle to merge, unless one kind stays."""
     text = """main (float[1,3,4,4] x, float[4,3,1,1] wa, float[4,6] wb, float[96,2] wc) => (float[1,2] y) {

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphprune.cli.inputs import Inputs, read_samples
+from graphprune.cli.inputs import Inputs, fixed_models, read_samples
 from graphprune.cli.options import (
     Fallback,
     InputShapes,
+    InputValues,
     Json,
     Seed,
     Threads,
     Tune,
     check_output_path,
     parse_input_shapes,
+    parse_input_values,
 )
 from graphprune.cli.output import print_json, print_line, print_table, progress
 from graphprune.cli.profile import draw, print_profile, profile_sides
@@ -49,6 +51,7 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
     seed: Seed = 0,
     input_shape: InputShapes = None,
     inputs: Inputs = None,
+    input_value: InputValues = None,
     tune: Tune = "none",
     fallback: Fallback = None,
     picture: Annotated[
@@ -72,8 +75,11 @@ def bench_command(  # noqa: PLR0913, PLR0917 - one argument an option
     check_threads(threads)
     _check_picture(picture, models)
     with pinned(threads):
-        graphs = _load_graphs(models, needed=against is not None)
-        sides = _open_sides(models, graphs, threads, shapes, against, tune, fallback)
+        fixed = fixed_models(models, parse_input_values(input_value))
+        graphs = _load_graphs(models, fixed, needed=against is not None)
+        sides = _open_compiled(models, graphs, threads, shapes, tune, fallback)
+        if against is Rival.ONNXRUNTIME:
+            sides |= _open_rivals(models, fixed, threads)
         infos = next(iter(sides.values())).get_inputs()
         if samples is None:
             limits = merged_limits(graphs.values())
@@ -102,26 +108,28 @@ def _check_picture(picture: Path | None, models: list[Path]) -> None:
         raise InputError(f"{picture} shows one model, {len(models)} are given", code="GP611")
 
 
-def _load_graphs(paths: list[Path], *, needed: bool) -> dict[Path, ir.Model]:
+def _load_graphs(paths: list[Path], fixed: list[Path | ir.Model], *, needed: bool) -> dict[Path, ir.Model]:
     from graphprune.frontends.onnx_file import load
     from graphprune_runtime.loading import is_compiled
 
-    graphs = {path: load(path) for path in paths if not is_compiled(path)}
+    graphs = {
+        path: load(model) if isinstance(model, Path) else model
+        for path, model in zip(paths, fixed, strict=True)
+        if not is_compiled(path)
+    }
     if needed and not graphs:
         raise InputError("no .onnx file is given to run on onnxruntime", code="GP607")
     return graphs
 
 
-def _open_sides(
+def _open_compiled(
     paths: list[Path],
     graphs: dict[Path, ir.Model],
     threads: int,
     shapes: dict[str, tuple[int, ...]],
-    against: Rival | None,
     tune: str,
     fallback: str | None,
 ) -> dict[str, Session]:
-    from graphprune.backends.onnxruntime import session_for_file
     from graphprune.compiler.compile import compile as compile_model
     from graphprune_runtime.loading import load_session
 
@@ -135,10 +143,21 @@ def _open_sides(
                 sides[f"{path} (graphprune)"] = session
             else:
                 sides[str(path)] = load_session(path, threads)
-    if against is Rival.ONNXRUNTIME:
-        for path in graphs:
-            sides[f"{path} (onnxruntime)"] = session_for_file(path, threads)
     return sides
+
+
+def _open_rivals(paths: list[Path], fixed: list[Path | ir.Model], threads: int) -> dict[str, Session]:
+    """The `.onnx` files on ONNX Runtime, as they lie on disk unless a value is fixed in them."""
+    from graphprune.backends.onnxruntime import session_for, session_for_file
+    from graphprune_runtime.loading import is_compiled
+
+    return {
+        f"{path} (onnxruntime)": session_for_file(model, threads)
+        if isinstance(model, Path)
+        else session_for(model, threads)
+        for path, model in zip(paths, fixed, strict=True)
+        if not is_compiled(path)
+    }
 
 
 def print_report(report: BenchReport) -> None:

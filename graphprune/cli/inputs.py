@@ -8,13 +8,16 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
 from graphprune.errors import InputError
 from graphprune.graph.input_shapes import Shape
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
 
 Samples = Iterable[Mapping[str, np.ndarray]]
 """Arrays by input name, a sample or several stacked ones at a time."""
@@ -85,6 +88,31 @@ def read_archive(path: Path) -> dict[str, np.ndarray]:
     if isinstance(found, np.ndarray):
         raise InputError(f"{path} holds one array without a name, expected a .npz file", code="GP606")
     return found
+
+
+def fixed_models(paths: Sequence[Path], values: Mapping[str, float]) -> list[Path | ir.Model]:
+    """Return the models, with the values in those files that have such inputs: one may be made of another with them.
+
+    Raises:
+        InputError: An input is in no `.onnx` file (GP444), or cannot be fixed.
+    """
+    from graphprune.frontends.onnx_file import load
+    from graphprune.passes.input_values import with_input_values
+    from graphprune_runtime.loading import is_compiled
+
+    models: list[Path | ir.Model] = [*paths]
+    unused = set(values)
+    for index, path in enumerate(paths):
+        if not values or is_compiled(path):
+            continue
+        model = load(path)
+        found = {str(value.name) for value in model.graph.inputs} & values.keys()
+        unused -= found
+        if found:
+            models[index] = with_input_values(model, {name: values[name] for name in found})
+    if unused:
+        raise InputError(f"no .onnx file is given that has an input '{min(unused)}'", code="GP444")
+    return models
 
 
 def _folder(path: Path) -> Iterator[dict[str, np.ndarray]]:

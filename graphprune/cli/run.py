@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from graphprune.cli.inputs import Inputs, read_samples
-from graphprune.cli.options import InputShapes, Json, Seed, Threads, check_output_path, parse_input_shapes
+from graphprune.cli.inputs import Inputs, fixed_models, read_samples
+from graphprune.cli.options import (
+    InputShapes,
+    InputValues,
+    Json,
+    Seed,
+    Threads,
+    check_output_path,
+    parse_input_shapes,
+    parse_input_values,
+)
 from graphprune.cli.output import print_json, print_line, print_table, progress
 from graphprune.files import atomic_write
 
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
     from graphprune_runtime.interface import Session
 
 
-def run_command(
+def run_command(  # noqa: PLR0913 - one argument an option
     model: Annotated[
         Path, typer.Argument(metavar="MODEL", help="A compiled file, or an .onnx file, which runs on ONNX Runtime.")
     ],
@@ -29,6 +38,7 @@ def run_command(
     threads: Threads = 1,
     seed: Seed = 0,
     input_shape: InputShapes = None,
+    input_value: InputValues = None,
     *,
     json: Json = False,
 ) -> None:
@@ -45,7 +55,7 @@ def run_command(
         check_output_path(output, [".npz"])
     samples = read_samples(inputs, shapes)
     with progress(f"running {model}"):
-        session, limits = _open(model, threads)
+        session, limits = _open(model, threads, parse_input_values(input_value))
         if samples is None:
             feed = random_feed(session.get_inputs(), seed, one_set(shapes) or sets_to_draw(session)[0], limits)
         else:
@@ -73,17 +83,19 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
                 np.lib.format.write_array(entry, plain, allow_pickle=False)
 
 
-def _open(path: Path, threads: int) -> tuple[Session, dict[str, int]]:
+def _open(path: Path, threads: int, values: Mapping[str, float]) -> tuple[Session, dict[str, int]]:
     from graphprune_runtime.loading import is_compiled, load_session
 
+    (model,) = fixed_models([path], values)
     if is_compiled(path):
         return load_session(path, threads), {}
-    from graphprune.backends.onnxruntime import session_for_file
+    from graphprune.backends.onnxruntime import session_for, session_for_file
     from graphprune.frontends.onnx_file import load
     from graphprune.verification.feeds import index_limits
 
-    limits = index_limits(load(path))
-    return session_for_file(path, threads), limits
+    if isinstance(model, Path):
+        return session_for_file(model, threads), index_limits(load(model))
+    return session_for(model, threads), index_limits(model)
 
 
 def _summary(name: str, array: np.ndarray) -> dict[str, Any]:

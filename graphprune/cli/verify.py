@@ -8,16 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphprune.cli.exit_codes import FAILED_VERIFICATION
-from graphprune.cli.inputs import Inputs, read_samples
+from graphprune.cli.inputs import Inputs, fixed_models, read_samples
 from graphprune.cli.options import InputShapes, InputValues, Json, Seed, parse_input_shapes, parse_input_values
 from graphprune.cli.output import print_json, print_line, print_table, progress
-from graphprune.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import onnx_ir as ir
-
     from graphprune.verification.report import OutputReport, VerifyReport
 
 
@@ -46,7 +41,7 @@ def verify_command(  # noqa: PLR0913, PLR0917 - one argument an option
     shapes = parse_input_shapes(input_shape)
     samples = read_samples(inputs, shapes)
     with progress("verifying", cases) as advance:
-        first, second = fixed_sides((reference, candidate), parse_input_values(input_value))
+        first, second = fixed_models((reference, candidate), parse_input_values(input_value))
         report = verify(
             *(first, second, cases, rtol, atol, seed), input_shapes=shapes, samples=samples, on_case=advance
         )
@@ -56,31 +51,6 @@ def verify_command(  # noqa: PLR0913, PLR0917 - one argument an option
         print_report(report)
     if not report.passed:
         raise typer.Exit(FAILED_VERIFICATION)
-
-
-def fixed_sides(paths: tuple[Path, Path], values: Mapping[str, float]) -> list[Path | ir.Model]:
-    """The sides, with the values in those that have such inputs: one may be made of the other with them.
-
-    Raises:
-        InputError: an input is in neither, or cannot be fixed.
-    """
-    from graphprune.frontends.onnx_file import load
-    from graphprune.passes.input_values import with_input_values
-    from graphprune_runtime.loading import is_compiled
-
-    sides: list[Path | ir.Model] = [*paths]
-    unused = set(values)
-    for index, path in enumerate(paths):
-        if not values or is_compiled(path):
-            continue
-        model = load(path)
-        found = {str(value.name) for value in model.graph.inputs} & values.keys()
-        unused -= found
-        if found:
-            sides[index] = with_input_values(model, {name: values[name] for name in found})
-    if unused:
-        raise InputError(f"neither side is an .onnx file with an input '{min(unused)}'", code="GP444")
-    return sides
 
 
 def print_report(report: VerifyReport) -> None:

@@ -53,6 +53,30 @@ def test_what_is_compiled_is_verified_against_the_file_with_the_same_value(model
     assert_refused(invoke("verify", model, library, "--input-value", "rate=1"), "input 'rate'", "[GP444]")
 
 
+def test_what_is_run_has_the_same_constant(model: Path) -> None:
+    library = model.with_name("m.so")
+    assert invoke("compile", model, library, "--input-value", "sr=16000").code == 0
+    outputs = [
+        json.loads(invoke("run", *arguments, "--json").out)["outputs"]
+        for arguments in ((library,), (model, "--input-value", "sr=16000"), (model, "--input-value", "sr=8000"))
+    ]
+    means = [output["mean"] for (output,) in outputs]
+    assert means[0] == pytest.approx(means[1], abs=1e-5)
+    assert means[0] == pytest.approx(-means[2], abs=1e-5)
+    assert_refused(invoke("run", library, "--input-value", "sr=16000"), "input 'sr'", "[GP444]")
+    assert_refused(invoke("run", model, "--input-value", "rate=1"), "input 'rate'", "[GP444]")
+
+
+def test_what_is_timed_has_the_same_constant(model: Path) -> None:
+    library, few = model.with_name("m.so"), ["--runs", "2", "--warmup", "0", "--json"]
+    assert invoke("compile", model, library, "--input-value", "sr=16000").code == 0
+    outcome = invoke("bench", library, model, "--against", "onnxruntime", "--input-value", "sr=16000", *few)
+    assert (outcome.code, outcome.err) == (0, "")
+    labels = [side["label"] for side in json.loads(outcome.out)["timings"]]
+    assert labels == [str(library), f"{model} (graphprune)", f"{model} (onnxruntime)"]
+    assert_refused(invoke("bench", library, "--input-value", "sr=16000"), "input 'sr'", "[GP444]")
+
+
 def test_a_value_that_does_not_fit_is_refused_and_nothing_written(model: Path) -> None:
     with unchanged(model.parent):
         outcome = invoke("prune", model, model.with_name("o.onnx"), "--input-value", "sr=0.5")

@@ -15,6 +15,7 @@ from graphprune.passes.contracts.rules import (
     Extents,
     Operands,
     Rule,
+    Wanted,
     are_positive,
     attribute,
     broadcasts_to,
@@ -59,10 +60,35 @@ def _divides(what: str, count: Count) -> Rule:
     return rule
 
 
+def _holds_window(kernel: Wanted) -> Rule:
+    """The padded input holds the window once at least: ONNX Runtime makes no empty result of a convolution."""
+
+    def rule(operands: Operands) -> str | None:
+        sizes, shape = kernel(operands), operands.shape(0)
+        if sizes is None or shape is None or operands.node.attributes.get_string("auto_pad", "").startswith("SAME"):
+            return None
+        rank = len(sizes)
+        dilations, pads = operands.integers("dilations") or [1] * rank, operands.integers("pads") or [0] * 2 * rank
+        both = [sum(pair) for pair in zip(pads[:rank], pads[rank:], strict=False)]
+        for i, (n, size, pad, step) in enumerate(zip(shape[2:], sizes, both, dilations, strict=False)):
+            if n is not None and size is not None and n + pad < step * (size - 1) + 1:
+                reach = step * (size - 1) + 1
+                return f"its padded input has extent {n + pad} at axis {i + 2}, expected at least the window's {reach}"
+        return None
+
+    return rule
+
+
+def _is_not_empty(operands: Operands) -> str | None:
+    empty = [axis for axis, n in enumerate(operands.output() or ()) if axis > 1 and n is not None and n < 1]
+    return f"its result has extent 0 at axis {empty[0]}, expected at least 1" if empty else None
+
+
 def _convolution(weight: int = 1) -> tuple[Rule, ...]:
     takes = product(extent(weight, 1), _GROUPS)
     channels = equal(_CHANNELS, extent(0, 1), takes)
-    return channels, _divides("output", extent(weight, 0)), _kernel(weight)
+    window = _holds_window(lambda operands: (operands.shape(weight) or (None, None))[2:])
+    return channels, _divides("output", extent(weight, 0)), _kernel(weight), window, _is_not_empty
 
 
 _TRANSPOSED = (
@@ -70,6 +96,7 @@ _TRANSPOSED = (
     _divides("input", extent(1, 0)),
     _kernel(1),
     is_shape(2, vector(product(extent(1, 1), _GROUPS))),
+    _is_not_empty,
 )
 
 
@@ -82,7 +109,7 @@ def packed_contract(node: ir.Node) -> tuple[Rule, ...]:
         case "Conv":
             takes = shape[1] * node.attributes.get_int("group", 1)
             channels = equal(_CHANNELS, extent(0, 1), lambda _: takes)
-            return channels, is_shape(after, lambda _: shape[:1])
+            return channels, is_shape(after, lambda _: shape[:1]), _holds_window(lambda _: shape[2:]), _is_not_empty
         case "Gemm":
             return (broadcasts_to(after, lambda operands: operands.output()),)
     return ()
@@ -123,6 +150,14 @@ def _pads(operands: Operands) -> str | None:
     return f"pads has {large[0]}, expected at most {LARGEST}" if large else None
 
 
+def _counts_padding(operands: Operands) -> str | None:
+    """Operator sets divide a mean differently where rounding towards zero makes a window of an input too short."""
+    counts, rounds_up = operands.integer("count_include_pad", 0), operands.integer("ceil_mode", 0)
+    if not counts or rounds_up or 0 in (operands.output() or ()):
+        return None
+    return _holds_window(lambda pool: pool.integers("kernel_shape"))(operands)
+
+
 _WINDOW = (are_positive("kernel_shape", "strides", "dilations"), _pads)
 
 WINDOWS: dict[str, Sequence[Rule]] = {
@@ -136,7 +171,8 @@ WINDOWS: dict[str, Sequence[Rule]] = {
         *(has_one_or(index, vector(extent(3, 0))) for index in (4, 5)),
         is_shape(8, vector(extent(3, 0))),
     ),
-    **dict.fromkeys(("MaxPool", "AveragePool", "LpPool"), _WINDOW),
+    **dict.fromkeys(("MaxPool", "LpPool"), _WINDOW),
+    "AveragePool": (*_WINDOW, _counts_padding),
     "MaxUnpool": (*_WINDOW, is_shape(1, like(0)), _unpooled),
     "Col2Im": (are_positive("strides", "dilations"), is_shape(0, _columns)),
 }

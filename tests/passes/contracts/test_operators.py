@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -25,6 +27,26 @@ UNFIT = [
     (CONV.format(op="Conv<group=2>", w="7,2,3,3", b=7), "7 output channels are not divisible by 2 groups"),
     (CONV.format(op="Conv<kernel_shape=[5,5]>", w="8,4,3,3", b=8), r"kernel_shape is \[5, 5\], expected that of"),
     (CONV.format(op="Conv", w="8,4,9,9", b=8), "output 'y' has an extent of -2, expected at least 0"),
+    (CONV.format(op="Conv", w="8,4,7,3", b=8), "padded input has extent 6 at axis 2, expected at least the window's 7"),
+    (CONV.format(op="Conv<strides=[3,3],pads=[0,1,0,1]>", w="8,4,3,9", b=8), "extent 8 at axis 3, .* the window's 9"),
+    (CONV.format(op="Conv<dilations=[3,3]>", w="8,4,3,3", b=8), "extent 6 at axis 2, .* the window's 7"),
+    (CONV.format(op="Conv<auto_pad='VALID'>", w="8,4,7,7", b=8), "extent 6 at axis 2, .* the window's 7"),
+    (
+        "(float[1,4,0,6] x, float[8,4,3,3] w) => (float[] y) { y = Conv<auto_pad='SAME_UPPER'>(x, w) }",
+        "its result has extent 0 at axis 2, expected at least 1",
+    ),
+    (
+        "(uint8[1,4,2,2] x, uint8[8,4,3,3] w) => (int32[] y) { y = ConvInteger<strides=[2,2]>(x, w) }",
+        "extent 2 at axis 2, .* the window's 3",
+    ),
+    (
+        "(float[1,4,1,1] x, float[4,8,2,2] w) => (float[] y) { y = ConvTranspose<pads=[1,1,1,1]>(x, w) }",
+        "its result has extent 0 at axis 2, expected at least 1",
+    ),
+    (
+        "(float[1,4,2] x) => (float[] y) { y = AveragePool<kernel_shape=[3],strides=[2],count_include_pad=1>(x) }",
+        "extent 2 at axis 2, .* the window's 3",
+    ),
     (CONV.format(op="ConvTranspose", w="4,8,3,3", b=4), r"input 'b' has shape \[4\], expected \[8\]"),
     (CONV.format(op="ConvTranspose", w="5,8,3,3", b=8), "input has 4 channels, expected 5 as the weight takes"),
     ("(float[2,16] x, float[0] w) => (float[] y) { y = PRelu(x, w) }", r"\[0\], which does not broadcast to \[2, 16\]"),
@@ -93,12 +115,16 @@ UNFIT = [
 @pytest.mark.parametrize(("text", "reason"), UNFIT)
 def test_operands_that_do_not_fit_are_refused(text: str, reason: str) -> None:
     with pytest.raises(UnsupportedModelError, match=rf"^shapes do not fit: .*{reason}.*\[GP262\]$"):
-        infer_shapes(graph(text.replace("'ij,jk->ik'", '"ij,jk->ik"')))
+        infer_shapes(graph(re.sub(r"='([^']*)'", r'="\1"', text)))
 
 
 FIT = [
     CONV.format(op="Conv<group=2>", w="8,2,3,3", b=8),
     CONV.format(op="ConvTranspose<group=2>", w="4,8,3,3", b=16),
+    CONV.format(op="Conv<dilations=[2,2],pads=[0,1,3,1]>", w="8,4,5,4", b=8),
+    "(float[1,4,2,2] x) => (float[] y) { y = MaxPool<kernel_shape=[3,3]>(x) }",
+    "(float[1,4,2] x) => (float[] y) { y = AveragePool<kernel_shape=[3],count_include_pad=1>(x) }",
+    "(float[1,4,2] x) => (float[] y) { y = AveragePool<kernel_shape=[3],strides=[2]>(x) }",
     "(float[1,c,6,6] x, float[8,7,3,3] w) => (float[] y) { y = Conv(x, w) }",
     "(float[2,8] x, float[1] s, int8 z) => (int8[] y) { y = QuantizeLinear(x, s, z) }",
     "(float[2,8] x, float[2,2] s) => (uint8[] y) { y = QuantizeLinear<block_size=4>(x, s) }",

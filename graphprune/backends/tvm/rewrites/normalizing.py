@@ -42,7 +42,8 @@ def _lp_pool(define: Definition) -> onnx.FunctionProto:
     attributes = {name: attribute.value for name, attribute in define.node.attributes.items() if name != "p"}
     order = define.node.attributes.get_int("p", 2)
     powers = _absolute_power(define, order)
-    if attributes.pop("ceil_mode", 0) and not attributes.get("auto_pad", "NOTSET").startswith("SAME"):
+    attributes.pop("ceil_mode", None)
+    if not attributes.get("auto_pad", "NOTSET").startswith("SAME"):
         attributes.update(auto_pad="NOTSET", pads=_pads_to_the_last_window(define))
     mean = define("AveragePool", powers, count_include_pad=1, **attributes)
     window = math.prod(define.node.attributes.get_ints("kernel_shape", []))
@@ -59,7 +60,8 @@ def _pads_to_the_last_window(define: Definition) -> list[int]:
     ends = [
         (length[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 - size[i] - before[i] for i in range(rank)
     ]
-    return [*before, *(max(0, end) for end in ends)]
+    after = [0] * rank if is_valid else attributes.get_ints("pads", [0] * 2 * rank)[rank:]
+    return [*before, *map(max, after, ends)]
 
 
 def _global_lp_pool(define: Definition) -> onnx.FunctionProto:

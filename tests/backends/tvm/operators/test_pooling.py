@@ -27,6 +27,8 @@ AVERAGES = {
     **{f"{name}, pads not counted": window for name, window in WINDOWS.items()},
     **{f"{name}, pads counted": (*rest, f"{last},count_include_pad=1") for name, (*rest, last) in WINDOWS.items()},
 }
+SHORTER = "shorter than the window"  # and rounded towards zero to one window; who counts pads is refused
+WINDOWS[SHORTER] = AVERAGES[SHORTER] = ("2,5", "1,2", "kernel_shape=[3,3],strides=[2,2]")
 
 
 @pytest.mark.parametrize("name", WINDOWS)

@@ -1,4 +1,4 @@
-"""Linear weights: constants that Conv, Gemm, MatMul and recurrent nodes multiply by, and those pruned by default."""
+"""Linear weights: constants that products and recurrent nodes multiply by, and those pruned by default."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from graphprune.analysis.constants import Reader, constant_tensor, constants, is_constant, named_constants
+from graphprune.analysis.products import is_convolution, is_recurrent, reads_weight, why_no_product
 from graphprune.analysis.quantization import Quantization, dequantized_readers, quantization_of
 from graphprune.diagnostics import Skip
 from graphprune.graph.functions import is_packed
@@ -24,15 +25,13 @@ MIN_INPUT_CHANNELS = 8
 _FLOATING = {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE}
 _QUANTIZED = {ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT4, ir.DataType.UINT4}
 _MATRIX_RANK = 2
-RECURRENT = frozenset(("GRU", "LSTM", "RNN"))
-"""Operators whose weights are stacked matrices: [directions, gates and outputs, inputs]."""
 
 _Refusal = tuple[str, str]  # code and reason
 
 
 @dataclass(frozen=True)
 class WeightUse:
-    """One Conv, Gemm, MatMul or recurrent node that multiplies by a weight.
+    """One node that multiplies by a weight: Conv, Gemm, MatMul, what these were fused into, or a recurrent one.
 
     Attributes:
         node: The node.
@@ -59,7 +58,7 @@ class WeightUse:
     @property
     def is_recurrent(self) -> bool:
         """Whether the weight is [directions, gates and outputs, inputs]."""
-        return self.node.op_type in RECURRENT
+        return is_recurrent(self.node)
 
     def operand_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape in which the node sees a weight that is stored in `shape`."""
@@ -71,7 +70,7 @@ class WeightUse:
         return rows_first.reshape(rows_first.shape[0], math.prod(rows_first.shape[1:]))
 
     def _operand_rows_axis(self) -> int:
-        if self.node.op_type == "Conv" or self.is_recurrent:
+        if is_convolution(self.node) or self.is_recurrent:
             return int(self.is_recurrent)
         transposed = self.node.attributes.get_int("transB" if self.index else "transA", 0)
         return self.index ^ transposed
@@ -79,7 +78,7 @@ class WeightUse:
 
 @dataclass(frozen=True)
 class LinearWeight:
-    """A constant that only Conv, Gemm, MatMul and recurrent nodes read, perhaps in a subgraph, perhaps dequantized.
+    """A constant that only products read, perhaps in a subgraph, perhaps dequantized.
 
     Attributes:
         name: Of the initializer, or of the output of the Constant node; unique in the model, see `named_constants`.
@@ -174,16 +173,10 @@ def _is_candidate(tensor: ir.TensorProtocol, found: Sequence[Reader | None]) -> 
     """Whether somebody may ask why it is not pruned: vectors, index tables and packed weights are of no interest."""
     if any(use is not None and is_packed(use.node) for use in found):
         return False
-    if any(use is not None and _is_linear(use) for use in found):
+    if any(use is not None and reads_weight(use.node, use.index) for use in found):
         return tensor.shape.rank() >= _MATRIX_RANK
     wide = [size for size in tensor.shape.numpy() if size != 1]
     return len(wide) >= _MATRIX_RANK and tensor.dtype in _FLOATING | _QUANTIZED
-
-
-def _is_linear(use: Reader) -> bool:
-    recurrent = dict.fromkeys(RECURRENT, (1, 2))
-    weight_positions = {"Conv": (1,), "Gemm": (0, 1), "MatMul": (0, 1), **recurrent}
-    return use.node.domain == "" and use.index in weight_positions.get(use.node.op_type, ())
 
 
 def _tensor_refusal(value: ir.Value, tensor: ir.TensorProtocol) -> _Refusal | None:
@@ -210,11 +203,11 @@ def _reader_refusal(model: ir.Model, use: Reader | None) -> _Refusal | None:
         return "GP308", "is a graph output"
     if use.node.op_identifier() in model.functions:
         return "GP307", f"is passed into a function, by {describe(use.node)}"
-    if not _is_linear(use):
-        return "GP301", f"is read by {describe(use.node)}, not as a weight of Conv, Gemm or MatMul"
-    if use.node.op_type in RECURRENT:
+    if not reads_weight(use.node, use.index):
+        return why_no_product(use.node, use.index)
+    if is_recurrent(use.node):
         return None
-    return _conv_refusal(use) if use.node.op_type == "Conv" else _matrix_refusal(use)
+    return _conv_refusal(use) if is_convolution(use.node) else _matrix_refusal(use)
 
 
 def _conv_refusal(use: Reader) -> _Refusal | None:
@@ -243,5 +236,5 @@ def _function_skips(model: ir.Model) -> list[Skip]:
 
 def _input_channels(weight: LinearWeight) -> int:
     """The fewest input channels of its convolutions; a matrix always has enough."""
-    channels = [use.operand_shape(weight.shape)[1] for use in weight.uses if use.node.op_type == "Conv"]
+    channels = [use.operand_shape(weight.shape)[1] for use in weight.uses if is_convolution(use.node)]
     return min(channels, default=MIN_INPUT_CHANNELS)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from graphprune.analysis.constants import named_constants
+from graphprune.analysis.products import RECURRENT
 from graphprune.analysis.quantization import dequantized_readers
 from graphprune.analysis.sparsity import weight_counts
-from graphprune.analysis.weights import RECURRENT, linear_weights
+from graphprune.analysis.weights import linear_weights
 from graphprune.diagnostics import Skip
 from graphprune.graph.nodes import describe
 from graphprune.passes.base import run_pass
+from graphprune.passes.expand_contrib import ExpandContrib
 from graphprune.passes.normalize import normalize
 from graphprune.passes.pack_weights import unknown_form
 from graphprune.passes.unpack_weights import UnpackWeights
@@ -39,7 +41,7 @@ def dense_zeros(model: ir.Model, session: CompiledSession) -> list[Skip]:
         session: What was made of it.
     """
     plain = run_pass(UnpackWeights(), model).model if get_stage(model) is Stage.PACKED else model
-    plain = normalize(plain).model
+    plain = normalize(run_pass(ExpandContrib(), plain).model).model
     weights, skips = linear_weights(plain)
     unknown = [skip for weight in weights if (skip := unknown_form(weight)) is not None]
     counts = weight_counts(plain)

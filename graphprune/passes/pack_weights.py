@@ -58,10 +58,10 @@ class PackWeights(Pass):
                 (x, w_values, w_bits, "")
         }
 
-    Refuses: GP340 too few zeros, GP341 the operator has no packed form (matrix from the left, `transA`, recurrent),
-        GP342 the padding is only known at run time, or negative, GP343 neither float nor double, GP347 more nonzeros
-        in a group than the layout keeps, GP348 the layout takes no fewer bytes, GP349 blocks do not divide the weight;
-        and what `linear_weights` refuses.
+    Refuses: GP340 too few zeros, GP341 the operator has no packed form (matrix from the left, `transA`, recurrent,
+        fused), GP342 the padding is only known at run time, or negative, GP343 neither float nor double, GP347 more
+        nonzeros in a group than the layout keeps, GP348 the layout takes no fewer bytes, GP349 blocks do not divide
+        the weight; and what `linear_weights` refuses.
 
     Raises: GP345 `min_sparsity` out of range, GP346 an unknown layout, GP344 an operator set older than 16.
 
@@ -125,8 +125,11 @@ def unknown_form(weight: LinearWeight) -> Skip | None:
     """Return why no weight of that type and operator is packed, whatever its zeros are, or None."""
     if weight.tensor.dtype not in _PACKABLE:
         return Skip("GP343", weight.name, f"holds {weight.tensor.dtype.name.lower()}, expected float or double")
-    recurrent = next((use.node for use in weight.uses if use.is_recurrent), None)
-    return None if recurrent is None else Skip("GP341", weight.name, f"{describe(recurrent)} has no packed form")
+    other = next((use.node for use in weight.uses if use.is_recurrent or use.node.domain), None)
+    if other is None:
+        return None
+    way_on = "; run the pass expand-contrib first" if other.domain else ""
+    return Skip("GP341", weight.name, f"{describe(other)} has no packed form{way_on}")
 
 
 def _view(use: WeightUse) -> _View:

@@ -124,15 +124,15 @@ def test_a_quantized_weight_is_what_it_stands_for() -> None:
     assert np.array_equal(weight.zeroed(array > 5), np.where(array > 5, array, 0))
 
 
-GATHERED = "is read by node 'e' (Gather), not as a weight of Conv, Gemm or MatMul"
+GATHERED = "is read by node 'e' (Gather), which is none of Conv, Gemm, MatMul, GRU, LSTM, RNN: it stays dense"
 REFUSED = {
     "GP301 embedding": (
         "main (int64[N] ids, float[9,3] w) => (float[N,3] y) { y = Gather (w, ids) }",
-        "w: is read by node 'y' (Gather), not as a weight of Conv, Gemm or MatMul [GP301]",
+        "w: is read by node 'y' (Gather), which is none of Conv, Gemm, MatMul, GRU, LSTM, RNN: it stays dense [GP301]",
     ),
     "GP301 bias matrix": (
         "main (float[2,3] x, float[2,3] w) => (float[2,3] y) { y = Add (x, w) }",
-        "w: is read by node 'y' (Add), not as a weight of Conv, Gemm or MatMul [GP301]",
+        "w: is read by node 'y' (Add), which is none of Conv, Gemm, MatMul, GRU, LSTM, RNN: it stays dense [GP301]",
     ),
     "GP301 unused": ("main (float[2] x, float[2,3] w) => (float[2] y) { y = Neg (x) }", "w: no node reads it [GP301]"),
     "GP302 depthwise": (
@@ -158,6 +158,10 @@ REFUSED = {
             y = MatMul (e, t)
         }""",
         f"w: is shared, and not every reader can take zeros: {GATHERED} [GP305]",
+    ),
+    "GP301 bias of a product": (
+        "main (float[2,3] x, float[2,3] v, float[3,3] w) => (float[3,3] y) { y = Gemm <transA = 1> (x, v, w) }",
+        "w: is read by node 'y' (Gemm) as input 2, which is no weight: it stays dense [GP301]",
     ),
     "GP307 passed into a function": (
         """<ir_version: 10, opset_import: ["" : 18, "my" : 1]>

@@ -109,3 +109,11 @@ def test_a_packed_model_is_looked_at_too() -> None:
     )
     packed = run_pass(PackWeights(), model(text, w=sparse(8, 20), w2=sparse(3, 8, share=0.0))).model
     assert dense_zeros(packed, session()) == []
+
+
+def test_what_onnx_runtime_fused_is_named_by_its_parts() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 18, "com.microsoft" : 1]>
+        main (float[1,8,5,5] x, float[8,1,5,4] w) => (float[1,8,1,2] y) {
+            [fused] y = com.microsoft.FusedConv <group = 8, activation = "Relu"> (x, w) }"""
+    (skip,) = dense_zeros(model(text, w=sparse(8, 1, 5, 4)), session())
+    assert str(skip).startswith("node 'fused.Conv' (Conv): 90.0% of weight 'w' is zero, and it runs dense")

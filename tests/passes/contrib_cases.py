@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-HEADER = '<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]>\n'
+HEADER = '<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1, "com.microsoft.nchwc" : 1]>\n'
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,21 @@ _BINARY = (
 )
 _BINARY_PARTS = {**scales(**{"as": 0.02, "bs": 0.03, "ys": 0.05}), **zeros(az=3, bz=128, yz=100)}
 _BYTES = {"a": integers(2, 3, 4, below=256, dtype="uint8"), "b": integers(2, 3, 4, below=256, dtype="uint8")}
+_QGEMM: Mapping[str, Mapping[str, np.ndarray]] = {
+    "plain": {"b": integers(4, 5, below=256, dtype="uint8"), **scales(bs=0.03), **zeros(bz=128)},
+    "bias": {
+        "b": integers(5, 4, below=127, least=-128, dtype="int8"),
+        "bs": np.array([0.01, 0.02, 0.03, 0.04, 0.05], np.float32),
+        "bz": np.zeros(5, np.int8),
+        "c": integers(5, below=900, least=-900),
+    },
+    "float": {
+        "b": integers(4, 5, below=256, dtype="uint8"),
+        **scales(bs=0.03),
+        **zeros(bz=7),
+        "c": integers(3, 5, below=90, least=-90),
+    },
+}
 _EMBED = {"words": (11, 8), "places": (9, 8), "kinds": (2, 8), "g": (8,), "b": (8,)}
 _EMBED_FEED = {"i": integers(2, 5, below=11), "t": integers(2, 5, below=2), "m": integers(2, 5, below=2)}
 
@@ -210,6 +225,27 @@ CASES: dict[str, Case] = {
         _BINARY_PARTS,
         _BYTES,
     ),
+    **{
+        f"qgemm-{name}": Case(
+            f"(uint8[{a}] a) => ({y}[3,5] y) {{ y = com.microsoft.QGemm <{with_}> (a, as, az, b, bs, bz, {more}) }}",
+            {**scales(**{"as": 0.02, "ys": 0.05}), **zeros(az=3, yz=100), **_QGEMM[name]},
+            {"a": integers(*map(int, a.split(",")), below=256, dtype="uint8")},
+        )
+        for name, (a, y, with_, more) in {
+            "plain": ("3,4", "uint8", "alpha = 0.5", ", ys, yz"),
+            "bias": ("4,3", "uint8", "transA = 1, transB = 1", "c, ys, yz"),
+            "float": ("3,4", "float", "alpha = 2.0", "c"),
+        }.items()
+    },
+    **{
+        f"softmax-{opset}": Case(
+            "(int8[2,3,7] x) => (int8[2,3,7] y) {"
+            f" y = com.microsoft.QLinearSoftmax <axis = 1, opset = {opset}> (x, xs, xz, ys, yz) }}",
+            {**scales(xs=0.05, ys=1 / 256), **zeros("int8", xz=5, yz=-128)},
+            {"x": integers(2, 3, 7, below=127, least=-128, dtype="int8")},
+        )
+        for opset in (12, 13)
+    },
     "dequantize": Case(
         "(uint8[2,3] x) => (float[2,3] y) { y = com.microsoft.DequantizeLinear <axis = 1> (x, xs, xz) }",
         {"xs": np.array([0.1, 0.2, 0.3], np.float32), "xz": np.array([1, 2, 3], np.uint8)},

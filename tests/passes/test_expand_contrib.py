@@ -62,6 +62,8 @@ REFUSED = [
     ("com.microsoft.MultiHeadAttention <num_heads = 2> (x)", "GP157", "not three inputs of rank 3"),
     ("com.microsoft.RotaryEmbedding <scale = 2.0> (x, v, w, w)", "GP157", "'is_packed_batching' or 'scale'"),
     ("com.microsoft.QLinearSigmoid (x, v, , v)", "GP157", "input 2, a zero point, is missing"),
+    ("com.microsoft.QLinearSoftmax <opset = 13> (x, v, , v)", "GP157", "input 2, a zero point, is missing"),
+    ("com.microsoft.nchwc.Conv (x, w)", "GP145", "it computes on blocks for one processor: let ONNX Runtime write"),
     ("com.microsoft.DequantizeLinear (i, s)", "GP157", "int16, not of 8 bits"),
     ("com.microsoft.DynamicQuantizeLSTM <clip = 1.0> (x, w, w)", "GP155", "attribute 'clip'"),
     ("com.microsoft.DynamicQuantizeLSTM (x, w, w, , v)", "GP156", r"input 4 \('v'\)"),

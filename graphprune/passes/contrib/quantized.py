@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
+import numpy as np
 import onnx
 
-from graphprune.passes.contrib.contrib import ANY_NUMBER, Contrib, any_shape, rank, unsupported
+from graphprune.passes.contrib.contrib import ANY_NUMBER, Contrib, any_shape, names, rank, unsupported
 from graphprune.passes.definition import Define, Definition
 
 _OPERAND = 3  # value, scale and zero point
+_SOFTMAX_ALONG_ONE = 13  # the operator set from which it is along one axis
 
 
 def _real(define: Definition, first: int) -> str:
@@ -60,6 +63,33 @@ def _concat(define: Definition) -> onnx.FunctionProto:
     return _quantized(define, y, 0)
 
 
+def _product(define: Definition) -> onnx.FunctionProto:
+    """The integers multiplied and added exactly, times `alpha` and both scales; a float without a scale of its own."""
+    given = define.node.attributes
+    first, second = (
+        define("Transpose", define.inputs[index], perm=[1, 0]) if given.get_int(name, 0) else define.inputs[index]
+        for index, name in ((0, "transA"), (_OPERAND, "transB"))
+    )
+    _, zero = _step(define, 1)
+    total = define("MatMulInteger", first, second, zero, define.inputs[_OPERAND + 2])
+    total = define("Add", total, define.inputs[2 * _OPERAND]) if define.has(2 * _OPERAND) else total
+    scale = define("Mul", define.reshape(define.inputs[1], ()), define.inputs[_OPERAND + 1])
+    scale = define("Mul", scale, define.like(given.get_float("alpha", 1.0), 1))
+    y = define("Mul", define.cast(total, np.float32), scale)
+    return _quantized(define, y, 2 * _OPERAND + 1) if define.has(2 * _OPERAND + 1) else define.finish(y)
+
+
+def _softmax(define: Definition) -> onnx.FunctionProto:
+    """Softmax along an axis; before operator set 13, over that axis and all behind it."""
+    given, shape = define.node.attributes, define.shape()
+    axis = given.get_int("axis", -1) % len(shape)
+    x = _real(define, 0)
+    if given.get_int("opset", 0) >= _SOFTMAX_ALONG_ONE:
+        return _quantized(define, define("Softmax", x, axis=axis), _OPERAND)
+    rows = define.reshape(x, (math.prod(shape[:axis]), math.prod(shape[axis:])))
+    return _quantized(define, define.reshape(define("Softmax", rows, axis=-1), shape), _OPERAND)
+
+
 def _as_in_onnx(define: Definition) -> onnx.FunctionProto:
     """(De)quantization, which ONNX has for 8 bits since opset 10."""
     dtypes = [define.dtype(index) for index in (0, 2) if define.has(index)]
@@ -78,6 +108,8 @@ QUANTIZED: dict[str, Contrib] = {
     "QLinearLeakyRelu": any_shape(_each(_leaky), "alpha", 5),
     "QLinearGlobalAveragePool": any_shape(_each(_mean), "channels_last", 5),
     "QLinearConcat": any_shape(_concat, "axis", ANY_NUMBER),
+    "QGemm": any_shape(_product, "alpha transA transB", 9),
+    "QLinearSoftmax": Contrib(_softmax, names("axis opset"), range(5)),
     "QuantizeLinear": any_shape(_as_in_onnx, "axis", 3),
     "DequantizeLinear": any_shape(_as_in_onnx, "axis", 3),
 }

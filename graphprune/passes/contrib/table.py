@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 
+from graphprune.analysis.products import BLOCKED_DOMAIN, BLOCKED_HINT
 from graphprune.passes.contrib.attention import ATTENTION
 from graphprune.passes.contrib.contrib import OPEN, CannotRewriteError, Contrib
 from graphprune.passes.contrib.dynamic import DYNAMIC
@@ -23,17 +24,19 @@ CONTRIB: dict[tuple[str, str], Contrib] = {
 
 
 def is_contrib(node: ir.Node) -> bool:
-    """Whether there is a rewrite of the node's operator."""
-    return (node.domain, node.op_type) in CONTRIB
+    """Whether the node is one of ONNX Runtime's that has a rewrite, or none for a reason."""
+    return node.domain == BLOCKED_DOMAIN or (node.domain, node.op_type) in CONTRIB
 
 
 def contrib_body(node: ir.Node) -> onnx.FunctionProto:
     """Return what the node computes, in operators of ONNX.
 
     Raises:
-        CannotRewriteError: It has an attribute (GP155), an input or output (GP156) or a value of one (GP157) that the
-            rewrite of its operator does not know, or types or shapes are open (GP158).
+        CannotRewriteError: It computes on blocks of channels (GP145); it has an attribute (GP155), an input or output
+            (GP156) or a value of one (GP157) that its rewrite does not know; or types or shapes are open (GP158).
     """
+    if node.domain == BLOCKED_DOMAIN:
+        raise CannotRewriteError("GP145", f"it computes on blocks for one processor: {BLOCKED_HINT}")
     entry = CONTRIB[node.domain, node.op_type]
     _check(node, entry)
     if not has_types(node) or (entry.is_static and not is_static(node)):

@@ -52,10 +52,11 @@ def test_one_behind_a_branch_is_rewritten_too() -> None:
     [
         ("com.microsoft.QuickGelu <window = 3> (x)", "attribute 'window' is not one that its rewrite considers"),
         ("com.microsoft.Crop (x)", "there is no kernel for this operator"),
+        ("com.microsoft.nchwc.ReorderInput (x)", "it computes on blocks for one processor: let ONNX Runtime write"),
         ("Reluu (x)", "there is no kernel for this operator"),
     ],
 )
 def test_what_has_no_rewrite_is_refused_by_name(call: str, why: str) -> None:
     model = ir.from_onnx_text(HEADER + f"g (float[2,4] x) => (float[2,4] y) {{ [odd] y = {call} }}")
-    with pytest.raises(UnsupportedModelError, match=rf"'odd' \(.*\): {why} \[GP401\]"):
+    with pytest.raises(UnsupportedModelError, match=rf"'odd' \(.*\): {why}.* \[GP401\]"):
         compile_model(model)

@@ -5,7 +5,7 @@ import pytest
 from graphprune.backends.onnxruntime import session_for
 from graphprune.verification.ties import rankings
 from graphprune.verification.verifier import verify
-from tests.verification.test_verifier import Tampered
+from tests.verification.tampered import Tampered
 
 # The scores are those of x, and nearly the same again.
 TEXT = """<ir_version: 10, opset_import: ["" : 20]>

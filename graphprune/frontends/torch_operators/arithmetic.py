@@ -82,11 +82,15 @@ def is_infinite(x: torch.Tensor, *, detect_negative: int = 1, detect_positive: i
 
 
 def clip(x: torch.Tensor, low: Value | None = None, high: Value | None = None) -> torch.Tensor:
-    """ONNX Clip."""
+    """ONNX Clip; an absent limit is the last finite number."""
     x = tensor(x)
     if low is not None:
         x = torch.maximum(x, tensor(low))
-    return x if high is None else torch.minimum(x, tensor(high))
+    elif x.is_floating_point():
+        x = x.clamp(min=torch.finfo(x.dtype).min)
+    if high is not None:
+        return torch.minimum(x, tensor(high))
+    return x.clamp(max=torch.finfo(x.dtype).max) if x.is_floating_point() else x
 
 
 _MAXIMUM: Function = elementwise(max, torch.maximum)

@@ -17,6 +17,7 @@ from graphprune.backends.tvm.operators.scalar_base import (
     is_float,
     is_nan,
     is_unsigned,
+    largest,
     like,
     narrowed,
     optional,
@@ -109,9 +110,13 @@ def _sign(x: Expr) -> Expr:
     return tirx.Select(x > like(x, 0), like(x, 1), rest)
 
 
-def clip(_node: ir.Node, a: Arguments) -> Expr:
-    """Clip; NaN stays NaN, and the upper limit wins where the limits cross."""
+def clip(node: ir.Node, a: Arguments) -> Expr:
+    """Clip; NaN stays NaN, the upper limit wins where the limits cross, and an absent one is the last finite number."""
     result, low, high = a[0], optional(a, 1), optional(a, 2)
+    if is_float(result):
+        most = largest(output_dtype(node))
+        low = like(result, -most) if low is None else low
+        high = like(result, most) if high is None else high
     if low is not None:
         result = tirx.Select(result < low, low, result)
     if high is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import onnx_ir as ir
 from tvm import tirx
 
@@ -42,6 +43,12 @@ INFINITY_BITS = {
     "bfloat16": ("int16", 0x7F80),
 }
 """The integer type of each float's size, and infinity's bits in it."""
+
+
+def largest(dtype: str) -> float:
+    """The largest finite number of a float: its bits are those before infinity."""
+    integer, infinity = INFINITY_BITS[dtype]
+    return float(np.array(infinity - 1, integer).view(dtype))
 
 
 def is_nan(x: Expr) -> Expr:

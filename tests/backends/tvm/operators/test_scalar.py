@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ml_dtypes
 import numpy as np
 import onnx
 import pytest
 
+from graphprune.backends.onnxruntime import session_for
 from tests.backends.tvm.graphs import assert_equal_on, compile_, parse
 
 SPECIAL = np.array(
@@ -29,7 +32,7 @@ IN_DOUBLE = [  # those that ONNX Runtime has
 BINARY = ["Add", "Sub", "Mul", "Div", "Max", "Min", "Pow", "Sum"]
 COMPARISONS = ["Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual"]
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
-FLOATS = {"float": np.float32, "double": np.float64, "float16": np.float16}
+FLOATS: dict[str, type[np.floating[Any]]] = {"float": np.float32, "double": np.float64, "float16": np.float16}
 
 
 def many(operators: list[str], kind: str, count: int, inputs: str, result: str = "") -> str:
@@ -62,6 +65,20 @@ def test_arithmetic_and_comparisons_of_floats(kind: str, tolerance: float) -> No
     a, b = (grid.ravel().astype(FLOATS[kind]) for grid in np.meshgrid(SPECIAL, SPECIAL))
     assert_equal_on({"a": a, "b": b}, parse(many(BINARY, kind, len(a), "a,b"), opset=22), tolerance, tolerance)
     assert_equal_on({"a": a, "b": b}, parse(many(COMPARISONS, kind, len(a), "a,b", "bool"), opset=22))
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+def test_infinities_are_clipped_to_the_last_finite_number_where_a_limit_is_absent(kind: str) -> None:
+    most = float(np.finfo(FLOATS[kind]).max)
+    values = [np.inf, -np.inf, np.nan, most, -most, 0, 2, -2]
+    feed = {"x": np.array(values, FLOATS[kind]), "half": np.array(0.5, FLOATS[kind])}
+    model = parse(
+        f"""g ({kind}[8] x, {kind} half) => ({kind}[8] a, {kind}[8] b, {kind}[8] c, {kind}[8] d) {{
+            a = Clip (x) b = Clip (x, half) c = Clip (x, "", half) n = Neg (x) d = Clip (n) }}"""
+    )
+    theirs = session_for(model, optimize=False).run(None, feed)
+    for one, other in zip(compile_(model).run(None, feed), theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("kind", INTEGERS)

@@ -111,12 +111,14 @@ def _with_defaults(node: ir.Node, schema: Schema) -> onnx.NodeProto:
 
 
 def _call_function(model: ir.Model, node: ir.Node, body: onnx.FunctionProto, name: str) -> None:
-    """Make the node a call of `body`, which becomes a function of the model."""
+    """Make the node a call of `body`, which becomes a function of the model; its nodes are called after the node."""
     schema = _schema(model, node)
     for attribute in () if schema is None else _with_defaults(node, schema).attribute:
         if attribute.name not in node.attributes:
             node.attributes[attribute.name] = ir.serde.deserialize_attribute(attribute)
     body.domain, body.name = _DOMAIN, name
+    for inner in body.node:
+        inner.name = f"{node.name or node.outputs[0].name}.{inner.op_type}"
     function = ir.serde.deserialize_function(body)
     function.opset_imports.clear()
     function.opset_imports[""] = model.opset_imports[""]

@@ -36,6 +36,17 @@ def test_a_definition_replaces_the_node_and_computes_the_same() -> None:
         np.testing.assert_allclose(mine, theirs, rtol=1e-6)
 
 
+def test_what_is_written_out_is_called_after_its_node() -> None:
+    named = model()
+    for node in named.graph:
+        node.name = f"my_{node.op_type}"
+    kept = {"LogSoftmax", "NegativeLogLikelihoodLoss"}
+    expand_functions(named, lambda node: node.op_type in kept, schema_body)
+    names = {node.op_type: node.name for node in named.graph}
+    assert names["NegativeLogLikelihoodLoss"] == "my_SoftmaxCrossEntropyLoss.NegativeLogLikelihoodLoss"
+    assert names["Abs"] == "my_Softsign.Abs"
+
+
 def test_nothing_changes_where_all_is_supported_or_nothing_is_defined() -> None:
     text = "main (float[4] x) => (int64[1,n] y) { y = NonZero (x) }"
     undefined = ir.from_onnx_text('<ir_version: 10, opset_import: ["" : 18]>' + text)

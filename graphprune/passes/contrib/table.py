@@ -43,8 +43,6 @@ def contrib_body(node: ir.Node) -> onnx.FunctionProto:
         raise CannotRewriteError("GP158", OPEN)
     body = entry.define(Definition(node))
     assert body is not None
-    for inner in body.node:
-        inner.name = f"{node.name or node.outputs[0].name}.{inner.op_type}"
     return body
 
 

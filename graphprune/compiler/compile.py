@@ -1,4 +1,4 @@
-"""From a model to a session: fix its shapes, normalise it, pack its weights, hand it to a backend."""
+"""From a model to a session: fix its shapes, normalise it, hand it to a backend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from graphprune.passes.base import run_pass
 from graphprune.passes.expand_contrib import ExpandContrib
 from graphprune.passes.fix_input_shapes import FixInputShapes
 from graphprune.passes.normalize import normalize
-from graphprune.passes.pack_weights import PackWeights
 from graphprune.passes.unpack_weights import UnpackWeights
 from graphprune.stages.stage import Stage, get_stage
 from graphprune.targets.target import resolve_target
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 _LOG = logging.getLogger("graphprune")
-
-FEWEST_ZEROS = 0.1
-"""The share of zeros below which no sparse kernel is faster, whatever the pattern."""
 
 FALLBACKS = (None, "onnxruntime")
 """What may run the nodes that cannot be lowered."""
@@ -115,18 +111,21 @@ def _as_it_is(model: ir.Model, input_shapes: InputShapes | None) -> Variant:
 
 
 def _lowerable(variant: Variant) -> Variant:
-    """The variant in its packed form."""
+    """The variant in the form that is lowered."""
     batch = variant.open_batch
-    packed = batch and replace(batch, other=_packed(batch.other))
-    return replace(variant, model=_packed(variant.model), open_batch=packed)
+    normal = batch and replace(batch, other=lowerable(batch.other))
+    return replace(variant, model=lowerable(variant.model), open_batch=normal)
 
 
-def _packed(model: ir.Model) -> ir.Model:
+def lowerable(model: ir.Model) -> ir.Model:
+    """The model without packed calls, whose weights the backend packs anew, and normalised.
+
+    Raises:
+        UnsupportedModelError: the model is in training.
+    """
     stage = get_stage(model)
     if stage is Stage.MASKED:
         raise UnsupportedModelError("the model is in stage masked, harden its masks before compiling", code="GP533")
     if stage is Stage.PACKED:
         model = run_pass(UnpackWeights(), model).model  # a normalisation is folded into the weight before it
-    model = run_pass(ExpandContrib(), model).model
-    packed = PackWeights(layout="rows", min_sparsity=FEWEST_ZEROS)  # the backend chooses again, weight by weight
-    return run_pass(packed, normalize(model).model).model
+    return normalize(run_pass(ExpandContrib(), model).model).model

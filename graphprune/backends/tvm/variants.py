@@ -19,6 +19,7 @@ from graphprune.backends.tvm.operators.support import refusal
 from graphprune.backends.tvm.pieces.extraction import compute_outputs, extract_parts
 from graphprune.backends.tvm.pieces.hosting import host, whole_program
 from graphprune.backends.tvm.pieces.partition import partition
+from graphprune.backends.tvm.rewrites.packing import pack_weights
 from graphprune.backends.tvm.rewrites.prepare import prepare, prepare_partly
 from graphprune.errors import UnsupportedModelError
 from graphprune_runtime.description import BatchNote, ProgramNote
@@ -54,10 +55,10 @@ class VariantLowering:
         Raises:
             UnsupportedModelError: it holds what cannot be lowered.
         """
-        prepared = prepare(variant.model, _refusal)
+        prepared = _prepare(variant.model)
         outputs = tuple(tensor_infos(prepared.graph.outputs))
         if variant.open_batch:
-            batch = open_batch(prepared, prepare(variant.open_batch.other, _refusal), variant)
+            batch = open_batch(prepared, _prepare(variant.open_batch.other), variant)
             outputs = tuple(_with_open_samples(info, variant) for info in outputs)
         else:
             batch = split_batch(prepared, self.machine)
@@ -94,11 +95,15 @@ class VariantLowering:
     def _lower(
         self, graph: ir.Graph, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], batch: BatchNote
     ) -> Program:
-        threads = 1 if batch.samples != 1 else self.machine.threads  # samples have a thread each
+        threads = 1 if (batch.samples or 1) > 1 else self.machine.threads  # samples have a thread each
         machine, into = replace(self.machine, threads=threads), (self.kernels, self.weights)
         lowered = lower_graph(graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, self.tuner, into=into)
         notes = tuple(lowered.kernels), tuple(lowered.calls), tuple(lowered.layouts)
         return Program(lowered.entry, ProgramNote(tuple(inputs), tuple(outputs), batch, *notes))
+
+
+def _prepare(model: ir.Model) -> ir.Model:
+    return pack_weights(prepare(model, _refusal), _refusal)
 
 
 def _refusal(node: ir.Node) -> str | None:

@@ -77,7 +77,7 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
     TopologicalSortPass()(model)
     name_nodes(model.graph)
     simplify(model)
-    _inline_packed(model, refusal)
+    inline_packed(model, refusal)
     while expand_functions(model, lambda node: not is_expanded(node), definition_of):
         simplify(model)
     if merge_pads(model.graph):
@@ -86,24 +86,23 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
     return model
 
 
-def _inline_packed(model: ir.Model, refusal: Refusal) -> None:
+def inline_packed(model: ir.Model, refusal: Refusal) -> None:
     """Replace packed calls without a kernel (doubles, three axes) by their bodies, which fold to dense weights."""
     refused = [node for node in model.graph if node.domain == DOMAIN and refusal(node) is not None]
     for node in refused:
         _give_own_function(model, node)
     if refused:
-        InlinePass(criteria=lambda function: function.overload == _REFUSED)(model)
+        InlinePass(criteria=lambda function: function.overload.startswith(_REFUSED))(model)
         simplify(model)
 
 
 def _give_own_function(model: ir.Model, node: ir.Node) -> None:
-    """Let `node` call an overload, which is inlined without the calls that have a kernel."""
-    shared = model.functions[node.op_identifier()]
-    node.overload = _REFUSED
-    if node.op_identifier() not in model.functions:
-        own = shared.clone()
-        own.overload = _REFUSED
-        model.functions[own.identifier()] = own
+    """Let `node` call an overload, which is inlined without the calls that have a kernel, its nodes called after it."""
+    own = model.functions[node.op_identifier()].clone()
+    own.overload = node.overload = _REFUSED + str(node.name)
+    for inner in own:
+        inner.name = f"{node.name}.{inner.op_type}"
+    model.functions[own.identifier()] = own
 
 
 def name_nodes(graph: ir.Graph) -> None:

@@ -36,6 +36,7 @@ def _mended() -> tuple[type, ...]:
     """Return operators of ours; the evaluator finds them by the names of their classes."""
     from onnx.reference.op_run import OpRun
     from onnx.reference.ops.op_conv_transpose import ConvTranspose as Ungrouped
+    from onnx.reference.ops.op_dequantize_linear import DequantizeLinear_25 as Newest
 
     class ConvTranspose(Ungrouped):
         """Runs groups one by one: onnx's own fails on more than one."""
@@ -50,6 +51,14 @@ def _mended() -> tuple[type, ...]:
             result = np.concatenate(parts, axis=1)
             bias = inputs[2] if len(inputs) > 2 else None  # noqa: PLR2004
             return (result if bias is None else result + bias.reshape(-1, *[1] * (result.ndim - 2)),)
+
+    class DequantizeLinear(Newest):
+        """Takes any version: onnx lacks those before 19, which are the newest one without its further attributes."""
+
+        def _run(self, *inputs: Any, **attributes: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as its base
+            given = {name: value for name, value in attributes.items() if value is not None}
+            result: tuple[Any, ...] = super()._run(*inputs, **given)
+            return result
 
     class GatherElements(OpRun):
         """Takes along the axis: onnx's own fails on more than 32 elements."""
@@ -69,4 +78,4 @@ def _mended() -> tuple[type, ...]:
             windows = np.lib.stride_tricks.sliding_window_view(squares, before + 1 + after, axis=1)
             return ((x / (bias + alpha / size * windows.sum(axis=-1)) ** beta).astype(x.dtype),)
 
-    return LRN, ConvTranspose, GatherElements
+    return LRN, ConvTranspose, DequantizeLinear, GatherElements

@@ -29,6 +29,21 @@ def test_grouped_transposed_convolution(group: int, bias: str) -> None:
     np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("operands", ["x, s", "x, s, z", "x, t, u"])
+def test_dequantization_of_operator_sets_before_19(operands: str) -> None:
+    feed = {
+        "x": np.arange(-60, 60, dtype=np.int8).reshape(3, 40),
+        "s": np.float32(0.3) * np.arange(1, 41, dtype=np.float32),
+        "z": np.arange(40).astype(np.int8),
+        "t": np.array([0.7], np.float32),
+        "u": np.array([-3], np.int8),
+    }
+    text = f"""g (int8[3,40] x, float[40] s, int8[40] z, float[1] t, int8[1] u) => (float[3,40] y) {{
+        y = DequantizeLinear ({operands}) }}"""
+    mine, theirs = both(text, feed)
+    np.testing.assert_array_equal(mine, theirs)
+
+
 @pytest.mark.parametrize(("axis", "shape"), [(1, (1, 128)), (0, (3, 40)), (-1, (1, 7)), (-2, (50, 2))])
 def test_gather_elements_of_many(axis: int, shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)

@@ -30,7 +30,7 @@ from graphprune.stages.stage import Stage
 _View = tuple[int, tuple[int, ...]]
 """How a reader sees a weight: its axis of output features, and the order of its axes."""
 
-_PACKABLE = {ir.DataType.FLOAT, ir.DataType.DOUBLE}
+_PACKABLE = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,10 @@ class PackWeights(Pass):
         }
 
     Refuses: GP340 too few zeros, GP341 the operator has no packed form (matrix from the left, `transA`, recurrent,
-        fused), GP342 the padding is only known at run time, or negative, GP343 neither float nor double, GP347 more
-        nonzeros in a group than the layout keeps, GP348 the layout takes no fewer bytes, GP349 blocks do not divide
-        the weight; and what `linear_weights` refuses.
+        fused),
+        GP342 the padding is only known at run time, or negative, GP343 integers, GP347 more nonzeros
+        in a group than the layout keeps, GP348 the layout takes no fewer bytes, GP349 blocks do not divide the weight;
+        and what `linear_weights` refuses.
 
     Raises: GP345 `min_sparsity` out of range, GP346 an unknown layout, GP344 an operator set older than 16.
 
@@ -105,8 +106,8 @@ class PackWeights(Pass):
 
         A dense weight is reported as that, whatever its readers are.
         """
-        if (unknown := unknown_form(weight)) is not None:
-            return unknown
+        if (refusal := _type_refusal(weight)) is not None:
+            return refusal
         array = weight.tensor.numpy()
         found: dict[_View, PackedWeight] = {}
         for use in weight.uses:
@@ -117,19 +118,22 @@ class PackWeights(Pass):
                 code, reason = packed
                 return Skip(code, weight.name, reason)
             found[_view(use)] = packed
-        refusal = next((skip for use in weight.uses if (skip := _use_refusal(weight, use)) is not None), None)
-        return found if refusal is None else refusal
+        return _readers_refusal(weight) or found
 
 
-def unknown_form(weight: LinearWeight) -> Skip | None:
-    """Return why no weight of that type and operator is packed, whatever its zeros are, or None."""
+def why_not_packed(weight: LinearWeight) -> Skip | None:
+    """Return why the weight is not packed, whatever its zeros are, or None: its type, or what one of its readers is."""
+    return _type_refusal(weight) or _readers_refusal(weight)
+
+
+def _type_refusal(weight: LinearWeight) -> Skip | None:
     if weight.tensor.dtype not in _PACKABLE:
-        return Skip("GP343", weight.name, f"holds {weight.tensor.dtype.name.lower()}, expected float or double")
-    other = next((use.node for use in weight.uses if use.is_recurrent or use.node.domain), None)
-    if other is None:
-        return None
-    way_on = "; run the pass expand-contrib first" if other.domain else ""
-    return Skip("GP341", weight.name, f"{describe(other)} has no packed form{way_on}")
+        return Skip("GP343", weight.name, f"holds {weight.tensor.dtype.name.lower()}, expected floating-point numbers")
+    return None
+
+
+def _readers_refusal(weight: LinearWeight) -> Skip | None:
+    return next((skip for use in weight.uses if (skip := _use_refusal(weight, use)) is not None), None)
 
 
 def _view(use: WeightUse) -> _View:
@@ -148,6 +152,10 @@ def _operand(weight: LinearWeight, use: WeightUse, array: npt.NDArray[Any]) -> n
 
 
 def _use_refusal(weight: LinearWeight, use: WeightUse) -> Skip | None:
+    if use.node.domain:
+        return Skip("GP341", weight.name, f"{describe(use.node)} has no packed form; run the pass expand-contrib first")
+    if use.is_recurrent:
+        return Skip("GP341", weight.name, f"{describe(use.node)} has no packed form")
     if use.index == 0:
         return Skip("GP341", weight.name, f"{describe(use.node)} multiplies by it from the left")
     if use.node.op_type == "Gemm" and use.node.attributes.get_int("transA", 0) == 1:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.reference
 import onnx_ir as ir
 import onnxruntime
 import pytest
@@ -73,6 +75,27 @@ def test_the_body_decodes_bit_for_bit(layout: str, opset: int, kind: str) -> Non
     for optimize in (False, True):
         found = session_for(model.model, optimize=optimize).run(None, {"x": unit})[0]
         np.testing.assert_array_equal(found, weight)
+
+
+HALVES = {"float16": (np.float16, [6e-8, 65504, -1, 0.1]), "bfloat16": (ml_dtypes.bfloat16, [1e-40, 3.3e38, -1, 0.1])}
+
+
+@pytest.mark.parametrize("kind", HALVES)
+@pytest.mark.parametrize("layout", ["rows", "12:16", *LAYOUTS])
+def test_half_precision_decodes_bit_for_bit(layout: str, kind: str) -> None:
+    dtype, special = HALVES[kind]
+    weight = weight_of((16, 12)).astype(dtype)
+    weight[weight != 0] = np.resize(np.array(special, dtype), np.count_nonzero(weight))
+    model = weighted_model(matmul(kind, 22), {"w": weight})
+    packed = run_pass(PackWeights(layout=layout, min_sparsity=0.0), model).model
+    unit = {"x": np.eye(16).astype(dtype)}
+    (found,) = onnx.reference.ReferenceEvaluator(ir.to_proto(packed)).run(None, unit)
+    np.testing.assert_array_equal(np.asarray(found), weight)
+    if kind == "float16":  # ONNX Runtime has no product of bfloat16
+        np.testing.assert_array_equal(session_for(packed).run(None, unit)[0], weight)
+    back = run_pass(UnpackWeights(), packed).model.graph.initializers["w"].const_value
+    assert back is not None
+    assert back.numpy().tobytes() == weight.tobytes()
 
 
 @pytest.mark.parametrize("layout", ["bitmask", "block 4x4"])

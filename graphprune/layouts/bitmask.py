@@ -81,7 +81,7 @@ def is_valid(rows: MaskedRows) -> bool:
 def find_defect(rows: MaskedRows) -> str | None:
     """What is wrong with the rows, in one line, or None: what a kernel relies on is checked here and nowhere else."""
     return (
-        checks.floating_defect("values", rows.values, 1)
+        checks.values_defect("values", rows.values, 1)
         or checks.array_defect("bits", rows.bits, 2, np.uint8)
         or checks.array_defect("row_offsets", rows.row_offsets, 1, np.int32)
         or checks.shape_defect(rows.shape)

@@ -92,7 +92,7 @@ def is_valid(rows: BlockRows) -> bool:
 def find_defect(rows: BlockRows) -> str | None:
     """What is wrong with the rows, in one line, or None: what a kernel relies on is checked here and nowhere else."""
     return (
-        checks.floating_defect("values", rows.values, _RANK)
+        checks.values_defect("values", rows.values, _RANK)
         or checks.array_defect("columns", rows.columns, 1, np.int32)
         or checks.array_defect("row_offsets", rows.row_offsets, 1, np.int32)
         or checks.shape_defect(rows.shape)

@@ -13,18 +13,20 @@ INDEX_LIMIT = int(np.iinfo(np.int32).max)
 
 _MATRIX_RANK = 2
 _FLOATING_KINDS = "fV"  # V: ml_dtypes' bfloat16 and float8 are extension types
+_QUANTIZED = (np.int8, np.uint8)
+PACKABLE = "floating one in native byte order, or one of 8-bit integers"
+"""What `is_packable` says yes to, for messages."""
 
 
 def check_matrix(layout: str, dense: npt.NDArray[Any]) -> None:
-    """Check that `dense` is a floating matrix.
+    """Check that `dense` is a matrix of floating numbers, or of integers of 8 bits.
 
     Raises:
         InputError: It is not (GP330); the message names the layout.
     """
-    if dense.ndim != _MATRIX_RANK or not _is_floating(dense.dtype):
-        raise InputError(
-            f"{layout}: cannot pack a {dense.ndim}-d {dense.dtype} array, expected a 2-d floating one", code="GP330"
-        )
+    if dense.ndim != _MATRIX_RANK or not is_packable(dense.dtype):
+        found = f"a {dense.ndim}-d {dense.dtype} array"
+        raise InputError(f"{layout}: cannot pack {found}, expected a 2-d {PACKABLE}", code="GP330")
 
 
 def offsets_of(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -32,12 +34,12 @@ def offsets_of(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
 
 
-def floating_defect(name: str, array: npt.NDArray[Any], rank: int) -> str | None:
-    """What is wrong with an array of that rank that should hold floating numbers in native byte order, or None."""
+def values_defect(name: str, array: npt.NDArray[Any], rank: int) -> str | None:
+    """What is wrong with an array of that rank that should hold floating numbers or integers of 8 bits, or None."""
     if array.ndim != rank:
         return f"{name} has {array.ndim} dimensions, expected {rank}"
-    if not _is_floating(array.dtype):
-        return f"{name} has dtype {array.dtype}, expected a floating one in native byte order"
+    if not is_packable(array.dtype):
+        return f"{name} has dtype {array.dtype}, expected a {PACKABLE}"
     return None
 
 
@@ -94,5 +96,7 @@ def column_defect(columns: npt.NDArray[np.int32], offsets: npt.NDArray[np.int32]
     return None
 
 
-def _is_floating(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in _FLOATING_KINDS and dtype.type is not np.void and dtype.isnative
+def is_packable(dtype: np.dtype[Any]) -> bool:
+    """Return whether arrays of that dtype are packed."""
+    is_floating = dtype.kind in _FLOATING_KINDS and dtype.type is not np.void and dtype.isnative
+    return is_floating or dtype in _QUANTIZED

@@ -84,7 +84,7 @@ def find_defect(rows: Rows) -> str | None:
     """What is wrong with the rows, in one line, or None: what a kernel relies on is checked here and nowhere else."""
     count = rows.values.size
     return (
-        checks.floating_defect("values", rows.values, 1)
+        checks.values_defect("values", rows.values, 1)
         or checks.array_defect("columns", rows.columns, 1, np.int32)
         or checks.array_defect("row_offsets", rows.row_offsets, 1, np.int32)
         or checks.shape_defect(rows.shape)

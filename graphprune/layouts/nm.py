@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from graphprune.errors import InputError
+from graphprune.layouts.checks import PACKABLE, is_packable
 
 GROUP_SIZES = (2, 4, 8, 16, 32)
 """What `of` may be: the powers of two whose places take 1 to 5 bits."""
 
 _MATRIX_RANK = 2
-_FLOATING_KINDS = "fV"  # V: ml_dtypes' bfloat16 and float8 are extension types
 _BYTE_BITS = 8
 _PIECE_ELEMENTS = 1 << 18  # that are looked at together: a piece stays in the second-level cache
 
@@ -189,20 +189,16 @@ def _bytes_of(bits: int) -> int:
 
 
 def _dense_defect(dense: npt.NDArray[Any], keep: int, of: int) -> str | None:
-    if dense.ndim != _MATRIX_RANK or not _is_native_float(dense.dtype):
-        return f"cannot pack a {dense.ndim}-d {dense.dtype} array, expected a 2-d floating one in native byte order"
+    if dense.ndim != _MATRIX_RANK or not is_packable(dense.dtype):
+        return f"cannot pack a {dense.ndim}-d {dense.dtype} array, expected a 2-d {PACKABLE}"
     most = count_kept(dense, of)
     return None if most <= keep else f"a group of {of} has {most} nonzeros, expected at most {keep}"
 
 
 def _values_defect(values: npt.NDArray[Any], shape: tuple[int, int]) -> str | None:
-    if not _is_native_float(values.dtype):
-        return f"values have dtype {values.dtype}, expected a floating one in native byte order"
+    if not is_packable(values.dtype):
+        return f"values have dtype {values.dtype}, expected a {PACKABLE}"
     return None if values.shape == shape else f"values have shape {list(values.shape)}, expected {list(shape)}"
-
-
-def _is_native_float(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in _FLOATING_KINDS and dtype.isnative
 
 
 def _indices_defect(indices: npt.NDArray[Any], bits: int) -> str | None:

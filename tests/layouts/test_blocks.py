@@ -49,7 +49,7 @@ def test_agrees_with_scipy(case: tuple[npt.NDArray[Any], tuple[int, int]]) -> No
     assert packed.nbytes == reference.data.nbytes + 4 * reference.indices.size + 4 * reference.indptr.size
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float64, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, ml_dtypes.bfloat16, np.int8])
 def test_keeps_the_dtype(dtype: npt.DTypeLike) -> None:
     dense = np.array([[0, 1.5, 0, 0], [0, 0, 0, 0]], dtype)
     packed = blocks.pack(dense, (1, 2))
@@ -62,7 +62,7 @@ def test_a_transposed_matrix_is_packed_too() -> None:
     np.testing.assert_array_equal(blocks.unpack(blocks.pack(dense, (2, 1))), dense)
 
 
-@pytest.mark.parametrize("array", [np.zeros(3, np.float32), np.zeros((2, 2), np.int8), np.zeros((2, 2), ">f4")])
+@pytest.mark.parametrize("array", [np.zeros(3, np.float32), np.zeros((2, 2), np.int16), np.zeros((2, 2), ">f4")])
 def test_refuses_what_is_not_a_floating_matrix(array: npt.NDArray[Any]) -> None:
     with pytest.raises(InputError, match=r"blocks: cannot pack a \d-d \S+ array, expected a 2-d floating one .*GP330"):
         blocks.pack(array, (1, 1))
@@ -99,7 +99,10 @@ def int32(*numbers: int) -> npt.NDArray[np.int32]:
 
 DAMAGE: list[tuple[dict[str, Any], str]] = [
     ({"values": np.ones((3, 2), np.float32)}, "values has 2 dimensions, expected 3"),
-    ({"values": np.ones((3, 1, 2), ">f4")}, "values has dtype >f4, expected a floating one in native byte order"),
+    (
+        {"values": np.ones((3, 1, 2), ">f4")},
+        "values has dtype >f4, expected a floating one in native byte order, or one of 8-bit integers",
+    ),
     ({"values": np.ones((3, 1, 3), np.float32)}, "3 rows by 4 columns, no multiple of 1 by 3"),
     ({"values": np.ones((3, 1, 0), np.float32)}, "blocks of 1 by 0 are empty"),
     ({"values": np.ones((4, 1, 2), np.float32)}, "columns has 3 entries, expected 4"),

@@ -122,7 +122,7 @@ def test_the_share_of_the_dense_bytes(keep: int, of: int, share: float) -> None:
     assert nm.pack(dense, keep, of).nbytes == share * dense.nbytes
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float64, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, ml_dtypes.bfloat16, np.int8])
 def test_keeps_the_dtype(dtype: npt.DTypeLike) -> None:
     dense = np.array([[0, 1.5, 0], [0, 0, 0]], dtype)
     rows = nm.pack(dense, 1, 2)
@@ -132,7 +132,7 @@ def test_keeps_the_dtype(dtype: npt.DTypeLike) -> None:
 
 @pytest.mark.parametrize(
     "array",
-    [np.zeros(3, np.float32), np.zeros((2, 2), np.int8), np.zeros((2, 2), np.complex64), np.zeros((2, 2), ">f4")],
+    [np.zeros(3, np.float32), np.zeros((2, 2), np.int16), np.zeros((2, 2), np.complex64), np.zeros((2, 2), ">f4")],
 )
 def test_refuses_what_is_not_a_floating_matrix(array: npt.NDArray[Any]) -> None:
     with pytest.raises(InputError, match=r"nm: cannot pack a \d-d \S+ array, expected a 2-d floating one .* \[GP330\]"):
@@ -179,12 +179,12 @@ DAMAGE: list[tuple[nm.NMRows, dict[str, Any], str]] = [
     (
         sample(),
         {"values": np.ones((3, 4), np.int32)},
-        "values have dtype int32, expected a floating one in native byte order",
+        "values have dtype int32, expected a floating one in native byte order, or one of 8-bit integers",
     ),
     (
         sample(),
         {"values": np.ones((3, 4), ">f4")},
-        "values have dtype >f4, expected a floating one in native byte order",
+        "values have dtype >f4, expected a floating one in native byte order, or one of 8-bit integers",
     ),
     (sample(), {"indices": np.zeros(3, np.int8)}, "indices have dtype int8, expected uint8"),
     (sample(), {"indices": np.zeros(3, ">u2")}, "indices have dtype >u2, expected uint8"),

@@ -120,11 +120,12 @@ def _first_readers(model: ir.Model) -> dict[ir.Node, list[ir.TensorProtocol]]:
 
 def _node_cost(model: ir.Model, node: ir.Node, owned: Sequence[ir.TensorProtocol], dims: Dims) -> NodeCost:
     numbers = _FLOATS if is_packed(node) else NUMBERS  # the integers of a packed weight are indices
+    decoded = constant_tensor(node.inputs[0]) if is_packed(node) else None  # unless it is quantized
     return NodeCost(
         name=node.name or "",
         op_type=f"{node.domain}.{node.op_type}" if node.domain else node.op_type,
         macs=_macs(model, node, dims),
-        parameters=sum(tensor.size for tensor in owned if tensor.dtype in numbers),
+        parameters=sum(tensor.size for tensor in owned if tensor.dtype in numbers or tensor is decoded),
         weight_bytes=sum(tensor.nbytes for tensor in owned),
         activation_bytes=_activation_bytes(node, dims),
     )
@@ -152,7 +153,9 @@ def _product(node: ir.Node, dims: Dims, *, inner_axis: int) -> int | None:
 
 
 def _packed_macs(node: ir.Node, dims: Dims) -> int | None:
-    """Every stored value meets every position of the result: batch times pixels, or tokens."""
+    """Every stored value meets every position of the result: batch times pixels, or tokens. Decoding takes none."""
+    if constant_tensor(node.inputs[0]) is not None:
+        return 0
     stored, result = _shape(node.inputs[1], dims), _shape(node.outputs[0], dims)
     rows = node.attributes.get_ints("weight_shape", (0,))[0]
     return None if stored is None or result is None else math.prod(stored) * (math.prod(result) // max(1, rows))

@@ -14,7 +14,7 @@ from graphprune.analysis.weights import linear_weights
 from graphprune.compiler.compile import lowerable
 from graphprune.diagnostics import Skip
 from graphprune.graph.nodes import describe
-from graphprune.passes.pack_weights import why_not_packed
+from graphprune.passes.pack_weights import why_not_multiplied
 from graphprune_runtime.session import CompiledSession
 
 MANY_ZEROS = 0.5
@@ -56,7 +56,7 @@ def dense_zeros(model: ir.Model, session: CompiledSession) -> list[Skip]:
 def _reasons(model: ir.Model) -> dict[str, str]:
     """Why a weight has no sparse kernel, where it has none, by name; of what is packed there is none for some forms."""
     weights, skips = linear_weights(model)
-    refused = [skip for weight in weights if (skip := why_not_packed(weight)) is not None]
+    refused = [skip for weight in weights if (skip := why_not_multiplied(weight)) is not None]
     taken = {weight.name: _form(weight.tensor) for weight in weights}
     return taken | {skip.node: f"{skip.reason} [{skip.code}]" for skip in (*refused, *skips)}
 

@@ -10,5 +10,13 @@ from graphprune.packed.weight import PackedWeight
 
 FORMS: tuple[type[PackedWeight], ...] = (RowsWeight, NMWeight, BitmaskWeight, BlockWeight)
 
-CALLS = {form.prefix + operator: (form, operator) for form in FORMS for operator in ("Conv", "MatMul", "Gemm")}
-"""Packed call -> how it stores its weight, and the operator that it stands for."""
+WEIGHT = "Weight"
+"""Stands for no operator: a call that only decodes its weight, for operators without packed calls of their own."""
+
+FUNCTIONS = {
+    form.prefix + operator: (form, operator) for form in FORMS for operator in ("Conv", "MatMul", "Gemm", WEIGHT)
+}
+"""Packed function -> how it stores its weight, and the operator that it stands for."""
+
+CALLS = {name: entry for name, entry in FUNCTIONS.items() if entry[1] != WEIGHT}
+"""Those of them that stand for an operator."""

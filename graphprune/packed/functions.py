@@ -1,5 +1,7 @@
 """The functions behind packed calls: each decodes its tensors into a dense weight, then runs the ordinary operator.
 
+Those of `Weight` return the weight as the model had it: reshaped, and its axes in order.
+
 Nothing in the bodies fixes a floating-point type. Everything long in them is a matrix: shape inference traces the
 elements of integer vectors, which takes seconds a model where they are indices.
 """
@@ -12,7 +14,7 @@ import onnx_ir as ir
 
 from graphprune.errors import PreconditionError
 from graphprune.graph.functions import DOMAIN, add_function, drop_uncalled
-from graphprune.packed.forms import CALLS
+from graphprune.packed.forms import FUNCTIONS, WEIGHT
 
 OLDEST_OPSET = 16
 """The first operator set with `ScatterElements` that adds."""
@@ -24,13 +26,13 @@ class _Operator:
 
     Attributes:
         attributes: What a call has besides what its form needs.
-        x: The input before the tensors of the weight.
+        before: The inputs before the tensors of the weight.
         extra: The inputs after them.
         text: From `weight` to the output.
     """
 
     attributes: tuple[str, ...]
-    x: str
+    before: tuple[str, ...]
     extra: tuple[str, ...]
     text: str
 
@@ -38,33 +40,41 @@ class _Operator:
 _OPERATORS = {
     "Conv": _Operator(
         ("strides", "pads", "dilations", "group"),
-        "X",
+        ("X",),
         ("B",),
         """Y = Conv <strides: ints = @strides, pads: ints = @pads, dilations: ints = @dilations, group: int = @group>
              (X, weight, B)""",
     ),
     "MatMul": _Operator(
         (),
-        "X",
+        ("X",),
         (),
         """transposed = Transpose <perm = [1, 0]> (weight)
         Y = MatMul (X, transposed)""",
     ),
     "Gemm": _Operator(
         ("alpha", "beta"),
-        "A",
+        ("A",),
         ("C",),
         "Y = Gemm <alpha: float = @alpha, beta: float = @beta, transB = 1> (A, weight, C)",
+    ),
+    WEIGHT: _Operator(
+        ("stored_shape", "perm"),
+        (),
+        (),
+        """target = Constant <value_ints: ints = @stored_shape> ()
+        stored_weight = Reshape (weight, target)
+        Y = Transpose <perm: ints = @perm> (stored_weight)""",
     ),
 }
 
 
 def function_text(name: str, opset: int) -> str:
     """Return the function `name` as ONNX text, for a model of the main domain's version `opset`."""
-    form, operator = CALLS[name]
+    form, operator = FUNCTIONS[name]
     end = _OPERATORS[operator]
     attributes = ", ".join(("weight_shape", *form.numbers, *end.attributes))
-    inputs = ", ".join((end.x, *form.tensors, *end.extra))
+    inputs = ", ".join((*end.before, *form.tensors, *end.extra))
     head = f"{name} <{attributes}> ({inputs}) => (Y)"
     return f'<domain: "{DOMAIN}", opset_import: ["" : {opset}]>\n{head}\n{{{form.decode}  {end.text}\n}}'
 
@@ -83,4 +93,4 @@ def define(model: ir.Model, name: str) -> None:
 
 def drop_unused_functions(model: ir.Model) -> None:
     """Remove the packed functions that no call is left of, and the domain with the last function of all."""
-    drop_uncalled(model, CALLS)
+    drop_uncalled(model, FUNCTIONS)

@@ -9,9 +9,8 @@ import onnx_ir as ir
 
 from graphprune.layouts import nm
 from graphprune.packed import blocks
-from graphprune.packed.calls import is_packed_call, read_call
+from graphprune.packed.calls import PackedCall, is_decoding, is_packed_call, read_call
 from graphprune.packed.choice import smallest_form
-from graphprune.packed.forms import CALLS
 from graphprune.packed.nm import lines_of
 from graphprune.packed.weight import Array
 
@@ -22,8 +21,8 @@ class StoredWeight:
 
     Attributes:
         name: Of the weight before it was packed.
-        node: The first call that reads it.
-        operator: What the call stands for.
+        node: The first call that multiplies by it, or, where it is only decoded, node that does.
+        operator: What the call stands for, or the operator of the node.
         shape: The dense shape, as the operator sees it.
         layout: `rows`, `bitmask`, an N:M form such as `2:4`, or blocks such as `block 4x1`.
         sparsity: The share of zeros, in [0, 1].
@@ -49,11 +48,12 @@ def stored_weights(model: ir.Model) -> list[StoredWeight]:
     Raises:
         UnsupportedModelError: A call is damaged (GP350, GP351).
     """
-    found: dict[ir.Value | None, StoredWeight] = {}
+    found: dict[ir.Value | None, PackedCall] = {}
     for node in model.graph.all_nodes():
-        if is_packed_call(node) and node.inputs[1] not in found:
-            found[node.inputs[1]] = _stored(node)
-    return list(found.values())
+        if is_packed_call(node) or is_decoding(node):
+            call = read_call(node)
+            found.setdefault(call.values, call)
+    return [_stored(call) for call in found.values()]
 
 
 def pattern_of(nonzero: Array, itemsize: int) -> str | None:
@@ -72,13 +72,12 @@ def pattern_of(nonzero: Array, itemsize: int) -> str | None:
     return min(costs, key=lambda pattern: costs[pattern], default=None)
 
 
-def _stored(node: ir.Node) -> StoredWeight:
-    call = read_call(node)
+def _stored(call: PackedCall) -> StoredWeight:
     weight = call.weight
     return StoredWeight(
         name=call.weight_name,
-        node=node.name or "",
-        operator=CALLS[node.op_type][1],
+        node=call.reader.name or "",
+        operator=call.operator,
         shape=call.weight_shape,
         layout=call.packed.layout,
         sparsity=1 - int(np.count_nonzero(weight)) / weight.size,

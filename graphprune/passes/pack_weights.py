@@ -19,6 +19,7 @@ from graphprune.graph.functions import DOMAIN
 from graphprune.graph.nodes import describe
 from graphprune.packed.calls import ROWS_AXIS_KEY
 from graphprune.packed.choice import KNOWN_LAYOUTS, is_layout, pack
+from graphprune.packed.forms import WEIGHT
 from graphprune.packed.functions import define
 from graphprune.packed.weight import PackedWeight
 from graphprune.passes.base import Equivalence, Pass, PassOutcome, mark
@@ -27,10 +28,11 @@ from graphprune.passes.rewriting import drop_unused, graph_of, new_initializer
 from graphprune.passes.stage_change import with_stage_change
 from graphprune.stages.stage import Stage
 
-_View = tuple[int, tuple[int, ...]]
-"""How a reader sees a weight: its axis of output features, and the order of its axes."""
+_View = tuple[int, ...]
+"""How a reader sees a weight: the order of its axes, that of output features before that of inputs."""
 
-_PACKABLE = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
+_FLOATING = {ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
+_QUANTIZED = {ir.DataType.INT8, ir.DataType.UINT8}
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class PackWeights(Pass):
     compressed rows (`layouts/csr.py`; a row is an output feature), the nonzeros under a bit mask
     (`layouts/bitmask.py`), the slots of N:M groups and their places (`layouts/nm.py`), or blocks (`layouts/blocks.py`).
     It calls a function of the model that decodes them, so any runtime can run the file. A negative zero that is not
-    stored becomes a positive one; a packed Gemm may add in another order than one without `transB`.
+    stored becomes a positive one; a packed Gemm may add in another order than one without `transB`. Quantized weights
+    and those of recurrent nodes become calls that only decode them: what reads the weight stays as it is.
 
     Run: pack-weights
 
@@ -58,11 +61,10 @@ class PackWeights(Pass):
                 (x, w_values, w_bits, "")
         }
 
-    Refuses: GP340 too few zeros, GP341 the operator has no packed form (matrix from the left, `transA`, recurrent,
-        fused),
-        GP342 the padding is only known at run time, or negative, GP343 integers, GP347 more nonzeros
-        in a group than the layout keeps, GP348 the layout takes no fewer bytes, GP349 blocks do not divide the weight;
-        and what `linear_weights` refuses.
+    Refuses: GP340 too few zeros, GP341 the operator has no packed form (matrix from the left, `transA`, fused),
+        GP342 the padding is only known at run time, or negative, GP343 integers of fewer than 8 bits, GP347 more
+        nonzeros in a group than the layout keeps, GP348 the layout takes no fewer bytes, GP349 blocks do not divide the
+        weight, GP355 its zeros are not stored as 0; and what `linear_weights` refuses.
 
     Raises: GP345 `min_sparsity` out of range, GP346 an unknown layout, GP344 an operator set older than 16.
 
@@ -108,27 +110,36 @@ class PackWeights(Pass):
         """
         if (refusal := _type_refusal(weight)) is not None:
             return refusal
-        array = weight.tensor.numpy()
+        array, is_whole = weight.tensor.numpy(), _is_decoded_whole(weight)
         found: dict[_View, PackedWeight] = {}
-        for use in weight.uses:
+        for use in weight.uses[:1] if is_whole else weight.uses:
             if _view(use) in found:
                 continue
-            packed = pack(_operand(weight, use, array), self.layout, self.min_sparsity)
+            packed = pack(_operand(use, array), self.layout, self.min_sparsity)
             if not isinstance(packed, PackedWeight):
                 code, reason = packed
                 return Skip(code, weight.name, reason)
             found[_view(use)] = packed
-        return _readers_refusal(weight) or found
+        return found if is_whole else _readers_refusal(weight) or found
 
 
-def why_not_packed(weight: LinearWeight) -> Skip | None:
-    """Return why the weight is not packed, whatever its zeros are, or None: its type, or what one of its readers is."""
+def why_not_multiplied(weight: LinearWeight) -> Skip | None:
+    """Return why no packed call multiplies by the weight, whatever its zeros are, or None: its type, or a reader."""
     return _type_refusal(weight) or _readers_refusal(weight)
 
 
+def _is_decoded_whole(weight: LinearWeight) -> bool:
+    """Whether a call returns the weight as it was, for whatever reads it: no packed call multiplies by one like it."""
+    return weight.quantization is not None or any(use.is_recurrent for use in weight.uses)
+
+
 def _type_refusal(weight: LinearWeight) -> Skip | None:
-    if weight.tensor.dtype not in _PACKABLE:
-        return Skip("GP343", weight.name, f"holds {weight.tensor.dtype.name.lower()}, expected floating-point numbers")
+    name, how = weight.tensor.dtype.name.lower(), weight.quantization
+    if weight.tensor.dtype not in _FLOATING | _QUANTIZED:
+        return Skip("GP343", weight.name, f"holds {name}, expected floating-point numbers or integers of 8 bits")
+    if how is not None and how.zero_point.any():
+        point = how.zero_point[how.zero_point != 0].flat[0]
+        return Skip("GP355", weight.name, f"holds {name} in which {point} stands for zero, expected 0")
     return None
 
 
@@ -137,25 +148,19 @@ def _readers_refusal(weight: LinearWeight) -> Skip | None:
 
 
 def _view(use: WeightUse) -> _View:
-    return use.rows_axis, use.perm
+    is_product = use.node.op_type in {"Gemm", "MatMul"}
+    return (use.rows_axis, use.input_axis) if is_product else use.perm
 
 
-def _operand_shape(weight: LinearWeight, use: WeightUse) -> tuple[int, ...]:
-    """[M, C, *kernel] of a convolution, [output features, inputs] of a product."""
-    if use.node.op_type == "Conv":
-        return use.operand_shape(weight.shape)
-    return weight.shape[use.rows_axis], weight.shape[use.input_axis]
-
-
-def _operand(weight: LinearWeight, use: WeightUse, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return np.ascontiguousarray(use.matrix(array)).reshape(_operand_shape(weight, use))
+def _operand(use: WeightUse, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """[M, C, *kernel] of a convolution, [output features, inputs] of a product or of all gates of a recurrent node."""
+    seen = np.ascontiguousarray(array.transpose(_view(use)))
+    return seen.reshape(-1, seen.shape[-1]) if use.is_recurrent else seen
 
 
 def _use_refusal(weight: LinearWeight, use: WeightUse) -> Skip | None:
     if use.node.domain:
         return Skip("GP341", weight.name, f"{describe(use.node)} has no packed form; run the pass expand-contrib first")
-    if use.is_recurrent:
-        return Skip("GP341", weight.name, f"{describe(use.node)} has no packed form")
     if use.index == 0:
         return Skip("GP341", weight.name, f"{describe(use.node)} multiplies by it from the left")
     if use.node.op_type == "Gemm" and use.node.attributes.get_int("transA", 0) == 1:
@@ -181,8 +186,12 @@ class _Packer:
     def replace(self, packed: dict[_View, PackedWeight]) -> list[Rewrite]:
         nbytes = self.weight.tensor.nbytes
         stored = {view: self._store(each) for view, each in packed.items()}
-        for use in self.weight.uses:
-            self._replace(use, packed[_view(use)], stored[_view(use)])
+        if _is_decoded_whole(self.weight):
+            ((view, each),) = packed.items()
+            self._replace_whole(view, each, stored[view])
+        else:
+            for use in self.weight.uses:
+                self._replace(use, packed[_view(use)], stored[_view(use)])
         return [Rewrite(each.layout, self.weight.name, _detail(each, nbytes)) for each in packed.values()]
 
     def _store(self, packed: PackedWeight) -> list[ir.Value]:
@@ -191,6 +200,21 @@ class _Packer:
             name = self.names.take(f"{self.weight.name}_{tensor}")
             stored.append(new_initializer(self.model.graph, name, ir.tensor(array, name=name)))
         return stored
+
+    def _replace_whole(self, view: _View, packed: PackedWeight, stored: list[ir.Value]) -> None:
+        """Let all that reads the weight read what a call decodes."""
+        value = self.weight.value
+        name = self.names.take(f"{self.weight.name}_decoded")
+        define(self.model, packed.prefix + WEIGHT)
+        shape = {"stored_shape": [self.weight.shape[axis] for axis in view], "perm": np.argsort(view).tolist()}
+        attributes = {"weight_shape": packed.shape, **packed.attributes, **shape}
+        call = ir.node(packed.prefix + WEIGHT, stored, attributes, domain=DOMAIN, name=name)
+        call.outputs[0].name = name
+        mark(call, self.pass_)
+        readers = {node for node, _ in value.uses()}
+        self.model.graph.insert_before(next(node for node in self.model.graph if node in readers), call)
+        value.replace_all_uses_with(call.outputs[0])
+        drop_unused([value])
 
     def _replace(self, use: WeightUse, packed: PackedWeight, stored: list[ir.Value]) -> None:
         old = use.node

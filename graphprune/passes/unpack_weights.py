@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphprune.diagnostics import Rewrite
-from graphprune.packed.calls import ROWS_AXIS_KEY, PackedCall, extra_index, is_packed_call, read_call
+from graphprune.packed.calls import ROWS_AXIS_KEY, PackedCall, extra_index, is_decoding, is_packed_call, read_call
 from graphprune.packed.forms import CALLS
 from graphprune.packed.functions import drop_unused_functions
 from graphprune.passes.base import Equivalence, Pass, PassOutcome, mark
@@ -51,7 +51,9 @@ class UnpackWeights(Pass):
     def apply(self, model: ir.Model) -> PassOutcome:
         """Unpack call by call; calls that share tensors share the weight again."""
         unpacker = _Unpacker(self, model, FreshNames(model))
-        rewrites = [unpacker.unpack(node) for node in list(model.graph.all_nodes()) if is_packed_call(node)]
+        nodes = list(model.graph.all_nodes())
+        rewrites = [unpacker.unpack(node) for node in nodes if is_packed_call(node)]
+        rewrites += [unpacker.decode(node) for node in nodes if is_decoding(node)]
         drop_unused_functions(model)
         return PassOutcome(with_stage_change(model, Stage.SPARSE, rewrites))
 
@@ -83,9 +85,20 @@ class _Unpacker:
         detail = f"{operator} with the dense weight '{weight.name}'"
         return Rewrite(call.packed.layout, node.name or operator, detail)
 
+    def decode(self, node: ir.Node) -> Rewrite:
+        """Let all that reads what the call decodes read an initializer."""
+        call = read_call(node)
+        name = self.names.take(call.weight_name)
+        weight = new_initializer(self.model.graph, name, ir.tensor(call.decoded, name=name))
+        stored = [value for value in node.inputs if value is not None]
+        node.outputs[0].replace_all_uses_with(weight)
+        graph_of(node).remove(node, safe=True)
+        drop_unused(stored)
+        return Rewrite(call.packed.layout, call.weight_name, f"dense weight '{name}'")
+
     def _weight(self, call: PackedCall, rows_axis: int) -> ir.Value:
         """The dense weight as an initializer, oriented as before it was packed."""
-        values = call.node.inputs[1]
+        values = call.values
         if (values, rows_axis) not in self.dense:
             name = self.names.take(call.weight_name)
             array = call.weight.T if rows_axis else call.weight

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from graphprune.graph.functions import DOMAIN
 from graphprune.masked import functions as masked
 from graphprune.packed import functions as packed
-from graphprune.packed.forms import CALLS
+from graphprune.packed.forms import FUNCTIONS
 from graphprune.passes.base import Equivalence, Pass
 from graphprune.passes.registry import parse_pass
 from graphprune.stages.stage import STAGE_KEY, Stage
@@ -68,7 +68,7 @@ def _complete(graph: str, stage: Stage) -> str:
     domain = f', "{DOMAIN}" : 1' if f"{DOMAIN}." in graph else ""
     record = "" if stage is Stage.DENSE else f', metadata_props: ["{STAGE_KEY}": "{stage}"]'
     header = f'<ir_version: 10, opset_import: ["" : {_OPSET}{domain}]{record}>'
-    texts = {name: packed.function_text(name, _OPSET) for name in CALLS}
+    texts = {name: packed.function_text(name, _OPSET) for name in FUNCTIONS}
     texts |= {name: masked.function_text(name, _OPSET) for name in masked.NAMES}
     functions = [text for name, text in texts.items() if f"{DOMAIN}.{name} " in graph]
     return "\n".join([header, graph, *functions])

@@ -125,6 +125,16 @@ def test_packed_weights_count_what_is_stored() -> None:
     assert (node.op_type, node.macs, node.parameters, node.weight_bytes) == ("graphprune.PackedMatMul", 18, 9, 104)
 
 
+@pytest.mark.parametrize(("kind", "nbytes"), [("float", 4), ("uint8", 1)])
+def test_decoding_takes_no_products(kind: str, nbytes: int) -> None:
+    text = f"""<ir_version: 10, opset_import: ["" : 18, "graphprune" : 1]>
+    g () => ({kind}[1,5,4] d) <{kind}[2] w_values = {{1, 2}}, uint8[5,1] w_bits = {{1, 2, 0, 0, 0}}> {{
+    d = graphprune.PackedMaskWeight <weight_shape = [5,4], stored_shape = [1,5,4], perm = [0,1,2]> (w_values, w_bits)
+    }}"""
+    (node,) = model_cost(ir.from_onnx_text(text)).nodes
+    assert (node.macs, node.parameters, node.weight_bytes) == (0, 2, 2 * nbytes + 5)
+
+
 def test_packed_groups_count_their_slots_and_no_indices() -> None:
     text = (
         HEADER.replace("18]", '18, "graphprune" : 1]')

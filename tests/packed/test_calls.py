@@ -10,7 +10,7 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.errors import UnsupportedModelError
-from graphprune.packed.calls import is_packed_call, read_call
+from graphprune.packed.calls import is_decoding, is_packed_call, read_call
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
 from graphprune.stages.verification import verify_stage
@@ -97,3 +97,46 @@ def test_another_version_is_refused() -> None:
     with pytest.raises(UnsupportedModelError) as caught:
         verify_stage(model)
     assert str(caught.value) == "packed-version: packed calls are of version 2, this graphprune reads 1 [GP352]"
+
+
+RECURRENT = """main (float[3,N,4] x, float[1,5,4] w, float[1,5,5] w_r) => (float[3,1,N,5] y) {
+    y = RNN <hidden_size = 5> (x, w, w_r) }"""
+
+
+def decoding() -> ir.Model:
+    weight = np.zeros((1, 5, 4), np.float32)
+    weight[0, 1] = 1
+    return run_pass(PackWeights(layout="rows"), weighted_model(RECURRENT, {"w": weight})).model
+
+
+def test_a_call_that_only_decodes_is_read() -> None:
+    node = decoding().graph.node(0)
+    assert is_decoding(node)
+    assert not is_packed_call(node)
+    call = read_call(node)
+    assert (call.weight_shape, call.decoded.shape, call.weight_name) == ((5, 4), (1, 5, 4), "w")
+    assert (call.operator, call.reader.op_type) == ("RNN", "RNN")
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "defect"),
+    [
+        ("stored_shape", [1, 5, 5], "stored_shape is [1, 5, 5], expected 20 elements"),
+        ("stored_shape", [-1, -5, 4], "stored_shape is [-1, -5, 4], expected 20 elements"),
+        ("stored_shape", [], "stored_shape is [], expected 20 elements"),
+        ("perm", [0, 1, 1], "perm is [0, 1, 1], no order of 3 axes"),
+        ("perm", [0, 1], "perm is [0, 1], no order of 3 axes"),
+    ],
+)
+def test_a_form_that_is_none_is_named(name: str, numbers: list[int], defect: str) -> None:
+    model = decoding()
+    model.graph.node(0).attributes[name] = ir.AttrInt64s(name, numbers)
+    with pytest.raises(UnsupportedModelError) as caught:
+        verify_stage(model)
+    assert str(caught.value) == f"packed-rows: node 'w_decoded' (PackedWeight): {defect} [GP351]"
+
+
+def test_integers_are_only_decoded() -> None:
+    model = damaged("values", np.array([5, 7], np.int8))
+    with pytest.raises(UnsupportedModelError, match=r"values has dtype int8, expected a floating one \[GP351\]"):
+        verify_stage(model)

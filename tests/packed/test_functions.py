@@ -9,7 +9,7 @@ from onnx import checker, defs
 
 from graphprune.backends.onnxruntime import session_for
 from graphprune.errors import PreconditionError
-from graphprune.packed.forms import CALLS
+from graphprune.packed.forms import FUNCTIONS
 from graphprune.packed.functions import OLDEST_OPSET, define, drop_unused_functions, function_text
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
@@ -21,7 +21,7 @@ main (float[N,3] x, float[3,2] w) => (float[N,2] y) {{ y = MatMul (x, w) }}"""
 WEIGHT = np.array([[0, 5], [0, 0], [7, 0]], np.float32)
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_names_are_no_operators(name: str) -> None:
     assert not defs.has(name)
 

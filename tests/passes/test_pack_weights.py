@@ -185,12 +185,6 @@ SKIPPED = {
         0.8,
         "w: node 'y' (MatMul) multiplies by it from the left [GP341]",
     ),
-    "GP341 recurrent": (
-        """main (float[9,N,4] x, float[1,5,4] w, float[1,5,5] r) => (float[9,1,N,5] y) {
-            y = RNN <hidden_size = 5> (x, w, r) }""",
-        0.8,
-        "w: node 'y' (RNN) has no packed form [GP341]",
-    ),
     "GP341 transA": (
         "main (float[9,N] x, float[9,5] w) => (float[N,5] y) { y = Gemm <transA = 1> (x, w) }",
         0.8,

@@ -9,7 +9,11 @@ buffers. Files that show a defect are kept: each belongs into `tests/bad_input` 
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -18,10 +22,14 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.fuzz.changes import changed
-from benchmarks.fuzz.trial import DEFECTS, attempt, warm_up
+from benchmarks.fuzz.trial import DEFECTS, Outcome, warm_up
+from benchmarks.fuzz.worker import Worker
 from graphprune.testing.onnx_cases import cases, freeze
 
 MOST_BYTES = 20_000
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - files go into a new folder in it
+"""A file system without a disk, where there is one."""
 
 
 def seeds() -> list[bytes]:
@@ -38,20 +46,41 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the changes (default 0)")
     parser.add_argument("--keep", type=Path, default=Path("fuzz"), help="folder for files that show a defect")
     options = parser.parse_args()
+    with temporary_files_in_memory():
+        counts = try_files(options)
+    print(", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
+
+
+@contextmanager
+def temporary_files_in_memory() -> Iterator[None]:
+    """Compilers and their files live in a folder that is faster than a disk, and empty."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        yield
+
+
+def try_files(options: argparse.Namespace) -> Counter[str]:
+    """Try as many changed files as are asked for; how many there were of each verdict."""
     random, files = Random(options.seed), seeds()  # noqa: S311 - changes need no secrecy
     warm_up(files[0])
     counts: Counter[str] = Counter()
-    console = Console()
+    worker = Worker()
     for number in track(range(options.cases), "Trying", console=Console(stderr=True)):
         data = changed(random.choice(files), random)
-        outcome = attempt(data)
+        outcome = worker.attempt(data)
         counts[outcome.verdict] += 1
         if outcome.verdict in DEFECTS:
-            options.keep.mkdir(parents=True, exist_ok=True)
-            path = options.keep / f"{options.seed}-{number}.onnx"
-            path.write_bytes(data)
-            console.print(f"{path}: {outcome.verdict}: {outcome.detail}", markup=False, highlight=False, soft_wrap=True)
-    console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
+            keep(options.keep / f"{options.seed}-{number}.onnx", data, outcome)
+    worker.close()
+    return counts
+
+
+def keep(path: Path, data: bytes, outcome: Outcome) -> None:
+    """Write a file that shows a defect, and say which."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    console = Console()
+    console.print(f"{path}: {outcome.verdict}: {outcome.detail}", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,7 @@
-"""One file, given to a process of its own: loaded, compiled, run, and compared with ONNX Runtime."""
+"""One file: loaded, compiled, run, and compared with ONNX Runtime."""
 
 from __future__ import annotations
 
-import json
-import os
-import resource
-import signal
 import sys
 import tempfile
 import traceback
@@ -21,7 +17,6 @@ from graphprune.backends.onnxruntime import session_for_file
 from graphprune.errors import GraphPruneError
 from graphprune.verification.feeds import random_feed
 
-SECONDS, MOST_BYTES = 60, 4 << 30
 LONGEST = 300
 """Characters of an error."""
 
@@ -61,43 +56,15 @@ def warm_up(data: bytes) -> None:
         session_for_file(path).run(None, random_feed(session.get_inputs(), 0))
 
 
-def attempt(data: bytes) -> Outcome:
-    """Give the bytes of a file to a forked process with limits on time and memory."""
-    reads, writes = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(reads)
-        _in_child(data, writes)
-    os.close(writes)
-    with os.fdopen(reads) as pipe:
-        said = pipe.read().splitlines()
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if said:
-        verdict, detail = json.loads(said[-1])
-        return Outcome(Verdict(verdict), detail)
-    return Outcome(Verdict.HANGS) if code == -signal.SIGALRM else Outcome(Verdict.KILLED, str(code))
-
-
-def _in_child(data: bytes, writes: int) -> None:
-    resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
-    signal.alarm(SECONDS)
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
-
-    def say(outcome: Outcome) -> None:
-        os.write(writes, (json.dumps([outcome.verdict, outcome.detail]) + "\n").encode())
-
+def outcome_of(data: bytes, path: Path, say: Callable[[Outcome], None]) -> Outcome:
+    """Try the bytes of a file, put at `path`; `say` is told what it is unless this process lives to say more."""
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "m.onnx"
-            path.write_bytes(data)
-            say(_run(path, say))
+        path.write_bytes(data)
+        return _run(path, say)
     except GraphPruneError as error:
-        say(_refusal(error))
+        return _refusal(error)
     except BaseException:  # noqa: BLE001 - whatever else is raised is a defect
-        say(Outcome(Verdict.INTERNAL, traceback.format_exc().strip().splitlines()[-1][:LONGEST] + _where()))
-    os._exit(0)
+        return Outcome(Verdict.INTERNAL, traceback.format_exc().strip().splitlines()[-1][:LONGEST] + _where())
 
 
 def _where() -> str:

@@ -16,15 +16,16 @@ MODEL = onnx.parser.parse_model(
 ).SerializeToString()
 
 WHOLE = """
-import os, sys, time
-from benchmarks.fuzz import trial
+import os, time
+from benchmarks.fuzz import trial, worker
 import graphprune as gp
 from graphprune.errors import InputError
 
-trial.SECONDS = 20
+worker.SECONDS = 20
 trial.warm_up({data!r})
-print(trial.attempt({data!r})[0])
-print(trial.attempt(b"nothing")[0])
+one = worker.Worker()
+for file in ({data!r}, b"nothing", {data!r}, b"nothing"):
+    print(one.attempt(file)[0])
 real = gp.load
 for fault in (
     lambda path: os.kill(os.getpid(), 11),
@@ -33,13 +34,22 @@ for fault in (
     lambda path: bytearray(8 << 30),
     lambda path: time.sleep(100),
 ):
+    one.close()
     gp.load = fault
-    trial.SECONDS = 2
-    print(trial.attempt({data!r})[0])
+    worker.SECONDS = 2
+    print(one.attempt({data!r})[0])
+one.close()
 gp.load = real
 trial.session_for_file = lambda path, optimize: type("S", (), {{"run": lambda self, names, feed: [feed["x"]]}})()
-trial.SECONDS = 20
-print(trial.attempt({data!r})[0])
+worker.SECONDS = 20
+print(one.attempt({data!r})[0])
+trial.session_for_file = lambda path, optimize: os.kill(os.getpid(), 11)
+one.close()
+print(one.attempt({data!r})[0])
+runs = []
+gp.load = lambda path: runs.append(path) or (1 / 0 if len(runs) > 1 else real(path))
+one.close()
+print(one.attempt({data!r})[0], one.attempt({data!r})[0])
 """
 
 
@@ -48,12 +58,16 @@ def test_each_defect_is_seen_as_what_it_is() -> None:
     assert run.stdout.splitlines() == [
         "equal",
         "refused",
+        "equal",
+        "refused",
         "killed by a signal",
         "internal error",
         "refused in more than a line, or without a code",
         "internal error",
         "did not end",
         "different",
+        "runs, but not in ONNX Runtime",
+        "runs, but not in ONNX Runtime runs, but not in ONNX Runtime",
     ]
 
 

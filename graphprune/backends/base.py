@@ -30,7 +30,7 @@ def tensor_infos(values: Iterable[ir.Value]) -> list[TensorInfo]:
 
 
 def _describe(value: ir.Value) -> TensorInfo:
-    if value.dtype is None:
+    if not value.dtype:  # UNDEFINED is 0
         raise UnsupportedModelError(f"value {value.name!r} is {value.type}, expected a tensor", code="GP516")
     if value.shape is None:
         raise UnsupportedModelError(f"value {value.name!r} has no known rank", code="GP517")

@@ -13,6 +13,7 @@ import onnx_ir.passes.common as common_passes
 
 from graphprune.errors import GraphPruneError, ModelFileError
 from graphprune.files import atomic_write
+from graphprune.frontends.attributes import check_attributes
 from graphprune.frontends.declared import check_declared
 from graphprune.frontends.external_data import (
     anchor_external_data,
@@ -57,7 +58,8 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
             tensor is damaged [GP142].
         UnsupportedModelError: An extent is negative [GP140], a value is a map [GP141], a sparse tensor is too large
             [GP143], the graph is ill-formed [GP110], its opset is out of range [GP111], a call of a packed weight or a
-            mask lacks its function [GP112], or an operator has no conversion to opset 18 [GP113].
+            mask lacks its function [GP112], an operator has no conversion to opset 18 [GP113], or an attribute that
+            says yes or no does neither [GP387].
     """
     source = Path(path)
     with quiet("onnx_ir"), _damage_named(source):
@@ -65,6 +67,7 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
         check_origin(model, source)
         anchor_external_data(model, source)
         check_inline_data(model)
+        check_attributes(model, source)
         common_passes.RemoveInitializersFromInputsPass()(model)
         model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
         _name_nodes(model)

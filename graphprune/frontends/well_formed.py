@@ -18,7 +18,10 @@ _OLDEST_IR_VERSION = 3
 
 
 def check_origin(model: ir.Model, source: Path) -> None:
-    """Refuse what cannot be an ONNX model [GP102], versions out of range [GP111] and calls without function [GP112]."""
+    """Refuse what cannot be an ONNX model [GP102] and versions out of range [GP111].
+
+    So are domains without a version [GP110], and calls of ours without their function [GP112].
+    """
     if model.ir_version < _OLDEST_IR_VERSION or not model.graph.outputs:
         raise ModelFileError(f"'{source}' is not an ONNX model: it has no graph with outputs", code="GP102")
     if model.ir_version > onnx.IR_VERSION:
@@ -32,7 +35,16 @@ def check_origin(model: ir.Model, source: Path) -> None:
             raise UnsupportedModelError(
                 f"'{source}': {owner} has opset {version}, supported are {OLDEST_OPSET} to {newest}", code="GP111"
             )
+    _check_imports(model, source)
     _check_own_calls(model, source)
+
+
+def _check_imports(model: ir.Model, source: Path) -> None:
+    for owner in (model.graph, *model.functions.values()):
+        for node in ir.traversal.RecursiveGraphIterator(owner):
+            if node.domain not in owner.opset_imports:
+                what = f"{describe(node)} is of the domain '{node.domain}', of which no opset is imported"
+                raise UnsupportedModelError(f"'{source}': {what}", code="GP110")
 
 
 def _main_opsets(model: ir.Model) -> Iterator[tuple[str, int]]:

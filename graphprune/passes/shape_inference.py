@@ -29,7 +29,8 @@ def infer_shapes(model: ir.Model) -> None:
     model may be larger than 2 GB.
 
     Raises:
-        UnsupportedModelError: The graph is ill-formed (GP261) or its types and shapes contradict each other (GP262).
+        UnsupportedModelError: The graph is ill-formed (GP261), its types and shapes contradict each other (GP262),
+            or are too large to infer (GP388).
     """
     opaque = [node for node in model.graph.all_nodes() if is_opaque(model, node)]
     seen = [_input_shapes(node) for node in opaque]
@@ -63,6 +64,8 @@ def _inferred(model: ir.Model) -> onnx.GraphProto:
             proto.graph.value_info.extend(refined)
     except shape_inference.InferenceError as error:
         raise UnsupportedModelError(f"shapes do not fit: {one_line(error)}", code="GP262") from None
+    except MemoryError:
+        raise UnsupportedModelError("the memory does not suffice to infer the shapes", code="GP388") from None
 
 
 def _stand_in(graph: onnx.GraphProto) -> None:

@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from graphprune.compiler.compile import compile  # noqa: A004
 from graphprune.errors import UnsupportedModelError
 from graphprune.frontends.onnx_file import load
 from graphprune.passes.fix_input_shapes import unresolved_dims
@@ -28,6 +29,26 @@ def test_a_negative_extent_is_refused_before_inference_which_it_would_end_the_pr
         UnsupportedModelError, match=r"value 'x' has extent -3 at axis 1, expected at least 0 \[GP140\]$"
     ):
         load(write(tmp_path / "m.onnx", -3))
+
+
+def test_an_extent_that_memory_does_not_suffice_to_infer_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def infer_shapes(*_: object, **__: object) -> onnx.ModelProto:
+        raise MemoryError("std::bad_alloc")
+
+    monkeypatch.setattr(onnx.shape_inference, "infer_shapes", infer_shapes)
+    with pytest.raises(UnsupportedModelError, match=r"the memory does not suffice to infer the shapes \[GP110\]$"):
+        load(write(tmp_path / "m.onnx", 5))
+
+
+def test_an_input_of_no_element_type_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.onnx", 5)
+    proto = onnx.load(path)
+    proto.graph.input.append(helper.make_tensor_value_info("unused", TensorProto.UNDEFINED, [0]))
+    onnx.save(proto, path)
+    with pytest.raises(UnsupportedModelError, match=r"value 'unused' is .*UNDEFINED.*, expected a tensor \[GP516\]$"):
+        compile(load(path))
 
 
 def test_an_extent_of_minus_one_is_open(tmp_path: Path) -> None:

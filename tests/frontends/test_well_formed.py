@@ -54,6 +54,15 @@ def test_a_cycle_in_a_function_is_refused(tmp_path: Path) -> None:
     refused(write(tmp_path / "m.onnx", text), r"has a cycle of 2 nodes: '[ab]', '[ab]' \[GP110\]$")
 
 
+@pytest.mark.parametrize("domain", ["", "a.b"])
+def test_a_node_of_a_domain_without_a_version_is_refused(tmp_path: Path, domain: str) -> None:
+    proto = onnx.parser.parse_model("<ir_version: 10, opset_import: []> g (float[2] x) => (float[2] y) { y = F(x) }")
+    proto.graph.node[0].domain = domain
+    path = tmp_path / "m.onnx"
+    path.write_bytes(proto.SerializeToString())
+    refused(path, rf"node 'y' \(F\) is of the domain '{domain}', of which no opset is imported \[GP110\]$")
+
+
 def test_nodes_out_of_order_are_put_in_order(tmp_path: Path) -> None:
     path = write(tmp_path / "m.onnx")
     proto = onnx.load(path)

@@ -1,0 +1,61 @@
+"""What onnx's checker does not look at in the attributes of nodes: flags, and the bytes of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx_ir as ir
+
+from graphprune.errors import ModelFileError, UnsupportedModelError
+from graphprune.graph.nodes import all_nodes, describe
+
+FLAGS = frozenset(
+    {
+        *("align_corners", "allowzero", "antialias", "ceil_mode", "center_point_box", "count_include_pad"),
+        *("detect_negative", "detect_positive", "exclude_outside", "exclusive", "fmod", "input_forget", "interleaved"),
+        *("inverse", "is_causal", "keepdims", "largest", "layout", "linear_before_reset", "new_axis"),
+        *("noop_with_empty_axes", "onesided", "periodic", "reverse", "saturate", "select_last_index", "sorted"),
+        *("storage_order", "training_mode", "transA", "transB", "upper"),
+    }
+)
+"""Integers of ONNX's operators that say yes or no."""
+
+
+def check_attributes(model: ir.Model, source: Path) -> None:
+    """Check the attributes of all nodes, those of functions and subgraphs too.
+
+    Raises:
+        ModelFileError: The bytes of a tensor do not fill its shape [GP105].
+        UnsupportedModelError: A flag is neither 0 nor 1, so operators and runtimes differ about it [GP387].
+    """
+    for node in all_nodes(model):
+        for attribute in node.attributes.values():
+            if attribute.is_ref():
+                continue
+            if node.domain == "" and attribute.name in FLAGS and attribute.value not in (0, 1):
+                raise UnsupportedModelError(
+                    f"'{source}': {describe(node)}: {attribute.name} is {attribute.value}, expected 0 or 1",
+                    code="GP387",
+                )
+            for tensor in _tensors(attribute):
+                _check_bytes(node, attribute.name, tensor)
+
+
+def _tensors(attribute: ir.Attr) -> Iterator[ir.TensorProtocol]:
+    if attribute.type == ir.AttributeType.TENSOR:
+        yield attribute.as_tensor()
+    elif attribute.type == ir.AttributeType.TENSORS:
+        yield from attribute.as_tensors()
+
+
+def _check_bytes(node: ir.Node, name: str, tensor: ir.TensorProtocol) -> None:
+    if not isinstance(tensor, ir.TensorProtoTensor):
+        return
+    try:
+        tensor.numpy()  # a view of the file's bytes
+    except (ValueError, TypeError) as error:
+        what = f"{tensor.dtype}{list(tensor.shape)}"
+        raise ModelFileError(
+            f"{describe(node)}: the bytes of {name} do not fill {what}: {error}", code="GP105"
+        ) from error

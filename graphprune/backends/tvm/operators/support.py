@@ -116,6 +116,12 @@ def _no_booleans(node: ir.Node) -> str | None:
     return "booleans" if node.inputs[0] is not None and node.inputs[0].dtype == ir.DataType.BOOL else None
 
 
+def _floats(node: ir.Node) -> str | None:
+    """The kernel starts from minus infinity; ONNX's definition converts integers."""
+    dtype = node.inputs[0].dtype if node.inputs[0] is not None else None
+    return None if dtype is None or dtype.is_floating_point() else "integers"
+
+
 def _sampling_ratio(node: ir.Node) -> str | None:
     return None if node.attributes.get_int("sampling_ratio", 0) > 0 else "the sampling ratio depends on the region"
 
@@ -154,6 +160,7 @@ REASONS: dict[str, Reason] = {
     **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), _scales),
     "GatherND": _batch_axes,
     **dict.fromkeys(("ReduceMax", "ReduceMin", "CumSum", "CumProd"), _no_booleans),
+    "ReduceLogSumExp": _floats,
     "RoiAlign": _sampling_ratio,
     **{name: _few_axes for name, (_, operator) in CALLS.items() if operator == "Conv"},
     "Resize": _known_coordinates,

@@ -5,7 +5,7 @@ import pytest
 
 from graphprune.backends.onnxruntime import session_for
 from graphprune.verification.feeds import random_feed
-from tests.backends.tvm.graphs import Initializer, assert_equal, compile_, parse
+from tests.backends.tvm.graphs import Initializer, assert_equal, assert_equal_on, compile_, parse
 
 REDUCTIONS = (
     *("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd"),
@@ -179,6 +179,12 @@ def test_log_sum_exp_neither_overflows_nor_loses_a_row_of_minus_infinity() -> No
     x[0], x[1] = 1e4, -np.inf
     (y,) = compile_(model).run(None, {"x": x})
     np.testing.assert_allclose(y, [1e4 + np.log(37), -np.inf, np.log(37)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_log_sum_exp_of_integers_is_computed_in_double_precision_and_cut(dtype: str) -> None:
+    model = parse(f"g ({dtype}[2,3] x) => ({dtype}[2,1] y) {{ y = ReduceLogSumExp(x,a) }}", {"a": np.array([1])})
+    assert_equal_on({"x": np.array([[1, 2, 3], [-5, 0, 20]], dtype)}, model)
 
 
 def test_one_nan_makes_its_row_nan() -> None:

@@ -18,7 +18,7 @@ from graphprune.frontends.torch_operators import (
     MODULES,
     MODULES_OF_ALL_OUTPUTS,
 )
-from graphprune.frontends.torch_operators.values import TYPES
+from graphprune.frontends.torch_operators.values import TYPES, on_tensors, takes_shapes, tensor
 from graphprune.frontends.torch_origin import Input, Origin, open_axes
 from graphprune.frontends.torch_support import has_only_first_output, prepare, used_outputs, uses_all_outputs
 from graphprune.graph.arguments import check_model
@@ -29,7 +29,9 @@ _LONGEST_SHAPE = 64  # a longer vector of integers is data
 _STATISTICS = frozenset({3, 4})  # inputs of BatchNormalization that training updates but no optimizer does
 # Numbers that say what a node does, rather than data.
 _SETTINGS = frozenset({("Dropout", 1), ("Dropout", 2), ("Pad", 2), ("Resize", 1), ("Resize", 2)})
-_SEVERAL_OUTPUTS = frozenset({"GRU", "LSTM", "RNN", "Split", "TopK"})  # even where the node names only one
+_SEVERAL_OUTPUTS = frozenset(
+    {"DynamicQuantizeLinear", "GRU", "LSTM", "RNN", "Split", "TopK"}
+)  # even where the node names only one
 _DFT_AXIS_IS_INPUT = 20  # since this opset
 
 
@@ -73,7 +75,7 @@ class _Builder:
         self._initializers()
         for node in self.model.graph:
             self._node(node)
-        results = tuple(self.values[value] for value in self.model.graph.outputs)
+        results = tuple(self._output(value) for value in self.model.graph.outputs)
         self.graph.output(results[0] if len(results) == 1 else results)
         self.graph.lint()
         module = fx.GraphModule(self.root, self.graph, word(self.model.graph.name or "GraphModule")).eval()
@@ -84,6 +86,10 @@ class _Builder:
         node = self.graph.create_node("placeholder", word(value.name), name=word(value.name))
         node.target = node.name  # which fx made unique, and no keyword
         return node
+
+    def _output(self, value: ir.Value) -> object:
+        result = self.values[value]
+        return self.graph.call_function(tensor, (result,)) if _may_be_shape(value) else result
 
     def _origin(self) -> Origin:
         inputs = [value for value in self.model.graph.inputs if value.name not in self.model.graph.initializers]
@@ -153,6 +159,8 @@ class _Builder:
             attributes.setdefault("axis", 1)
         function = (FUNCTIONS_OF_ALL_OUTPUTS if every else FUNCTIONS)[node.op_type]
         _verify_attributes(node, function, attributes)
+        if any(map(_may_be_shape, node.inputs)) and not takes_shapes(function):
+            function = on_tensors(function)
         return self._named("call_function", node, function, inputs, attributes)
 
     def _named(
@@ -185,6 +193,13 @@ class _Builder:
 
 def _item(values: tuple[Any, ...], index: int) -> Any:  # noqa: ANN401 - one of several results
     return values[index]
+
+
+def _may_be_shape(value: ir.Value | None) -> bool:
+    """Whether the value may be integers at run time, rather than a tensor."""
+    if value is None or value.dtype not in (ir.DataType.INT64, None):
+        return False
+    return value.shape is None or value.shape.rank() <= 1
 
 
 def _is_trainable(value: ir.Value) -> bool:

@@ -61,8 +61,8 @@ def swish(x: torch.Tensor, *, alpha: float = 1.0) -> torch.Tensor:
 
 def shrink(x: torch.Tensor, *, bias: float = 0.0, lambd: float = 0.5) -> torch.Tensor:
     """ONNX Shrink."""
-    below = torch.where(x < -lambd, x + bias, torch.zeros_like(x))
-    return torch.where(x > lambd, x - bias, below).to(x.dtype)
+    above = torch.where(x > lambd, x - bias, torch.zeros_like(x))
+    return torch.where(x < -lambd, x + bias, above).to(x.dtype)  # first, where lambd is negative and both hold
 
 
 def softmax(x: torch.Tensor, *, axis: int = -1) -> torch.Tensor:

@@ -6,6 +6,7 @@ dimensions work when the module is traced or exported. Where such a value meets 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeGuard
 
@@ -66,6 +67,25 @@ def elementwise(on_shapes: Callable[..., Any], on_tensors: Callable[..., Any]) -
         device = next(value.device for value in values if isinstance(value, torch.Tensor))
         result: torch.Tensor = on_tensors(*(tensor(value, device) for value in values))
         return result
+
+    return apply
+
+
+def takes_shapes(function: Callable[..., Any]) -> bool:
+    """Return whether `function` says of an argument that it is a value, or else takes tensors only."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # one of torch's own
+        return False
+    return any("Value" in str(parameter.annotation) for parameter in parameters)
+
+
+def on_tensors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `function`, which takes tensors only, as one of values."""
+
+    def apply(*values: Value | None, **attributes: object) -> Any:  # noqa: ANN401 - whatever the function returns
+        device = next((value.device for value in values if isinstance(value, torch.Tensor)), None)
+        return function(*(value if value is None else tensor(value, device) for value in values), **attributes)
 
     return apply
 

@@ -1,0 +1,43 @@
+"""Shapes that graphs compute with, and return."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+import torch
+
+import graphprune as gp
+from graphprune.backends.onnxruntime import session_for
+
+HEADER = '<ir_version: 10, opset_import: ["" : 20]>'
+X = np.arange(-3, 3, dtype=np.float32).reshape(2, 3)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Shape(x)",
+        "y = Size(x)",
+        "a = Size(x) y = Sign(a)",
+        "a = Shape(x) y = BitwiseOr(a, c)",
+        "a = Shape(x) y = Trilu(b) b = Unsqueeze(a, zero)",
+        "a = Constant<value_ints = [4, 5]>() y = Identity(a)",
+        "a = Shape(x) b = ArgMax<axis = 0>(a) y = BitwiseXor(b, a)",
+    ],
+)
+def test_shapes_are_tensors_where_operators_and_callers_take_tensors(body: str) -> None:
+    weights = "<int64[2] c = {1, 8}, int64[1] zero = {0}>"
+    model = ir.from_onnx_text(f"{HEADER} g (float[2,3] x) => (int64 y) {weights} {{ {body} }}")
+    ir.passes.common.TopologicalSortPass()(model)
+    result = gp.to_torch(model)(torch.from_numpy(X))
+    (expected,) = session_for(model, optimize=False).run(None, {"x": X})
+    assert result.dtype == torch.int64
+    np.testing.assert_array_equal(result.numpy(), expected)
+
+
+def test_shrink_adds_the_bias_where_a_negative_threshold_lets_both_hold() -> None:
+    body = "y = Shrink<lambd: float = -1.0, bias: float = 0.5>(x)"
+    model = ir.from_onnx_text(f"{HEADER} g (float[2,3] x) => (float[2,3] y) {{ {body} }}")
+    (expected,) = session_for(model, optimize=False).run(None, {"x": X})
+    np.testing.assert_array_equal(gp.to_torch(model)(torch.from_numpy(X)).numpy(), expected)

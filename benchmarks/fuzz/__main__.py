@@ -9,11 +9,7 @@ buffers. Files that show a defect are kept: each belongs into `tests/bad_input` 
 from __future__ import annotations
 
 import argparse
-import os
-import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -22,14 +18,12 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.fuzz.changes import changed
+from benchmarks.fuzz.memory import temporary_files_in_memory
 from benchmarks.fuzz.trial import DEFECTS, Outcome, warm_up
 from benchmarks.fuzz.worker import Worker
 from graphprune.testing.onnx_cases import cases, freeze
 
 MOST_BYTES = 20_000
-
-MEMORY = Path("/dev/shm")  # noqa: S108 - files go into a new folder in it
-"""A file system without a disk, where there is one."""
 
 
 def seeds() -> list[bytes]:
@@ -49,14 +43,6 @@ def main() -> None:
     with temporary_files_in_memory():
         counts = try_files(options)
     print(", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
-
-
-@contextmanager
-def temporary_files_in_memory() -> Iterator[None]:
-    """Compilers and their files live in a folder that is faster than a disk, and empty."""
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-        os.environ["TMPDIR"] = tempfile.tempdir = folder
-        yield
 
 
 def try_files(options: argparse.Namespace) -> Counter[str]:

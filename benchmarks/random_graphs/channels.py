@@ -1,13 +1,10 @@
-"""Fold masked channels of many random graphs, each against the masked graph in ONNX Runtime without optimisations.
-
-python -m benchmarks.random_graphs --cases 20000 --seed 1
+"""Masked channels of many random graphs, folded, each against the masked graph in ONNX Runtime without optimisations.
 
 A failure is shrunk and printed: it belongs into `tests/analysis/channels` as a test of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 
 import onnx_ir as ir
@@ -19,16 +16,12 @@ from tests.analysis.channels.drafts import drafts
 from tests.analysis.channels.masking import check_constants, check_fold, check_zero_where_read
 
 
-def main() -> None:
-    """Run, and print what the graphs had."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cases", type=int, default=20000, help="Random graphs, each with one choice of channels.")
-    parser.add_argument("--seed", type=int, default=0, help="Another seed gives other graphs.")
-    arguments = parser.parse_args()
+def fold_channels(cases: int, number: int) -> None:
+    """Run as many graphs, each with one choice of channels, and print what they had; another number, other graphs."""
     counts: Counter[str] = Counter()
 
-    @seed(arguments.seed)
-    @settings(max_examples=arguments.cases, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @seed(number)
+    @settings(max_examples=cases, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(drafts(), st.integers(0, 1 << 16))
     def check(model: ir.Model, choice: int) -> None:
         note(ir.to_onnx_text(model))
@@ -47,7 +40,3 @@ def main() -> None:
 
 def _size(model: ir.Model) -> int:
     return sum(value.const_value.size for value in model.graph.initializers.values() if value.const_value is not None)
-
-
-if __name__ == "__main__":
-    main()

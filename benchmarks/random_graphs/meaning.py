@@ -1,0 +1,164 @@
+"""What is determined: operators that are exact, those that jump, and operands for which an operator means nothing.
+
+The standard, or ONNX Runtime, leaves some results to the machine: integers divided by zero end the process, floats out
+of an integer type's range become anything. Nothing is compared there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import onnx
+
+from benchmarks.random_graphs.elements import DTYPES, element_type, is_float, largest
+
+MOVING = frozenset(
+    {
+        *("CastLike", "CenterCropPad", "Compress", "Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather"),
+        *("GatherElements", "GatherND", "Identity", "OneHot", "Pad", "Reshape", "ReverseSequence", "ScatterElements"),
+        *("ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze", "TensorScatter", "Tile", "Transpose", "Trilu"),
+        *("Unsqueeze", "Where", "MaxPool", "GlobalMaxPool", "MaxUnpool", "Max", "Min", "Relu", "Clip", "Neg", "Abs"),
+        *("LeakyRelu", "PRelu", "Cast"),
+    }
+)
+"""They move elements, choose between them, or round once, and are continuous."""
+
+JUMPING = frozenset(
+    {
+        *("ArgMax", "ArgMin", "BitCast", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Ceil"),
+        *("DynamicQuantizeLinear", "Equal", "Floor", "Greater", "GreaterOrEqual", "Hardmax", "IsInf", "IsNaN", "Less"),
+        *("LessOrEqual", "Mod", "NonZero", "QuantizeLinear", "Round", "Shrink", "Sign", "ThresholdedRelu", "TopK"),
+        *("And", "Or", "Xor", "Not", "GridSample", "RoiAlign", "QLinearConv", "QLinearMatMul", "Resize", "Range"),
+        *("Unique", "NonMaxSuppression"),
+    }
+)
+"""Their operands must be exact: the least difference may become a large one."""
+
+ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Sqrt", "Reciprocal", "Sum", "ThresholdedRelu", "Shrink"})
+"""Rounded once, as IEEE 754 says; `Sum` of at most two."""
+
+FILLING = frozenset({"HannWindow", "HammingWindow", "BlackmanWindow"})
+"""Their results are floats that are rounded, whatever the operands."""
+
+SUMMING = frozenset(
+    {
+        *("Conv", "ConvTranspose", "Gemm", "MatMul", "ReduceSum", "ReduceMean", "ReduceProd", "ReduceSumSquare"),
+        *("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "CumSum", "CumProd", "Einsum", "AveragePool"),
+        *("GlobalAveragePool", "LpPool", "GlobalLpPool", "LpNormalization", "MeanVarianceNormalization", "LRN", "Mean"),
+        *("InstanceNormalization", "LayerNormalization", "GroupNormalization", "RMSNormalization", "Softmax"),
+        *("LogSoftmax", "BatchNormalization", "Attention", "LSTM", "GRU", "RNN", "DFT", "STFT", "Det", "Sum"),
+        *("CausalConvWithState", "LinearAttention", "RotaryEmbedding", "Swish", "Col2Im", "GridSample", "Resize"),
+        *("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss", "SwiGLU", "AffineGrid", "Gelu", "Mish"),
+    }
+)
+"""Their intermediate results may overflow in one order and not in another: no operand is that large."""
+
+
+def is_exact(node: onnx.NodeProto, dtypes: Sequence[np.dtype]) -> bool:
+    """Whether the result is determined, bit for bit, by exact operands."""
+    if node.op_type in FILLING:
+        return False
+    if not any(map(is_float, dtypes)) or node.op_type in MOVING:
+        return True
+    if node.op_type == "Sum":
+        return len(node.input) < 3
+    if node.op_type in {"GridSample", "RoiAlign", "Resize", "QLinearConv", "QLinearMatMul", "Range"}:
+        return False
+    return node.op_type in ARITHMETIC or node.op_type in JUMPING
+
+
+def jumps(node: onnx.NodeProto) -> bool:
+    """Whether a small change of an operand may become a large one of the result."""
+    if node.op_type in {"Cast", "CastLike"}:
+        return not _is_float_type(_target(node))
+    return node.op_type in JUMPING
+
+
+def _target(node: onnx.NodeProto) -> int:
+    return next((attribute.i for attribute in node.attribute if attribute.name == "to"), 0)
+
+
+def _is_float_type(number: int) -> bool:
+    return any(element_type(dtype) == number and is_float(dtype) for dtype in DTYPES.values())
+
+
+def is_determined(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """Whether the result of these operands is one that every implementation must give."""
+    rule = _RULES.get(node.op_type)
+    if rule is not None:
+        return rule(node, arrays)
+    if node.op_type.startswith("Reduce") and not any(is_float(array.dtype) for array in arrays):
+        return _is_small_reduction(arrays[0])
+    return node.op_type not in SUMMING or _all_floats_small(node, arrays)
+
+
+def _has_large_divisors(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    return is_float(arrays[0].dtype) or bool(np.all(arrays[1] > 0))
+
+
+def _shrinks_in_float32(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """ONNX Runtime computes it in float32, whatever the type."""
+    narrow = arrays[0].dtype in (np.float16, np.float32)
+    return narrow or bool(np.all(np.abs(arrays[0].astype(np.float64)) < 1 << 20))
+
+
+def _divides(node: onnx.NodeProto, _arrays: Sequence[np.ndarray]) -> bool:
+    return next((attribute.f for attribute in node.attribute if attribute.name == "alpha"), 1.0) != 0
+
+
+def _shifts_within(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    return bool(np.all(arrays[1] < 8 * arrays[0].dtype.itemsize))
+
+
+def _all_floats_small(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    return all(_all_small(array) for array in arrays if is_float(array.dtype))
+
+
+def _all_small(array: np.ndarray) -> bool:
+    return bool(np.all(np.abs(array.astype(np.float64)) < math.sqrt(largest(array.dtype)) / 64))
+
+
+def _is_small_power(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    base, exponent = arrays
+    if is_float(base.dtype) and is_float(exponent.dtype):
+        return True
+    with np.errstate(all="ignore"):
+        result = np.power(base.astype(np.float64), exponent.astype(np.float64))
+    limit = 2.0**24 if is_float(base.dtype) else float(np.iinfo(base.dtype).max)
+    least = -limit if base.dtype.kind != "u" else 0
+    integral = is_float(base.dtype) or bool(np.all(exponent >= 0))
+    return integral and bool(np.all(np.isfinite(result) & (result >= least) & (result <= limit)))
+
+
+def _fits(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    if not is_float(arrays[0].dtype):
+        return True
+    target = _target(node) or (element_type(arrays[1].dtype) if len(arrays) > 1 else 0)
+    dtype = next((dtype for dtype in DTYPES.values() if element_type(dtype) == target), None)
+    if dtype is None or is_float(dtype) or dtype == np.bool_:
+        return dtype is not None
+    limits, wide = np.iinfo(dtype), arrays[0].astype(np.float64)
+    return bool(np.all(np.isfinite(wide) & (wide > float(limits.min) - 1) & (wide < float(limits.max))))
+
+
+def _is_small_reduction(array: np.ndarray) -> bool:
+    if array.dtype == np.bool_:
+        return True
+    wide = np.abs(array.astype(np.float64))
+    with np.errstate(all="ignore"):
+        worst = max(float(np.sum(wide * wide)), float(np.prod(np.maximum(wide, 1))))
+    return worst < float(np.iinfo(array.dtype).max)
+
+
+_RULES: dict[str, Callable[[onnx.NodeProto, Sequence[np.ndarray]], bool]] = {
+    **dict.fromkeys(("Div", "Mod"), _has_large_divisors),
+    **dict.fromkeys(("Cast", "CastLike"), _fits),
+    **dict.fromkeys(("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "RoiAlign"), _all_floats_small),
+    "QLinearMatMul": _all_floats_small,
+    "BitShift": _shifts_within,
+    "Celu": _divides,
+    "Pow": _is_small_power,
+    "Shrink": _shrinks_in_float32,
+}

@@ -1,0 +1,153 @@
+"""What one node gives: ONNX Runtime on it alone, so that no other node's optimisation or rounding is part of it.
+
+For bfloat16, which it has few kernels for, it computes in float32, and the result is rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import helper
+
+from benchmarks.random_graphs.elements import BFLOAT16, DTYPES, element_type, is_float, resolution
+
+SLIGHTLY_OTHER = 2
+"""Runs with inputs that are slightly other ones."""
+
+ULPS = 4
+"""That the function of one operator may be off, of a sum also each of its terms."""
+
+INACCURATE = frozenset(
+    {
+        *("Elu", "Selu", "Celu", "Sigmoid", "Tanh", "Erf", "Softplus", "Mish", "Gelu", "Swish", "HardSwish", "Sinh"),
+        *("Softmax", "LogSoftmax", "LSTM", "GRU", "RNN", "Attention", "Asinh", "Acosh", "Atanh", "SwiGLU"),
+        *("Sin", "Cos", "Tan"),
+        *("HannWindow", "HammingWindow", "BlackmanWindow", "DFT", "LinearAttention", "CausalConvWithState"),
+    }
+)
+"""ONNX Runtime computes them by polynomials, or subtracts 1 at the end: to units in the last place of 1."""
+
+OF_ONE = 1.0
+
+Arrays = tuple[np.ndarray, ...]
+"""A value as the oracle has it, then as it is where what led to it is slightly other."""
+
+
+class Operand(NamedTuple):
+    """A value that a node reads."""
+
+    name: str
+    arrays: Arrays
+    is_constant: bool
+
+
+class OracleError(Exception):
+    """ONNX Runtime does not take the node."""
+
+
+def evaluate(
+    node: onnx.NodeProto, operands: Sequence[Operand], opset: int, random: np.random.Generator, *, is_exact: bool
+) -> list[Arrays]:
+    """The node's outputs; of one that is not exact they also differ where the operands do not.
+
+    Raises:
+        OracleError: ONNX Runtime does not take the node.
+    """
+    given = list({operand.name: operand for operand in operands}.values())
+    _check_types(node, given, opset)
+    session, halves = _session(node, given, opset), _halves(node, given, opset)
+    fed = [operand for operand in given if not operand.is_constant]
+    runs = []
+    for index in range(1 + SLIGHTLY_OTHER):
+        feed = {each.name: _fed(each, index, random, is_exact=is_exact) for each in fed}
+        try:
+            results = session.run(None, feed)
+        except Exception as error:  # its exception classes share no base
+            raise OracleError(str(error)) from error
+        runs.append([_rounded(array, half=half) for array, half in zip(results, halves, strict=True)])
+    size = OF_ONE if node.op_type in INACCURATE else 0.0
+    return [_varied([run[i] for run in runs], random, size, is_exact=is_exact) for i in range(len(runs[0]))]
+
+
+def _check_types(node: onnx.NodeProto, given: Sequence[Operand], opset: int) -> None:
+    """ONNX Runtime takes more than the standard, and bfloat16 is not shown to it."""
+    model = _model(node, {each.name: each.arrays[0] for each in given if not each.is_constant}, given, opset)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+        onnx.checker.check_model(inferred)
+    except Exception as error:  # its exception classes share no base
+        raise OracleError(str(error)) from error
+
+
+def _model(
+    node: onnx.NodeProto, inputs: Mapping[str, np.ndarray], given: Sequence[Operand], opset: int
+) -> onnx.ModelProto:
+    infos = [helper.make_tensor_value_info(name, element_type(a.dtype), a.shape) for name, a in inputs.items()]
+    weights = [onnx.numpy_helper.from_array(each.arrays[0], each.name) for each in given if each.is_constant]
+    outputs = [onnx.ValueInfoProto(name=name) for name in node.output]
+    graph = helper.make_graph([node], "one", infos, outputs, weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+
+
+def _session(node: onnx.NodeProto, given: Sequence[Operand], opset: int) -> onnxruntime.InferenceSession:
+    wide = [each._replace(arrays=tuple(map(_wide, each.arrays))) for each in given]
+    model = _model(node, {each.name: each.arrays[0] for each in wide if not each.is_constant}, wide, opset)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    try:
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exception classes share no base
+        raise OracleError(str(error)) from error
+
+
+def _halves(node: onnx.NodeProto, given: Sequence[Operand], opset: int) -> list[bool]:
+    """Which outputs are bfloat16: those of a type that an operand has which is."""
+    schema = onnx.defs.get_schema(node.op_type, opset)
+    dtypes = {each.name: each.arrays[0].dtype for each in given}
+    types = {
+        schema.inputs[min(index, len(schema.inputs) - 1)].type_str
+        for index, name in enumerate(node.input)
+        if dtypes.get(name) == BFLOAT16
+    }
+    return [schema.outputs[min(i, len(schema.outputs) - 1)].type_str in types for i in range(len(node.output))]
+
+
+def _wide(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype == BFLOAT16 else array
+
+
+def _rounded(array: object, *, half: bool) -> np.ndarray:
+    if not isinstance(array, np.ndarray) or array.dtype not in DTYPES.values():
+        raise OracleError("the output is no tensor that anything here takes")
+    return array.astype(BFLOAT16) if half else array
+
+
+def _fed(operand: Operand, index: int, random: np.random.Generator, *, is_exact: bool) -> np.ndarray:
+    array = operand.arrays[min(index, len(operand.arrays) - 1)]
+    if index and not is_exact:
+        array = _other(array, random)  # the terms of a sum may cancel
+    return _wide(array)
+
+
+def _varied(arrays: list[np.ndarray], random: np.random.Generator, size: float, *, is_exact: bool) -> Arrays:
+    if not is_float(arrays[0].dtype):
+        return (arrays[0],)
+    if is_exact:
+        same = all(np.array_equal(_wide(arrays[0]), _wide(other), equal_nan=True) for other in arrays[1:])
+        return (arrays[0],) if same else tuple(arrays)
+    return (arrays[0], *(_other(array, random, size) for array in arrays[1:]))
+
+
+def _other(array: np.ndarray, random: np.random.Generator, size: float = 0.0) -> np.ndarray:
+    """The array with each element off by a few units in the last place of it, or of `size`."""
+    if not is_float(array.dtype):
+        return array
+    steps = ULPS * resolution(array.dtype) * random.choice((-1.0, 1.0), array.shape)
+    wide = array.astype(np.float64)
+    with np.errstate(all="ignore"):
+        return np.asarray(wide + steps * np.maximum(np.abs(wide), size)).astype(array.dtype)

@@ -82,4 +82,6 @@ def draw_attributes(
     for name, attribute in sorted(schema.attributes.items()):
         if name in ATTRIBUTES and (attribute.required or random.random() < GIVEN):
             drawn[name] = ATTRIBUTES[name](random, shape)
+    if drawn.get("auto_pad", "NOTSET") != "NOTSET":
+        drawn.pop("pads", None)
     return {name: value for name, value in drawn.items() if value != []}  # which has no type

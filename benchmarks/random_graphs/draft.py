@@ -31,11 +31,13 @@ class Value:
         name: In the graph.
         arrays: What it is, then what it is where the nodes before it round a little otherwise.
         is_constant: Whether it is an initializer.
+        is_setting: Whether it says what a node does, rather than being data.
     """
 
     name: str
     arrays: Arrays
     is_constant: bool = False
+    is_setting: bool = False
 
     @property
     def array(self) -> np.ndarray:
@@ -63,9 +65,9 @@ class Draft:
         """A new random operand, which becomes part of the graph with the node that reads it."""
         return self.given(draw(self.random, dtype, shape), is_constant=self.random.random() < CONSTANT)
 
-    def given(self, array: np.ndarray, *, is_constant: bool) -> Value:
+    def given(self, array: np.ndarray, *, is_constant: bool, is_setting: bool = False) -> Value:
         """A new operand of these elements."""
-        return Value(f"{self.name}_v{self.random.integers(1 << 40)}", (array,), is_constant)
+        return Value(f"{self.name}_v{self.random.integers(1 << 40)}", (array,), is_constant, is_setting)
 
     def add(self, operator: str, operands: Sequence[Value | None], attributes: dict[str, Any], outputs: int) -> bool:
         """Add a node if ONNX Runtime takes it and its result is determined; whether it was."""
@@ -78,7 +80,7 @@ class Draft:
         if not is_determined(node, arrays) or (jumps(node) and any(len(value.arrays) > 1 for value in given)):
             return False
         exact = is_exact(node, [array.dtype for array in arrays])
-        read = [Operand(value.name, value.arrays, value.is_constant) for value in given]
+        read = [Operand(value.name, value.arrays, value.is_setting) for value in given]
         try:
             found = evaluate(node, read, self.opset, self.random, is_exact=exact)
         except OracleError:

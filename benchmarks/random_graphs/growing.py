@@ -82,7 +82,7 @@ def _operand(
     first = before[0].array.shape if before and before[0] else None
     special = draw_operand(schema.name, parameter.name, draft.random, first) if first is not None else None
     if special is not None:
-        return draft.given(special, is_constant=True)
+        return draft.given(special, is_constant=True, is_setting=True)
     allowed = [bound[parameter.type_str]] if parameter.type_str in bound else _allowed(parameter)
     value = _known(draft, allowed, first)
     if value is None:
@@ -139,8 +139,8 @@ def _add_like(draft: Draft, template: Template) -> bool:
         elif array.dtype not in DTYPES.values():
             return False
         elif index in template.constants or not is_float(array.dtype):
-            constant = index in template.constants or random.random() < 0.5
-            operands.append(draft.given(array, is_constant=constant))
+            setting = index in template.constants
+            operands.append(draft.given(array, is_constant=setting or random.random() < 0.5, is_setting=setting))
         else:
             dtype = other if array.dtype == np.float32 else array.dtype
             same = [v for v in draft.values() if v.array.dtype == dtype and v.array.shape == array.shape]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnx
 
-from benchmarks.random_graphs.elements import DTYPES, element_type, is_float, largest
+from benchmarks.random_graphs.elements import BFLOAT16, DTYPES, element_type, is_float, largest
 
 MOVING = frozenset(
     {
@@ -20,7 +20,7 @@ MOVING = frozenset(
         *("GatherElements", "GatherND", "Identity", "OneHot", "Pad", "Reshape", "ReverseSequence", "ScatterElements"),
         *("ScatterND", "Slice", "SpaceToDepth", "Split", "Squeeze", "TensorScatter", "Tile", "Transpose", "Trilu"),
         *("Unsqueeze", "Where", "MaxPool", "GlobalMaxPool", "MaxUnpool", "Max", "Min", "Relu", "Clip", "Neg", "Abs"),
-        *("LeakyRelu", "PRelu", "Cast"),
+        *("PRelu", "Cast"),
     }
 )
 """They move elements, choose between them, or round once, and are continuous."""
@@ -94,7 +94,7 @@ def is_determined(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
     return node.op_type not in SUMMING or _all_floats_small(node, arrays)
 
 
-def _has_large_divisors(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+def _has_positive_divisors(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
     return is_float(arrays[0].dtype) or bool(np.all(arrays[1] > 0))
 
 
@@ -102,6 +102,16 @@ def _shrinks_in_float32(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> 
     """ONNX Runtime computes it in float32, whatever the type."""
     narrow = arrays[0].dtype in (np.float16, np.float32)
     return narrow or bool(np.all(np.abs(arrays[0].astype(np.float64)) < 1 << 20))
+
+
+def _is_ordered(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """Where NaN is among numbers is not said."""
+    return not np.isnan(arrays[0].astype(np.float64)).any()
+
+
+def _is_ordered_if_half(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """ONNX Runtime loses NaN in float16, not in float32."""
+    return arrays[0].dtype not in (np.float16, BFLOAT16) or _is_ordered(node, arrays)
 
 
 def _divides(node: onnx.NodeProto, _arrays: Sequence[np.ndarray]) -> bool:
@@ -153,7 +163,9 @@ def _is_small_reduction(array: np.ndarray) -> bool:
 
 
 _RULES: dict[str, Callable[[onnx.NodeProto, Sequence[np.ndarray]], bool]] = {
-    **dict.fromkeys(("Div", "Mod"), _has_large_divisors),
+    **dict.fromkeys(("Div", "Mod"), _has_positive_divisors),
+    **dict.fromkeys(("ArgMax", "ArgMin", "TopK", "Hardmax"), _is_ordered),
+    **dict.fromkeys(("ReduceMax", "ReduceMin", "MaxPool", "GlobalMaxPool"), _is_ordered_if_half),
     **dict.fromkeys(("Cast", "CastLike"), _fits),
     **dict.fromkeys(("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "RoiAlign"), _all_floats_small),
     "QLinearMatMul": _all_floats_small,

@@ -65,6 +65,7 @@ OPERANDS: dict[str, Drawing] = {
     "Trilu.k": lambda random, shape: int(random.integers(-2, 3)),
     "split": _parts,
     "Gather.indices": _indices,
+    "Compress.condition": lambda random, shape: [bool(n) for n in random.integers(0, 2, min(shape, default=1))],
 }
 """By operator and name, or by name alone."""
 
@@ -72,4 +73,4 @@ OPERANDS: dict[str, Drawing] = {
 def draw_operand(operator: str, name: str, random: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray | None:
     """The operand as an array, or None if it is data."""
     drawing = OPERANDS.get(f"{operator}.{name}") or OPERANDS.get(name)
-    return None if drawing is None else np.array(drawing(random, shape), np.int64)
+    return None if drawing is None else np.array(drawing(random, shape), bool if name == "condition" else np.int64)

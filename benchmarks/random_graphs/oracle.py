@@ -42,7 +42,7 @@ class Operand(NamedTuple):
 
     name: str
     arrays: Arrays
-    is_constant: bool
+    is_setting: bool
 
 
 class OracleError(Exception):
@@ -60,7 +60,7 @@ def evaluate(
     given = list({operand.name: operand for operand in operands}.values())
     _check_types(node, given, opset)
     session, halves = _session(node, given, opset), _halves(node, given, opset)
-    fed = [operand for operand in given if not operand.is_constant]
+    fed = [operand for operand in given if not operand.is_setting]
     runs = []
     for index in range(1 + SLIGHTLY_OTHER):
         feed = {each.name: _fed(each, index, random, is_exact=is_exact) for each in fed}
@@ -75,7 +75,7 @@ def evaluate(
 
 def _check_types(node: onnx.NodeProto, given: Sequence[Operand], opset: int) -> None:
     """ONNX Runtime takes more than the standard, and bfloat16 is not shown to it."""
-    model = _model(node, {each.name: each.arrays[0] for each in given if not each.is_constant}, given, opset)
+    model = _model(node, {each.name: each.arrays[0] for each in given if not each.is_setting}, given, opset)
     try:
         inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
         onnx.checker.check_model(inferred)
@@ -87,7 +87,7 @@ def _model(
     node: onnx.NodeProto, inputs: Mapping[str, np.ndarray], given: Sequence[Operand], opset: int
 ) -> onnx.ModelProto:
     infos = [helper.make_tensor_value_info(name, element_type(a.dtype), a.shape) for name, a in inputs.items()]
-    weights = [onnx.numpy_helper.from_array(each.arrays[0], each.name) for each in given if each.is_constant]
+    weights = [onnx.numpy_helper.from_array(each.arrays[0], each.name) for each in given if each.is_setting]
     outputs = [onnx.ValueInfoProto(name=name) for name in node.output]
     graph = helper.make_graph([node], "one", infos, outputs, weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
@@ -95,7 +95,7 @@ def _model(
 
 def _session(node: onnx.NodeProto, given: Sequence[Operand], opset: int) -> onnxruntime.InferenceSession:
     wide = [each._replace(arrays=tuple(map(_wide, each.arrays))) for each in given]
-    model = _model(node, {each.name: each.arrays[0] for each in wide if not each.is_constant}, wide, opset)
+    model = _model(node, {each.name: each.arrays[0] for each in wide if not each.is_setting}, wide, opset)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads, options.log_severity_level = 1, 4

@@ -27,9 +27,11 @@ def check_attributes(model: ir.Model, source: Path) -> None:
 
     Raises:
         ModelFileError: The bytes of a tensor do not fill its shape [GP105].
-        UnsupportedModelError: A flag is neither 0 nor 1, so operators and runtimes differ about it [GP387].
+        UnsupportedModelError: A flag is neither 0 nor 1, so operators and runtimes differ about it [GP387], a string is
+            no text [GP389], or a window is padded by `pads` and by `auto_pad` [GP390].
     """
     for node in all_nodes(model):
+        _check_padding(node, source)
         for attribute in node.attributes.values():
             if attribute.is_ref():
                 continue
@@ -38,8 +40,20 @@ def check_attributes(model: ir.Model, source: Path) -> None:
                     f"'{source}': {describe(node)}: {attribute.name} is {attribute.value}, expected 0 or 1",
                     code="GP387",
                 )
+            if attribute.type == ir.AttributeType.STRING and node.domain == "" and isinstance(attribute.value, bytes):
+                what = f"{describe(node)}: {attribute.name} is {attribute.value!r}, expected text in UTF-8"
+                raise UnsupportedModelError(f"'{source}': {what}", code="GP389")
             for tensor in _tensors(attribute):
                 _check_bytes(node, attribute.name, tensor)
+
+
+def _check_padding(node: ir.Node, source: Path) -> None:
+    automatic, pads = node.attributes.get("auto_pad"), node.attributes.get("pads")
+    if node.domain or automatic is None or pads is None or automatic.is_ref() or pads.is_ref():
+        return
+    if automatic.value != "NOTSET" and any(pads.value):
+        what = f"{describe(node)}: auto_pad is {automatic.value}, and pads are {list(pads.value)}"
+        raise UnsupportedModelError(f"'{source}': {what}, expected one of both", code="GP390")
 
 
 def _tensors(attribute: ir.Attr) -> Iterator[ir.TensorProtocol]:

@@ -50,6 +50,24 @@ def test_a_reference_to_an_attribute_of_the_function_and_other_domains_may_be_an
     assert len(load(path).graph) == 2
 
 
+def test_text_is_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.onnx", 'g (float[2] x) => (float[2] y) { y = Gelu<approximate = "none">(x) }')
+    proto = onnx.load(path)
+    proto.graph.node[0].attribute[0].s = b"non\xe9"
+    onnx.save(proto, path)
+    with pytest.raises(UnsupportedModelError, match=r"approximate is b'non\\xe9', expected text in UTF-8 \[GP389\]$"):
+        load(path)
+
+
+@pytest.mark.parametrize("automatic", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+def test_a_window_is_not_padded_twice(tmp_path: Path, automatic: str) -> None:
+    text = 'g (float[1,1,5] x) => (float[1,1,a] y) {{ y = MaxPool<kernel_shape=[2], auto_pad="{}", pads=[{}]>(x) }}'
+    with pytest.raises(UnsupportedModelError, match=rf"auto_pad is {automatic}, and pads are \[0, 1\], .* \[GP390\]$"):
+        load(write(tmp_path / "m.onnx", text.format(automatic, "0, 1")))
+    assert load(write(tmp_path / "m.onnx", text.format(automatic, "0, 0"))).graph.num_nodes() == 1
+    assert load(write(tmp_path / "m.onnx", text.format("NOTSET", "0, 1"))).graph.num_nodes() == 1
+
+
 def test_the_bytes_of_a_tensor_fill_its_shape(tmp_path: Path) -> None:
     text = "g (float[2] x) => (float[2] y) { c = Constant<value = float[2] c {1, 2}>() y = Add(x, c) }"
     with pytest.raises(

@@ -137,10 +137,10 @@ def one_hot(indices: Value, depth: Value, values: torch.Tensor, *, axis: int = -
 
 
 def compress(x: torch.Tensor, condition: torch.Tensor, *, axis: int | None = None) -> torch.Tensor:
-    """ONNX Compress."""
-    data = x.reshape(-1) if axis is None else x
-    chosen = tensor(condition).bool().nonzero().reshape(-1)
-    return data.index_select(0 if axis is None else axis, chosen)
+    """ONNX Compress; like ONNX Runtime, by a condition of any shape, of which it takes as many elements as there are."""
+    data, along = (x.reshape(-1), 0) if axis is None else (x, axis)
+    chosen = tensor(condition).bool().reshape(-1)[: data.shape[along]].nonzero().reshape(-1)
+    return data.index_select(along, chosen)
 
 
 def reverse_sequence(x: torch.Tensor, lengths: Value, *, batch_axis: int = 1, time_axis: int = 0) -> torch.Tensor:

@@ -26,13 +26,19 @@ def gemm(
     return product + (c if beta == 1 else beta * c)
 
 
+def determinant(x: torch.Tensor) -> torch.Tensor:
+    """ONNX Det; of halves in float32, because torch has no kernel of its own."""
+    is_half = x.dtype in {torch.float16, torch.bfloat16}
+    return torch.linalg.det(x.float()).to(x.dtype) if is_half else torch.linalg.det(x)
+
+
 def einsum(*operands: torch.Tensor, equation: str) -> torch.Tensor:
     """ONNX Einsum."""
     return torch.einsum(equation, *operands)
 
 
 TABLE: dict[str, Callable[..., Any]] = {
-    "Det": torch.linalg.det,
+    "Det": determinant,
     "Einsum": einsum,
     "Gemm": gemm,
     "MatMul": torch.matmul,

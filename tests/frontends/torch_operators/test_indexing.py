@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
 
@@ -72,3 +73,12 @@ def test_an_index_into_a_shape_is_named() -> None:
     )
     with pytest.raises(InputError, match=r"Gather: index 2 is out of range, expected -2 to 1 \[GP125\]"):
         gp.to_torch(model)(torch.ones(4, 3), torch.tensor(2))
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1), (7,), (3, 2)])
+def test_a_condition_of_another_shape_is_read_in_order(shape: tuple[int, ...]) -> None:
+    extents = ",".join(map(str, shape))
+    text = f"g (float[2,3] x, bool[{extents}] c) => (float[a,3] y) {{ y = Compress<axis=0>(x, c) }}"
+    model = ir.from_onnx_text(f'<ir_version: 10, opset_import: ["" : 20]> {text}')
+    condition = np.arange(np.prod(shape)).reshape(shape) % 2 == 1
+    assert_same(model, {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "c": condition})

@@ -44,7 +44,6 @@ class Direction:
         """The parts of a value [batch, count * hidden] that belong to each gate."""
         return [self.define.slice(value, 1, g * self.hidden, (g + 1) * self.hidden) for g in range(count)]
 
-
     def multiply(self, value: str, position: int) -> str:
         """A value [..., n] times the weight at a position."""
         return self.cell.multiply(self, value, position)

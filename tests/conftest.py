@@ -1,11 +1,20 @@
 """Fixtures that the whole suite shares."""
 
+from __future__ import annotations
+
+import functools
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 import pytest
 
 from graphprune.testing.models import build
+
+if TYPE_CHECKING:
+    from graphprune.backends.tvm.building.roofline import Roofline
+    from graphprune.targets.target import Target
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +28,24 @@ def tiny_models() -> Callable[[str], ir.Model]:
         return built[name].clone()
 
     return get
+
+
+@pytest.fixture(scope="session")
+def measured_once() -> Callable[[Target, int], Roofline]:
+    """`measure_roofline`, which measures once a session for each number of threads."""
+    from graphprune.backends.tvm.building.roofline import measure_roofline
+
+    return functools.cache(measure_roofline)
+
+
+@pytest.fixture
+def quick_roofline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measured_once: Callable[[Target, int], Roofline]
+) -> None:
+    """Let profiles take the peaks of the machine from a short measurement, which no test of a profile depends on."""
+    from graphprune.backends.tvm.building import roofline
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, value in (("STEPS", 1 << 12), ("TIMES_CACHE", 1), ("LEAST_READ", 1 << 20), ("SECONDS", 0.01)):
+        monkeypatch.setattr(roofline, name, value)
+    monkeypatch.setattr(roofline, "measure_roofline", measured_once)

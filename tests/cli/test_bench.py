@@ -2,8 +2,12 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from tests.invoke import assert_refused, invoke
 from tests.small_model import TEXT, write
+
+pytestmark = pytest.mark.usefixtures("quick_roofline")
 
 FEW = ["--runs", "3", "--warmup", "1"]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+import pytest
 
 from graphprune.errors import InputError
 from graphprune_runtime.loading import load_session
@@ -56,6 +57,7 @@ def test_json_describes_what_was_compiled(tmp_path: Path) -> None:
     assert all(call["nbytes"] > 0 for call in program["calls"])
 
 
+@pytest.mark.usefixtures("quick_roofline")
 def test_every_set_of_shapes_is_a_program(tmp_path: Path) -> None:
     model, compiled = write(tmp_path / "m.onnx", TEXT.replace("float[1,", "float[n,")), tmp_path / "m.so"
     shapes = ["--input-shape", "x:1x8x6x6,3x8x6x6"]
@@ -69,6 +71,7 @@ def test_every_set_of_shapes_is_a_program(tmp_path: Path) -> None:
     assert invoke("bench", compiled, "--input-shape", "x:3x8x6x6", "--runs", "2", "--profile").code == 0
 
 
+@pytest.mark.usefixtures("quick_roofline")
 def test_an_open_batch_needs_no_shape(tmp_path: Path) -> None:
     model, compiled = write(tmp_path / "m.onnx", TEXT.replace("float[1,", "float[n,")), tmp_path / "m.so"
     outcome = invoke("compile", model, compiled, "--explain")

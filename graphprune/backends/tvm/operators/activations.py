@@ -56,7 +56,9 @@ def _selu(node: ir.Node, a: Arguments) -> Expr:
 
 def _celu(node: ir.Node, a: Arguments) -> Expr:
     x, alpha = a[0], float_attribute(node, "alpha", 1.0)
-    return tirx.Select(x < like(x, 0), like(x, alpha) * _expm1_below_zero(x / like(x, alpha)), x)
+    power = x / like(x, alpha)
+    less = _expm1_below_zero(power) if alpha > 0 else math.exp(power) - like(x, 1)
+    return tirx.Select(x < like(x, 0), like(x, alpha) * less, x)
 
 
 def _thresholded_relu(node: ir.Node, a: Arguments) -> Expr:

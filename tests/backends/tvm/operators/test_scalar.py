@@ -50,6 +50,12 @@ def test_functions_of_floats() -> None:
     assert_equal_on({"x": x}, parse(many(UNARY, "float", len(x), "x"), opset=22))
 
 
+@pytest.mark.parametrize("alpha", [-1.0, -0.5, 2.0])
+def test_celu_grows_below_zero_where_alpha_is_negative(alpha: float) -> None:
+    model = parse(f"g (float[5] x) => (float[5] y) {{ y = Celu<alpha = {alpha}>(x) }}")
+    assert_equal_on({"x": np.array([-7, -1, 0, 0.5, 3], np.float32)}, model)
+
+
 @pytest.mark.parametrize(("kind", "tolerance"), [("double", 1e-12), ("float16", 2e-3)])
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_functions_of_other_floats(kind: str, tolerance: float) -> None:

@@ -18,7 +18,7 @@ from graphprune.frontends.torch_operators import (
     MODULES,
     MODULES_OF_ALL_OUTPUTS,
 )
-from graphprune.frontends.torch_operators.values import TYPES, on_tensors, takes_shapes, tensor
+from graphprune.frontends.torch_operators.values import TYPES, on_tensors, takes_tensors, typed
 from graphprune.frontends.torch_origin import Input, Origin, open_axes
 from graphprune.frontends.torch_support import has_only_first_output, prepare, used_outputs, uses_all_outputs
 from graphprune.graph.arguments import check_model
@@ -87,9 +87,9 @@ class _Builder:
         node.target = node.name  # which fx made unique, and no keyword
         return node
 
-    def _output(self, value: ir.Value) -> object:
+    def _output(self, value: ir.Value) -> Any:  # noqa: ANN401 - a node, or a literal
         result = self.values[value]
-        return self.graph.call_function(tensor, (result,)) if _may_be_shape(value) else result
+        return self.graph.call_function(typed, (result, _torch_type(value))) if _may_be_shape(value) else result
 
     def _origin(self) -> Origin:
         inputs = [value for value in self.model.graph.inputs if value.name not in self.model.graph.initializers]
@@ -159,8 +159,12 @@ class _Builder:
             attributes.setdefault("axis", 1)
         function = (FUNCTIONS_OF_ALL_OUTPUTS if every else FUNCTIONS)[node.op_type]
         _verify_attributes(node, function, attributes)
-        if any(map(_may_be_shape, node.inputs)) and not takes_shapes(function):
-            function = on_tensors(function)
+        dtypes = [
+            _torch_type(value) if must and _may_be_shape(value) else None
+            for value, must in zip(node.inputs, takes_tensors(function, len(node.inputs)), strict=True)
+        ]
+        if any(dtypes):
+            function = on_tensors(function, dtypes)
         return self._named("call_function", node, function, inputs, attributes)
 
     def _named(
@@ -196,10 +200,14 @@ def _item(values: tuple[Any, ...], index: int) -> Any:  # noqa: ANN401 - one of 
 
 
 def _may_be_shape(value: ir.Value | None) -> bool:
-    """Whether the value may be integers at run time, rather than a tensor."""
-    if value is None or value.dtype not in (ir.DataType.INT64, None):
+    """Whether the value may be integers at run time, or truths about some, rather than a tensor."""
+    if value is None or value.dtype not in (ir.DataType.INT64, ir.DataType.BOOL, None):
         return False
     return value.shape is None or value.shape.rank() <= 1
+
+
+def _torch_type(value: ir.Value | None) -> torch.dtype:
+    return torch.int64 if value is None or value.dtype is None else TYPES[value.dtype.value]
 
 
 def _is_trainable(value: ir.Value) -> bool:

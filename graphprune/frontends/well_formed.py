@@ -40,7 +40,8 @@ def check_origin(model: ir.Model, source: Path) -> None:
 
 
 def _check_imports(model: ir.Model, source: Path) -> None:
-    for owner in (model.graph, *model.functions.values()):
+    owners: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+    for owner in owners:
         for node in ir.traversal.RecursiveGraphIterator(owner):
             if node.domain not in owner.opset_imports:
                 what = f"{describe(node)} is of the domain '{node.domain}', of which no opset is imported"

@@ -137,7 +137,7 @@ def one_hot(indices: Value, depth: Value, values: torch.Tensor, *, axis: int = -
 
 
 def compress(x: torch.Tensor, condition: torch.Tensor, *, axis: int | None = None) -> torch.Tensor:
-    """ONNX Compress; as in ONNX Runtime, the condition has any shape, and as many elements count as there are."""
+    """ONNX Compress; like ONNX Runtime, by a condition of any shape, of which it takes what there are elements for."""
     data, along = (x.reshape(-1), 0) if axis is None else (x, axis)
     chosen = tensor(condition).bool().reshape(-1)[: data.shape[along]].nonzero().reshape(-1)
     return data.index_select(along, chosen)

@@ -28,8 +28,9 @@ def gemm(
 
 def determinant(x: torch.Tensor) -> torch.Tensor:
     """ONNX Det; of halves in float32, because torch has no kernel of its own."""
-    is_half = x.dtype in {torch.float16, torch.bfloat16}
-    return torch.linalg.det(x.float()).to(x.dtype) if is_half else torch.linalg.det(x)
+    wide = x.float() if x.dtype in {torch.float16, torch.bfloat16} else x
+    found: torch.Tensor = torch.linalg.det(wide)
+    return found.to(x.dtype)
 
 
 def einsum(*operands: torch.Tensor, equation: str) -> torch.Tensor:

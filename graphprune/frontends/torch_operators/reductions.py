@@ -16,11 +16,10 @@ def _reduce(function: Reduction) -> Callable[..., Any]:
     def apply(x: Value, axes: Value | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> torch.Tensor:
         data = tensor(x)
         chosen = () if axes is None else integers(axes)
-        if not chosen:
-            if noop_with_empty_axes:
-                return function(data.unsqueeze(0), (0,), False)  # noqa: FBT003 - the signature of a reduction
-            chosen = tuple(range(data.dim()))
-        return function(data, tuple(axis % max(1, data.dim()) for axis in chosen), bool(keepdims)) if chosen else data
+        if not data.dim() or (noop_with_empty_axes and not chosen):
+            return function(data.unsqueeze(0), (0,), False)  # noqa: FBT003 - the signature of a reduction
+        along = tuple(axis % data.dim() for axis in chosen or range(data.dim()))
+        return function(data, along, bool(keepdims))
 
     return apply
 
@@ -46,6 +45,15 @@ def _mean(x: torch.Tensor, axes: tuple[int, ...], keep: bool) -> torch.Tensor:  
     return torch.div(
         x.sum(axes, keepdim=keep), x[(0,) * 0].numel() // max(1, x.sum(axes).numel()), rounding_mode="trunc"
     ).to(x.dtype)
+
+
+def _in_double(function: Reduction) -> Reduction:
+    """The reduction, of integers too: in double precision, and cut."""
+
+    def apply(x: torch.Tensor, axes: tuple[int, ...], keep: bool) -> torch.Tensor:  # noqa: FBT001
+        return function(x if x.is_floating_point() else x.double(), axes, keep).to(x.dtype)
+
+    return apply
 
 
 def _log_sum_exp(x: torch.Tensor, axes: tuple[int, ...], keep: bool) -> torch.Tensor:  # noqa: FBT001
@@ -136,9 +144,9 @@ TABLE: dict[str, Callable[..., Any]] = {
     "CumProd": _scan(torch.cumprod, 1),
     "LpNormalization": lp_normalization,
     "ReduceL1": _reduce(lambda x, axes, keep: _sum(x.abs(), axes, keep)),
-    "ReduceL2": _reduce(lambda x, axes, keep: _sum(x * x, axes, keep).sqrt()),
-    "ReduceLogSum": _reduce(lambda x, axes, keep: _sum(x, axes, keep).log()),
-    "ReduceLogSumExp": _reduce(_log_sum_exp),
+    "ReduceL2": _reduce(_in_double(lambda x, axes, keep: _sum(x * x, axes, keep).sqrt())),
+    "ReduceLogSum": _reduce(_in_double(lambda x, axes, keep: _sum(x, axes, keep).log())),
+    "ReduceLogSumExp": _reduce(_in_double(_log_sum_exp)),
     "ReduceMax": _reduce(_extreme(torch.amax, largest=True)),
     "ReduceMean": _reduce(_mean),
     "ReduceMin": _reduce(_extreme(torch.amin, largest=False)),

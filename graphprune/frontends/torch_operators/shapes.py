@@ -59,7 +59,7 @@ def transpose(x: Value, *, perm: Sequence[int] | None = None) -> Value:
 
 def squeeze(x: Value, axes: Value | None = None) -> Value:
     """ONNX Squeeze."""
-    if is_shape(x):
+    if is_shape(x) and len(integers(x)) == 1:
         return integer(x)
     data = tensor(x)
     return data.squeeze() if axes is None else data.squeeze(tuple(integers(axes))) if integers(axes) else data

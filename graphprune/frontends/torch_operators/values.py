@@ -71,23 +71,31 @@ def elementwise(on_shapes: Callable[..., Any], on_tensors: Callable[..., Any]) -
     return apply
 
 
-def takes_shapes(function: Callable[..., Any]) -> bool:
-    """Return whether `function` says of an argument that it is a value, or else takes tensors only."""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # one of torch's own
-        return False
-    return any("Value" in str(parameter.annotation) for parameter in parameters)
+def typed(value: Value, dtype: torch.dtype, device: torch.device | None = None) -> torch.Tensor:
+    """Return `value` as a tensor; what a graph computes of shapes becomes one of `dtype`."""
+    return value if isinstance(value, torch.Tensor) else tensor(value, device).to(dtype)
 
 
-def on_tensors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function`, which takes tensors only, as one of values."""
+def on_tensors(function: Callable[..., Any], dtypes: Sequence[torch.dtype | None]) -> Callable[..., Any]:
+    """Return `function` as one of values: those that have one of `dtypes` become tensors of it."""
 
     def apply(*values: Value | None, **attributes: object) -> Any:  # noqa: ANN401 - whatever the function returns
         device = next((value.device for value in values if isinstance(value, torch.Tensor)), None)
-        return function(*(value if value is None else tensor(value, device) for value in values), **attributes)
+        pairs = zip(values, dtypes, strict=False)
+        given = [value if value is None or dtype is None else typed(value, dtype, device) for value, dtype in pairs]
+        return function(*given, **attributes)
 
     return apply
+
+
+def takes_tensors(function: Callable[..., Any], count: int) -> list[bool]:
+    """Return for each of `count` arguments whether it is to be a tensor: where the signature names no value."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # one of torch's own
+        return [True] * count
+    kinds = [str(parameter.annotation) for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+    return ["Value" not in kinds[min(index, len(kinds) - 1)] for index in range(count)]
 
 
 def _on_shapes(function: Callable[..., Any], values: Sequence[Any]) -> Value:

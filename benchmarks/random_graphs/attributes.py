@@ -67,8 +67,10 @@ ATTRIBUTES: dict[str, Drawing] = {
     "start": _one_of(0, 1, -1),
     "end": _one_of(1, 2, -1),
     "size": _one_of(1, 3),
+    "LRN.bias": _one_of(1.0, 2.0),
+    "Celu.alpha": _one_of(0.25, 1.0, -0.5),
 }
-"""Others stay as they are by default."""
+"""By operator and name, or by name alone; others stay as they are by default."""
 
 GIVEN = 0.6
 """The share of attributes that a node has, of those it need not have."""
@@ -80,8 +82,9 @@ def draw_attributes(
     """Attributes for a node whose first operand has this shape."""
     drawn = {}
     for name, attribute in sorted(schema.attributes.items()):
-        if name in ATTRIBUTES and (attribute.required or random.random() < GIVEN):
-            drawn[name] = ATTRIBUTES[name](random, shape)
+        drawing = ATTRIBUTES.get(f"{schema.name}.{name}") or ATTRIBUTES.get(name)
+        if drawing and (attribute.required or random.random() < GIVEN):
+            drawn[name] = drawing(random, shape)
     if drawn.get("auto_pad", "NOTSET") != "NOTSET":
         drawn.pop("pads", None)
     return {name: value for name, value in drawn.items() if value != []}  # which has no type

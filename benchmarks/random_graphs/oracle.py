@@ -18,6 +18,9 @@ from benchmarks.random_graphs.elements import BFLOAT16, DTYPES, element_type, is
 SLIGHTLY_OTHER = 2
 """Runs with inputs that are slightly other ones."""
 
+OF_ATTRIBUTES = 2.0**-23
+"""What attributes resolve: they are float32 whatever the operands are."""
+
 ULPS = 4
 """That the function of one operator may be off, of a sum also each of its terms."""
 
@@ -45,6 +48,16 @@ class Operand(NamedTuple):
     is_setting: bool
 
 
+class Rounding(NamedTuple):
+    """How much of a result is rounded away: at least a share of it, and of another size where it is smaller."""
+
+    least: float = 0.0
+    size: float = 0.0
+
+
+TO_THE_LAST_PLACE = Rounding()
+
+
 class OracleError(Exception):
     """ONNX Runtime does not take the node."""
 
@@ -69,8 +82,15 @@ def evaluate(
         except Exception as error:  # its exception classes share no base
             raise OracleError(str(error)) from error
         runs.append([_rounded(array, half=half) for array, half in zip(results, halves, strict=True)])
-    size = OF_ONE if node.op_type in INACCURATE else 0.0
-    return [_varied([run[i] for run in runs], random, size, is_exact=is_exact) for i in range(len(runs[0]))]
+    rounding = _rounding(node, opset)
+    return [_varied([run[i] for run in runs], random, rounding, is_exact=is_exact) for i in range(len(runs[0]))]
+
+
+def _rounding(node: onnx.NodeProto, opset: int) -> Rounding:
+    attributes = onnx.defs.get_schema(node.op_type, opset).attributes.values()
+    has_numbers = any(attribute.type == onnx.defs.OpSchema.AttrType.FLOAT for attribute in attributes)
+    has_numbers = has_numbers or node.op_type == "Gelu"  # whose constants ONNX Runtime has in float32
+    return Rounding(OF_ATTRIBUTES if has_numbers else 0.0, OF_ONE if node.op_type in INACCURATE else 0.0)
 
 
 def _check_types(node: onnx.NodeProto, given: Sequence[Operand], opset: int) -> None:
@@ -134,20 +154,21 @@ def _fed(operand: Operand, index: int, random: np.random.Generator, *, is_exact:
     return _wide(array)
 
 
-def _varied(arrays: list[np.ndarray], random: np.random.Generator, size: float, *, is_exact: bool) -> Arrays:
+def _varied(arrays: list[np.ndarray], random: np.random.Generator, rounding: Rounding, *, is_exact: bool) -> Arrays:
     if not is_float(arrays[0].dtype):
         return (arrays[0],)
     if is_exact:
         same = all(np.array_equal(_wide(arrays[0]), _wide(other), equal_nan=True) for other in arrays[1:])
         return (arrays[0],) if same else tuple(arrays)
-    return (arrays[0], *(_other(array, random, size) for array in arrays[1:]))
+    return (arrays[0], *(_other(array, random, rounding) for array in arrays[1:]))
 
 
-def _other(array: np.ndarray, random: np.random.Generator, size: float = 0.0) -> np.ndarray:
-    """The array with each element off by a few units in the last place of it, or of `size`."""
+def _other(array: np.ndarray, random: np.random.Generator, rounding: Rounding = TO_THE_LAST_PLACE) -> np.ndarray:
+    """The array with each element off by a few units."""
     if not is_float(array.dtype):
         return array
-    steps = ULPS * resolution(array.dtype) * random.choice((-1.0, 1.0), array.shape)
+    unit = max(resolution(array.dtype), rounding.least)
+    steps = ULPS * unit * random.choice((-1.0, 1.0), array.shape)
     wide = array.astype(np.float64)
     with np.errstate(all="ignore"):
-        return np.asarray(wide + steps * np.maximum(np.abs(wide), size)).astype(array.dtype)
+        return np.asarray(wide + steps * np.maximum(np.abs(wide), rounding.size)).astype(array.dtype)

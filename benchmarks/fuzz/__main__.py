@@ -25,6 +25,9 @@ from graphprune.testing.onnx_cases import cases, freeze
 
 MOST_BYTES = 20_000
 
+OFTEN = 1_000
+"""Files between two lines that say what there was so far."""
+
 
 def seeds() -> list[bytes]:
     """The small ones of the operator cases, as files."""
@@ -41,12 +44,11 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, default=Path("fuzz"), help="folder for files that show a defect")
     options = parser.parse_args()
     with temporary_files_in_memory():
-        counts = try_files(options)
-    print(", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
+        try_files(options)
 
 
-def try_files(options: argparse.Namespace) -> Counter[str]:
-    """Try as many changed files as are asked for; how many there were of each verdict."""
+def try_files(options: argparse.Namespace) -> None:
+    """Try as many changed files as are asked for, and print how many there were of each verdict."""
     random, files = Random(options.seed), seeds()  # noqa: S311 - changes need no secrecy
     warm_up(files[0])
     counts: Counter[str] = Counter()
@@ -57,8 +59,10 @@ def try_files(options: argparse.Namespace) -> Counter[str]:
         counts[outcome.verdict] += 1
         if outcome.verdict in DEFECTS:
             keep(options.keep / f"{options.seed}-{number}.onnx", data, outcome)
+        if (number + 1) % OFTEN == 0 or number + 1 == options.cases:
+            summary = ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common())
+            print(f"{number + 1} files: {summary}", flush=True)
     worker.close()
-    return counts
 
 
 def keep(path: Path, data: bytes, outcome: Outcome) -> None:

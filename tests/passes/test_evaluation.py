@@ -38,8 +38,9 @@ def test_all_outputs_and_missing_operands() -> None:
     assert evaluate(model, node)[0].numpy().tolist() == [1, 5]
 
 
-def test_what_onnx_computes_otherwise_is_left_to_the_runtime() -> None:
-    model, node = only_node("y = Resize (c, , s)", "float[2] c = {1, 9}, float[1] s = {1.9}")
+@pytest.mark.parametrize("body", ["y = Resize (c, , s)", "y = LpNormalization <p = 1> (c)"])
+def test_what_onnx_computes_otherwise_is_left_to_the_runtime(body: str) -> None:
+    model, node = only_node(body, "float[2] c = {1, -9}, float[1] s = {1.9}")
     with pytest.raises(CannotEvaluateError, match=r"^onnx evaluates it otherwise than ONNX Runtime$"):
         evaluate(model, node)
 

@@ -24,8 +24,8 @@ def selu(x: torch.Tensor, *, alpha: float = 1.6732631921768188, gamma: float = 1
     return gamma * elu(x, alpha=alpha)
 
 
-def leaky_relu(x: torch.Tensor, *, alpha: float = 0.01) -> torch.Tensor:
-    """ONNX LeakyRelu."""
+def leaky_relu(x: torch.Tensor, *, alpha: float = 0.009999999776482582) -> torch.Tensor:
+    """ONNX LeakyRelu, whose attribute is float32."""
     return torch.where(x < 0, alpha * x, x)
 
 
@@ -39,8 +39,8 @@ def thresholded_relu(x: torch.Tensor, *, alpha: float = 1.0) -> torch.Tensor:
     return torch.where(x > alpha, x, torch.zeros_like(x))
 
 
-def hard_sigmoid(x: torch.Tensor, *, alpha: float = 0.2, beta: float = 0.5) -> torch.Tensor:
-    """ONNX HardSigmoid."""
+def hard_sigmoid(x: torch.Tensor, *, alpha: float = 0.20000000298023224, beta: float = 0.5) -> torch.Tensor:
+    """ONNX HardSigmoid, whose attributes are float32."""
     return torch.clamp(alpha * x + beta, 0, 1)
 
 

@@ -78,8 +78,8 @@ def narrowed(x: Expr, dtype: str) -> Expr:
 
 
 def float_attribute(node: ir.Node, name: str, default: float) -> float:
-    """A float attribute, or its default."""
-    return float(node.attributes.get_float(name, default))
+    """A float attribute, or its default, which is float32 as well."""
+    return float(np.float32(node.attributes.get_float(name, default)))
 
 
 def optional(arguments: Arguments, index: int) -> Expr | None:

@@ -16,7 +16,7 @@ from onnx import helper
 from benchmarks.random_graphs.elements import BFLOAT16, DTYPES, element_type, is_float, resolution
 
 SLIGHTLY_OTHER = 2
-"""Runs with inputs that are slightly other ones."""
+"""Runs with inputs that are slightly other ones; the results of both are moved to opposite sides."""
 
 OF_ATTRIBUTES = 2.0**-23
 """What attributes resolve: they are float32 whatever the operands are."""
@@ -150,7 +150,7 @@ def _rounded(array: object, *, half: bool) -> np.ndarray:
 def _fed(operand: Operand, index: int, random: np.random.Generator, *, is_exact: bool) -> np.ndarray:
     array = operand.arrays[min(index, len(operand.arrays) - 1)]
     if index and not is_exact:
-        array = _other(array, random)  # the terms of a sum may cancel
+        array = _other(array, _signs(array, random))  # the terms of a sum may cancel
     return _wide(array)
 
 
@@ -160,15 +160,20 @@ def _varied(arrays: list[np.ndarray], random: np.random.Generator, rounding: Rou
     if is_exact:
         same = all(np.array_equal(_wide(arrays[0]), _wide(other), equal_nan=True) for other in arrays[1:])
         return (arrays[0],) if same else tuple(arrays)
-    return (arrays[0], *(_other(array, random, rounding) for array in arrays[1:]))
+    signs = _signs(arrays[0], random)
+    return (arrays[0], _other(arrays[1], signs, rounding), _other(arrays[2], -signs, rounding))
 
 
-def _other(array: np.ndarray, random: np.random.Generator, rounding: Rounding = TO_THE_LAST_PLACE) -> np.ndarray:
-    """The array with each element off by a few units."""
+def _signs(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    return random.choice((-1.0, 1.0), array.shape)
+
+
+def _other(array: np.ndarray, signs: np.ndarray, rounding: Rounding = TO_THE_LAST_PLACE) -> np.ndarray:
+    """The array with each element off by a few units, to the side of its sign."""
     if not is_float(array.dtype):
         return array
     unit = max(resolution(array.dtype), rounding.least)
-    steps = ULPS * unit * random.choice((-1.0, 1.0), array.shape)
+    steps = ULPS * unit * signs
     wide = array.astype(np.float64)
     with np.errstate(all="ignore"):
         return np.asarray(wide + steps * np.maximum(np.abs(wide), rounding.size)).astype(array.dtype)

@@ -53,11 +53,10 @@ class Pruner:
     _metrics: list[float] = field(default_factory=list, init=False)
     _done: bool = field(default=False, init=False)
 
-    _given: dict[str, float] = field(default_factory=dict, init=False)  # budgets of a plan that was given
+    _budgets: dict[str, float] = field(default_factory=dict, init=False)  # by the name of the mask
 
     def __post_init__(self) -> None:
-        if self.fixed:
-            self._given = {mask.name: mask.budget for mask in self.masks}
+        self._budgets = {mask.name: mask.budget for mask in self.masks}
         self._advance()
 
     def step(self, metric: float | None = None) -> None:
@@ -116,15 +115,17 @@ class Pruner:
         """Set exact zeros, take the masks off, and return the module, a plain one again.
 
         Args:
-            force: Do so before the ramp has ended.
+            force: Do so before the ramp has ended, or where the module is not where its pruner left it.
 
         Raises:
-            PreconditionError: The ramp has not ended (GP713), the pruner was finalized before (GP710), or a weight
-                holds NaN or an infinity (GP711). The module is as it was then.
+            PreconditionError: The ramp has not ended (GP713), the pruner was finalized before (GP710), a weight holds
+                NaN or an infinity (GP711), or the state of the masks is an earlier one or an average (GP634). The
+                module is as it was then.
         """
         self._verify_open()
         self._verify_finite(self.sites)
-        self._verify_end(force=force)
+        self._verify_end(self.masks, force=force)
+        self._restore(self.masks)
         for site, weight in zip(self.sites, self._hardened(), strict=True):
             site.remove(weight)
         self._done = True
@@ -135,25 +136,39 @@ class Pruner:
 
         Args:
             duplicate: Made of the module while it had its masks (`AveragedModel(module).module`); changed in place.
-            force: Do so before the ramp has ended.
+            force: Do so before the ramp has ended, or where the copy is of earlier than that.
 
         Raises:
             RecipeError: It is no such copy (GP702).
-            PreconditionError: The ramp has not ended (GP713), or a weight of it holds NaN or an infinity (GP711).
+            PreconditionError: The ramp has not ended (GP713), a weight of it holds NaN or an infinity (GP711), or the
+                state of its masks is an earlier one or an average (GP634).
         """
         sites = [site.of_copy(self.module, duplicate) for site in self.sites]
+        masks = [mask for mask in duplicate.modules() if isinstance(mask, Scheduled)]
         self._verify_finite(sites)
-        self._verify_end(force=force)
+        self._verify_end(masks, force=force)
+        self._restore(masks)
         with torch.no_grad():
             hardened = [site.mask.hardened(site.weight()) for site in sites]
         for site, weight in zip(sites, hardened, strict=True):
             site.remove(weight)
         return duplicate
 
-    def _verify_end(self, *, force: bool) -> None:
+    def _verify_end(self, masks: Iterable[Scheduled], *, force: bool) -> None:
+        anyway = "force=True hardens anyway"
         if self.progress < 1 and not force:
             reason = f"the ramp stands at {self.progress:.2f} of its length after {self.steps} steps"
-            raise PreconditionError(f"finalize: {reason}; force=True hardens anyway", code="GP713")
+            raise PreconditionError(f"finalize: {reason}; {anyway}", code="GP713")
+        strays = [mask for mask in masks if not mask.stands_at(self._budgets[mask.name], self.ratio, self.progress)]
+        if strays and not force:
+            what = "an earlier checkpoint, or an average that takes buffers too (use_buffers=False leaves them alone)"
+            reason = f"the mask of '{strays[0].name}' is not where the pruner is: {what}"
+            raise PreconditionError(f"finalize: {reason}; {anyway}", code="GP634")
+
+    def _restore(self, masks: Iterable[Scheduled]) -> None:
+        for mask in masks:
+            mask.budget = self._budgets[mask.name]
+            mask.follow(self.ratio, self.progress)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the schedule stands, and of what recipe; the masks' part is in the module's own `state_dict`.
@@ -161,7 +176,9 @@ class Pruner:
         It holds numbers, texts, lists and dicts only, so that JSON can have it.
         """
         position = {"steps": self.steps, "started": self._started, "metrics": list(self._metrics)}
-        return position | {"recipe": self.recipe.model_dump(mode="json"), "given": dict(self._given)}
+        budgets_now = dict(self._budgets)
+        given = budgets_now if self.fixed else {}
+        return position | {"recipe": self.recipe.model_dump(mode="json"), "given": given, "budgets": budgets_now}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on where `state_dict` was taken; load the module's and the optimizer's states too.
@@ -173,6 +190,7 @@ class Pruner:
         self._verify_open()
         verify_same(self.state_dict(), state)
         self.steps, self._started, self._metrics = state["steps"], state["started"], list(state["metrics"])
+        self._budgets = dict(state["budgets"])
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Pruner:
         """Return a pruner of the copied module."""
@@ -204,8 +222,9 @@ class Pruner:
         if self.fixed:
             return
         shared = budgets(self.model, self.recipe)
+        self._budgets = {mask.name: shared[mask.name] for mask in self.masks}
         for mask in self.masks:
-            mask.budget = shared[mask.name]
+            mask.budget = self._budgets[mask.name]
 
     @torch.no_grad()
     def _hardened(self) -> list[torch.Tensor]:

@@ -20,10 +20,11 @@ def verify_same(own: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     Raises:
         RecipeError: They differ, or `saved` does not say (GP720).
     """
-    for part, what in (("recipe", "recipe"), ("given", "plan")):
+    for part in ("recipe", "given", "budgets"):
         if part not in saved:
-            message = f"the state of the pruner does not say its {what}: it is of an older version"
+            message = f"the state of the pruner does not say its {part}: it is of an older version"
             raise RecipeError(message, code="GP720")
+    for part, what in (("recipe", "recipe"), ("given", "plan")):
         difference = next(_differences("", own[part], saved[part]), None)
         if difference is not None:
             advice = "prepare the module with that of the state"

@@ -264,6 +264,24 @@ def test_an_average_is_finalized_before_or_after_the_module(keys: dict[str, Any]
         pruner.finalize_copy(average.module)
 
 
+@pytest.mark.parametrize("method", ["pdp", "gmp", "one-shot"])
+def test_an_average_that_blurred_the_schedule_is_finalized_by_force_as_planned(method: str) -> None:
+    module, pruner = prepared(recipe(start=2, length=2, scope="global", training={"method": method}))
+    options: dict[str, Any] = {"use_buffers": True, "avg_fn": lambda old, new, _: 0.7 * old + 0.3 * new}
+    average = torch.optim.swa_utils.AveragedModel(module, **options)
+    optimizer = sgd(module)
+    for step in range(6):
+        train(module, optimizer, pruner, step, step + 1)
+        average.update_parameters(module)
+    duplicate = copy.deepcopy(average.module)
+    with pytest.raises(PreconditionError, match=r"'0.weight' is not where the pruner is: .*use_buffers.*\[GP634\]"):
+        pruner.finalize_copy(duplicate)
+    pruner.finalize_copy(duplicate, force=True)
+    pruner.finalize()
+    for name in ("0.weight", "5.weight"):
+        assert zeros(duplicate, name) == zeros(module, name)
+
+
 def test_a_state_of_another_recipe_is_refused() -> None:
     state = prepared(recipe(sparsity=0.8))[1].state_dict()
     _, pruner = prepared(recipe(sparsity=0.5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from graphprune.planning.pruning_plan import WeightPlan
 from graphprune.planning.training_settings import TrainingSettings
 
 _ONE = 1 << 62  # exact for every float64 from a 512th to 1
+_NEAR = 1e-6  # what averaging equal numbers in float32 may do to them
 
 
 class Scheduled(nn.Module):
@@ -60,6 +62,11 @@ class Scheduled(nn.Module):
     def follow(self, ratio: float, progress: float) -> None:
         """Stand where the schedule does."""
         self._write(self.budget, ratio, progress)
+
+    def stands_at(self, budget: float, ratio: float, progress: float) -> bool:
+        """Return whether the buffer says so, whoever wrote it, and however: averages may do so behind torch's back."""
+        found = (value / _ONE for value in self.schedule.tolist())
+        return all(math.isclose(*pair, abs_tol=_NEAR) for pair in zip(found, (budget, ratio, progress), strict=True))
 
     def _values(self) -> tuple[float, ...]:
         """The numbers of the buffer; a device is asked for them only after somebody wrote there."""

@@ -51,8 +51,9 @@ class OneShotMask(GradualMask):
         self.register_buffer("chosen", torch.tensor(data=False))
 
     def hard_mask(self, weight: torch.Tensor) -> torch.Tensor:
-        """Return what was chosen, or would be."""
-        return self.keep if self.chosen else super().hard_mask(weight)
+        """Return what was chosen; what would be, where nothing was or an average of buffers blurred it."""
+        now = super().hard_mask(weight)
+        return self.keep if self.chosen and self.keep.count_nonzero() == now.count_nonzero() else now
 
     def update(self, weight: torch.Tensor) -> None:
         """Choose what stays, the first time that something is asked for."""

@@ -1,4 +1,4 @@
 """Import and export: ONNX files and torch modules.
 
-Imports: analysis, errors, files, graph, passes, stages.
+Imports: analysis, errors, files, graph, masked, masks, passes, stages.
 """

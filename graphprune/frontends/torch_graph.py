@@ -11,6 +11,7 @@ import torch
 from torch import fx, nn
 
 from graphprune.errors import UnsupportedModelError
+from graphprune.frontends.torch_masks import add_mask
 from graphprune.frontends.torch_names import AttributeNames, is_safe, word
 from graphprune.frontends.torch_operators import (
     FUNCTIONS,
@@ -23,6 +24,7 @@ from graphprune.frontends.torch_origin import Input, Origin, open_axes
 from graphprune.frontends.torch_support import has_only_first_output, prepare, used_outputs, uses_all_outputs
 from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import describe
+from graphprune.masked.calls import is_mask_call, mask_calls
 from graphprune.stages.stage import Stage, get_stage
 
 _LONGEST_SHAPE = 64  # a longer vector of integers is data
@@ -41,7 +43,8 @@ def to_torch(model: ir.Model) -> fx.GraphModule:
     Floating-point initializers of more than one element are parameters, called in `state_dict` as in the file, or by a
     word made of a name that Python code cannot hold; running statistics, single numbers and everything else are
     buffers. BatchNormalization and Dropout follow the module's mode; it comes in eval mode. Functions of the model are
-    inlined. Open dimensions stay open.
+    inlined, but not soft masks: `from_torch` gives them back as they were. Their thresholds are constants in the
+    gradient. Open dimensions stay open.
 
     Returns:
         A module called with tensors in the order of the graph's inputs; it returns a tensor, or a tuple of them.
@@ -49,11 +52,12 @@ def to_torch(model: ir.Model) -> fx.GraphModule:
     Raises:
         InputError: `model` is no model (GP536).
         UnsupportedModelError: Operators that are not supported, all in one message (GP130); an attribute or an output
-            that is not (GP131); a packed model (GP133).
+            that is not (GP131); a packed model (GP133); a damaged soft mask (GP360 to GP364).
     """
     check_model("to_torch", model)
     if get_stage(model) is Stage.PACKED:
         raise UnsupportedModelError("model is in stage packed; unpack it before it is trained", code="GP133")
+    mask_calls(model)
     return _Builder(prepare(model)).build()
 
 
@@ -97,6 +101,7 @@ class _Builder:
             tuple(Input(self.values[value].name, value.name or "", open_axes(value)) for value in inputs),
             tuple(value.name or "" for value in self.model.graph.outputs),
             {place: name for name, place in self.places.items() if place != name},
+            {call.name: (call.node.name or "", call.node.outputs[0].name or "") for call in mask_calls(self.model)},
         )
 
     def _initializers(self) -> None:
@@ -143,6 +148,8 @@ class _Builder:
         self._results(node, self._call(node, inputs))
 
     def _call(self, node: ir.Node, inputs: tuple[Any, ...]) -> fx.Node:
+        if is_mask_call(node):
+            return add_mask(self.graph, node, inputs, word(node.outputs[0].name))
         attributes: dict[str, Any] = {
             name: self._attribute(node, attribute) for name, attribute in node.attributes.items()
         }

@@ -16,6 +16,7 @@ from graphprune.errors import GraphPruneError, InputError, UnsupportedModelError
 from graphprune.frontends.quiet import quiet
 from graphprune.frontends.torch_origin import origin_of
 from graphprune.frontends.well_formed import infer_or_refuse
+from graphprune.masked.calls import verify_mask_calls
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,7 @@ def from_torch(
     name: here every initializer `n` holds `module.state_dict()[n]`. A parameter under several names keeps one of them.
     Constants that the exporter computes with nodes (axes, shapes, the zero bias of a convolution) become initializers.
     Weights are copied, so training the module later does not change the model, and the module keeps its mode.
+    The soft masks of a module that `to_torch` made are calls of their functions again, in stage masked.
 
     Args:
         module: A module (a `torch.fx.GraphModule` is one), or an exported program in the mode it was captured in.
@@ -51,7 +53,8 @@ def from_torch(
     Raises:
         GraphPruneError: torch is not installed (extra `train`). [GP122]
         InputError: `module` is of another type, or an exported program came with inputs or dynamic shapes. [GP120]
-        UnsupportedModelError: The export failed; the cause is named. [GP121]
+        UnsupportedModelError: The export failed; the cause is named. [GP121] A soft mask was changed so that it no
+            longer fits. [GP360 to GP364]
         PreconditionError: The module is under masks that follow its weights; finalize their pruner first. [GP722]
     """
     _require_torch()
@@ -118,7 +121,10 @@ def _export(
     from torch import onnx
 
     export: Callable[..., torch.onnx.ONNXProgram | None] = onnx.export
+    from graphprune.frontends.torch_masks import adopt_masks, translations
+
     settings = {"kwargs": kwargs, "dynamic_shapes": dynamic_shapes, "optimize": False, "verbose": False}
+    settings["custom_translation_table"] = translations()
     try:
         with quiet("torch.onnx"):
             exported = export(program, args, dynamo=True, **settings)
@@ -130,6 +136,7 @@ def _export(
         raise UnsupportedModelError(message, code="GP121") from error
     if exported is None:
         raise UnsupportedModelError(f"{type(program).__name__}: the exporter gave no model", code="GP121")
+    adopt_masks(exported.model)
     return exported.model
 
 
@@ -165,6 +172,7 @@ def _cleaned(model: ir.Model) -> ir.Model:
         common_passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
         common_passes.RemoveUnusedNodesPass()(model)
         infer_or_refuse(model, "export", "GP121")
+    verify_mask_calls(model)
     return model
 
 

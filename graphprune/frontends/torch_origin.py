@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
+from graphprune.masked.calls import mask_calls
+
 if TYPE_CHECKING:
     from torch import fx, nn
 
@@ -38,11 +40,13 @@ class Origin:
         inputs: In order.
         outputs: Their names, in order.
         parameters: Name in the module's `state_dict` -> name in the file, where they differ.
+        masks: Name of a weight in the file -> names of the node of its soft mask, and of what that gives.
     """
 
     inputs: tuple[Input, ...]
     outputs: tuple[str, ...]
     parameters: Mapping[str, str]
+    masks: Mapping[str, tuple[str, str]]
 
     def keep(self, module: fx.GraphModule) -> None:
         """Let `module`, and copies of it, remember."""
@@ -70,6 +74,10 @@ class Origin:
         names = {value: self.parameters[name] for name, value in graph.initializers.items() if name in self.parameters}
         names |= zip(graph.outputs, self.outputs, strict=True)
         names |= zip(graph.inputs, (given.name for given in self.inputs), strict=True)
+        for call in mask_calls(model):
+            weight = names.get(call.weight, call.name)
+            if weight in self.masks:
+                call.node.name, names[call.node.outputs[0]] = self.masks[weight]
         _rename(graph, names)
         _rename_extents(graph, {given: name for name, given in self.open.items()})
 

@@ -1,4 +1,4 @@
-"""What `to_torch` takes: functions and ONNX's own definitions written out, everything else refused by name."""
+"""What `to_torch` takes: functions (but masks) and ONNX's definitions written out, all else refused by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from graphprune.frontends.torch_operators import (
 )
 from graphprune.frontends.torch_operators.refusals import REFUSALS
 from graphprune.frontends.torch_operators.values import TYPES
+from graphprune.graph.functions import DOMAIN
 from graphprune.graph.nodes import describe
+from graphprune.masked.functions import NAMES
 from graphprune.passes.schema_functions import expand_functions, schema_body
 from graphprune.passes.shape_inference import infer_shapes
 
@@ -35,7 +37,7 @@ def prepare(model: ir.Model) -> ir.Model:
     """
     clone = model.clone()
     if clone.functions:
-        common_passes.InlinePass()(clone)
+        common_passes.InlinePass(lambda function: function.domain != DOMAIN or function.name not in NAMES)(clone)
     if any(_is_defined(node.op_type, node.domain) and not _is_supported(node) for node in clone.graph):
         infer_shapes(clone)  # definitions depend on types
         while expand_functions(clone, _is_supported, _body):
@@ -65,7 +67,8 @@ def used_outputs(node: ir.Node) -> list[int]:
 
 
 def _is_known(operator: str, domain: str) -> bool:
-    return domain == "" and (operator in FUNCTIONS or operator in MODULES or operator == "Constant")
+    is_mask = domain == DOMAIN and operator in NAMES
+    return is_mask or (domain == "" and (operator in FUNCTIONS or operator in MODULES or operator == "Constant"))
 
 
 def _is_supported(node: ir.Node) -> bool:

@@ -12,7 +12,6 @@ from torch import fx
 
 import graphprune as gp
 from graphprune.backends.onnxruntime import session_for
-from graphprune.passes.insert_soft_masks import InsertSoftMasks
 from tests.weighted import inferred_model
 
 TWO_BATCHES = """main (float[N,4] x, float[M,4] z, float[4,3] w) => (float[N,3] logits, float[M,3] scores) {
@@ -91,14 +90,3 @@ def test_the_largest_come_back_with_the_lower_index_first(largest: int) -> None:
     values, indices = session_for(again, optimize=False).run(None, {"x": x.numpy()})
     for found, expected in zip((values, indices), module(x), strict=True):
         np.testing.assert_array_equal(found, expected)
-
-
-def test_a_masked_file_comes_back() -> None:
-    model = inferred_model("main (float[N,16] x, float[16,16] w) => (float[N,16] y) { y = MatMul (x, w) }")
-    plan = gp.plan(model, gp.Recipe(sparsity=0.5))
-    masked = gp.Pipeline([InsertSoftMasks(plan=plan, temperature="0.1t2")]).run(model).model
-    x = torch.randn(2, 16)
-    again = gp.from_torch(gp.to_torch(masked), (x,))
-    assert interface(again) == interface(masked)
-    for one, two in zip(*(session_for(each).run(None, {"x": x.numpy()}) for each in (masked, again)), strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6)

@@ -58,6 +58,12 @@ def soft_units(scores: torch.Tensor, ramp: Ramp) -> torch.Tensor:
     return _soft_units(scores, *ramp.values)
 
 
+def hard_mask(weight: torch.Tensor, budget: torch.Tensor, pattern: str, axes: WeightAxes) -> torch.Tensor:
+    """Return what `graphprune.masks.pdp.hard_mask` does; without gradient."""
+    chosen: torch.Tensor = _hard_mask(weight, budget, pattern, [axes.output, axes.input])
+    return chosen
+
+
 def _of_weight(weight: torch.Tensor, search: ThresholdSearch, *constants: Any) -> torch.Tensor:  # noqa: ANN401
     *numbers, pattern, axes = constants
     chosen, placed = parse_pattern(pattern), WeightAxes(*axes)
@@ -117,6 +123,18 @@ def _search(constants: Sequence[Any]) -> ThresholdSearch:
 
 _soft_masked = _operator("graphprune::soft_masked", f"{_NUMBERS}, str pattern, int[] axes", _of_weight)
 _soft_units = _operator("graphprune::soft_units", _NUMBERS, _of_units)
+
+
+@torch.library.custom_op("graphprune::hard_mask", mutates_args=())
+def _hard_mask(weight: torch.Tensor, budget: torch.Tensor, pattern: str, axes: Sequence[int]) -> torch.Tensor:
+    chosen = parse_pattern(pattern)
+    return pdp.hard_mask(weight, pattern=chosen, axes=WeightAxes(*axes), budget=budget.item()).contiguous()
+
+
+@_hard_mask.register_fake
+def _(weight: torch.Tensor, *_: object) -> torch.Tensor:
+    return torch.empty(weight.shape, dtype=torch.bool, device=weight.device)
+
 
 OPERATOR: torch._ops.OpOverload[..., Any] = torch.ops.graphprune.soft_masked.default
 """The operator behind `soft_masked`, as exported programs call it."""

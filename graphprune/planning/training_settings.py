@@ -109,10 +109,15 @@ class TrainingSettings(Document):
 
     def temperature_at(self, progress: float) -> Temperature | None:
         """Return the temperature where the ramp is at `progress` in time, in [0, 1]; None where masks are hard."""
+        first, last, relative = self.cooling
+        value = first + (last - first) * _cubic(progress)
+        return Temperature(value, relative) if value > 0 else None
+
+    @property
+    def cooling(self) -> tuple[float, float, bool]:
+        """The value of the temperature at the start of the ramp, at its end (0 for hard masks), and of its kind."""
         first, last = parse_temperature(self.temperature), self._final()
-        end = 0.0 if last is None else last.value
-        value = first.value + (end - first.value) * _cubic(progress)
-        return Temperature(value, first.relative) if value > 0 else None
+        return first.value, 0.0 if last is None else last.value, first.relative
 
     def _final(self) -> Temperature | None:
         cools = self.final_temperature is None and self.schedule.has_length

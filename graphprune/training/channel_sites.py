@@ -33,14 +33,14 @@ def channel_sites(
     parts: dict[str, list[tuple[ChannelMask, ChannelPart]]] = defaultdict(list)
     for _, group in resolved:
         for each in _live(module, model, group):
-            parts[each.name].append((masks[group.name], ChannelPart(each)))
+            parts[each.name].append((masks[group.name], ChannelPart.of(each)))
     sites, saved = {}, set[ChannelMask]()
     for name, shared in parts.items():
         owned = [mask for mask, _ in shared if mask not in saved]
         saved.update(owned)
         sites[name] = Site(name, owners_of(module, name), ChannelCarrier(shared, owned))
     for _, group in resolved:
-        masks[group.name].producers = tuple((sites[each.name], ChannelPart(each)) for each in group.producers)
+        masks[group.name].producers = tuple((sites[each.name], ChannelPart.of(each)) for each in group.producers)
     return list(sites.values()), tuple(masks.values())
 
 

@@ -200,15 +200,6 @@ def test_autocast_keeps_the_mask_in_float32() -> None:
     torch.testing.assert_close(scores.float(), module(images()), rtol=0.1, atol=0.05)
 
 
-def test_a_compiled_module_follows_the_ramp() -> None:
-    module, pruner = prepared(recipe(start=0, length=4))
-    module.eval()
-    compiled = torch.compile(module, backend="aot_eager")
-    for _ in range(5):
-        torch.testing.assert_close(compiled(images()), module(images()))
-        pruner.step()
-
-
 def test_the_state_holds_nothing_that_needs_unpickling() -> None:
     module, pruner = prepared()
     buffer = io.BytesIO()

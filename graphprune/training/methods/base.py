@@ -12,6 +12,7 @@ from torch import nn
 from graphprune.errors import PreconditionError
 from graphprune.masks import pdp
 from graphprune.masks.patterns import parse_pattern
+from graphprune.masks.torch_operators import Ramp
 from graphprune.planning.pruning_plan import WeightPlan
 from graphprune.planning.training_settings import TrainingSettings
 
@@ -36,6 +37,7 @@ class Scheduled(nn.Module):
         super().__init__()
         self.name = name
         self.settings = settings
+        self._cooling = settings.cooling
         self.register_buffer("schedule", torch.zeros(3, dtype=torch.int64))
         self._read: tuple[torch.Tensor, int, tuple[float, ...]] | None = None
         self._write(budget, 0.0, 0.0)
@@ -68,10 +70,15 @@ class Scheduled(nn.Module):
         found = (value / _ONE for value in self.schedule.tolist())
         return all(math.isclose(*pair, abs_tol=_NEAR) for pair in zip(found, (budget, ratio, progress), strict=True))
 
+    def ramp(self) -> Ramp:
+        """Return where the schedule stands as tensors, which a compiled network reads anew at every call."""
+        budget, ratio, progress = (self.schedule.double() / _ONE).unbind()
+        first, last, relative = self._cooling
+        temperature = last + (first - last) * (1 - progress) ** 3
+        return Ramp(budget, ratio, temperature, relative, sampled=self.settings.threshold == "sampled")
+
     def _values(self) -> tuple[float, ...]:
         """The numbers of the buffer; a device is asked for them only after somebody wrote there."""
-        if self._read is not None and torch.compiler.is_compiling():
-            return self._read[2]
         version = -1 if self.schedule.is_inference() else self.schedule._version  # noqa: SLF001 - torch has no other
         if self._read is None or self._read[0] is not self.schedule or version < 0 or self._read[1] != version:
             self._read = self.schedule, version, tuple(value / _ONE for value in self.schedule.tolist())
@@ -85,6 +92,11 @@ class Scheduled(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Return what copies are made of: a copied buffer has a version of its own."""
         return {**self.__dict__, "_read": None}
+
+
+def is_idle(mask: Scheduled) -> bool:
+    """Return whether nothing is asked for yet. A compiled network does not know, so masks are right at ratio 0 too."""
+    return not torch.compiler.is_compiling() and mask.ratio == 0
 
 
 def refuse_export(name: str) -> None:
@@ -138,7 +150,7 @@ class WeightMask(ParameterMask, Scheduled):
 
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the masked weight; the weight itself where nothing is asked for yet."""
-        return weight if self.ratio == 0 and self._hard is None else super().forward(weight)
+        return weight if self._hard is None and is_idle(self) else super().forward(weight)
 
     def mask(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the mask of `masked`, for reports."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,9 +13,10 @@ from torch import nn
 from graphprune.analysis.channels import ChannelSlice
 from graphprune.errors import RecipeError
 from graphprune.masks.pdp import channel_mask, channel_scores
+from graphprune.masks.torch_operators import soft_units
 from graphprune.planning.channels.plan import DEFAULT_CHANNEL_CRITERION, ChannelPlan
 from graphprune.planning.training_settings import TrainingSettings
-from graphprune.training.methods.base import ParameterMask, Scheduled, refuse_export
+from graphprune.training.methods.base import ParameterMask, Scheduled, is_idle, refuse_export
 
 if TYPE_CHECKING:
     from graphprune.training.sites import Site
@@ -23,25 +24,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChannelPart:
-    """What one parameter has of the channels of a group."""
+    """What one parameter has of the channels of a group; numbers only, because `torch.compile` reads it.
 
-    slice: ChannelSlice
+    Attributes:
+        axis: Of the parameter.
+        places: The indices of each channel on it, int64 [channels, repeat].
+        start: The first of them, where each channel has one index and they lie together.
+    """
+
+    axis: int
+    places: torch.Tensor = field(compare=False)
+    start: int | None
+
+    @classmethod
+    def of(cls, part: ChannelSlice) -> ChannelPart:
+        """Return what `part` of a parameter is."""
+        return cls(part.axis, torch.from_numpy(part.indices()), part.start if part.is_consecutive else None)
 
     def rows(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the elements of each channel, [channels, elements]; a view where they lie together."""
-        moved = weight.movedim(self.slice.axis, 0)
-        if self.slice.is_consecutive:
-            return moved.narrow(0, self.slice.start, self.slice.index.size).flatten(1)
-        return moved[self._indices(weight)].reshape(self.slice.index.size, -1)
+        moved, size = weight.movedim(self.axis, 0), self.places.shape[0]
+        if self.start is not None:
+            return moved.narrow(0, self.start, size).flatten(1)
+        return moved[self._indices(weight)].reshape(size, -1)
 
     def factor(self, mask: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         """Return what the parameter is multiplied by: the mask at its channels, one elsewhere; it broadcasts."""
-        extent = weight.shape[self.slice.axis]
-        along = mask.new_ones(extent).index_copy(0, self._indices(weight), mask.repeat_interleave(self.slice.repeat))
-        return along.reshape(-1, *[1] * (weight.dim() - 1 - self.slice.axis))
+        spread = mask.repeat_interleave(self.places.shape[1])
+        along = mask.new_ones(weight.shape[self.axis]).index_copy(0, self._indices(weight), spread)
+        return along.reshape(-1, *[1] * (weight.dim() - 1 - self.axis))
 
     def _indices(self, weight: torch.Tensor) -> torch.Tensor:
-        return torch.from_numpy(self.slice.indices().reshape(-1)).to(weight.device)
+        return self.places.reshape(-1).to(weight.device)
 
 
 class ChannelMask(Scheduled, abc.ABC):
@@ -104,6 +118,8 @@ class SoftChannelMask(ChannelMask):
     def forward(self) -> torch.Tensor:
         """Return the soft mask; gradients flow to all weights of the group."""
         refuse_export(self.name)
+        if torch.compiler.is_compiling():
+            return soft_units(self.scores(), self.ramp())
         temperature = self.settings.temperature_at(self.progress)
         return channel_mask(self.scores(), budget=self.budget, ratio=self.ratio, temperature=temperature)
 
@@ -144,7 +160,7 @@ class ChannelCarrier(ParameterMask):
         """Return the parameter times the masks; groups of which nothing is asked for yet have none."""
         masked = weight
         for mask, part in self._parts:
-            if mask.ratio > 0:
+            if not is_idle(mask):
                 masked = (masked * part.factor(mask(), weight)).to(weight.dtype)
         return masked
 

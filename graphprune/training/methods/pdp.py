@@ -8,6 +8,7 @@ import torch
 
 from graphprune.masks import pdp
 from graphprune.masks.patterns import NM
+from graphprune.masks.torch_operators import soft_masked
 from graphprune.masks.torch_threshold import ThresholdSearch, sampled_error
 from graphprune.planning.pruning_plan import WeightPlan
 from graphprune.planning.training_settings import TrainingSettings
@@ -24,6 +25,8 @@ class SoftMask(WeightMask):
     def masked(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the softly masked weight."""
         refuse_export(self.name)
+        if torch.compiler.is_compiling():
+            return soft_masked(weight, self.ramp(), str(self.pattern), self.axes)
         return pdp.soft_masked(weight, **self._arguments(), search=self._search)
 
     def mask(self, weight: torch.Tensor) -> torch.Tensor:

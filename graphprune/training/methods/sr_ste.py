@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from graphprune.errors import RecipeError
-from graphprune.masks import pdp
 from graphprune.masks.patterns import NM
+from graphprune.masks.torch_operators import hard_mask
 from graphprune.planning.pruning_plan import WeightPlan
 from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.methods.base import WeightMask, refuse_export
@@ -33,9 +33,15 @@ class StraightThroughMask(WeightMask):
     def masked(self, weight: torch.Tensor) -> torch.Tensor:
         """Return the weight with zeros."""
         refuse_export(self.name)
-        keep = pdp.hard_mask(weight, pattern=self.pattern, axes=self.axes, budget=self.budget)
+        keep = self._keep(weight)
         masked: torch.Tensor = _StraightThrough.apply(weight, keep)  # type: ignore[no-untyped-call]
         return masked
+
+    def _keep(self, weight: torch.Tensor) -> torch.Tensor:
+        if not torch.compiler.is_compiling():
+            return self.hard_mask(weight)
+        ramp = self.ramp()
+        return hard_mask(weight, ramp.budget, str(self.pattern), self.axes) | (ramp.ratio == 0)
 
 
 class _StraightThrough(torch.autograd.Function):

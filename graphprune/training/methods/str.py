@@ -34,7 +34,8 @@ class SoftThreshold(WeightMask):
 
     def masked(self, weight: torch.Tensor) -> torch.Tensor:
         """Return `sign(w) * relu(|w| - threshold)`."""
-        return weight.sign() * torch.relu(weight.abs() - self.threshold_logit.sigmoid())
+        shrunk = weight.sign() * torch.relu(weight.abs() - self.threshold_logit.sigmoid())
+        return torch.where(self.ramp().ratio > 0, shrunk, weight) if torch.compiler.is_compiling() else shrunk
 
     def hard_mask(self, weight: torch.Tensor) -> torch.Tensor:
         """Return which weights lie above the threshold."""

@@ -16,6 +16,7 @@ from graphprune.errors import GraphPruneError, InputError, UnsupportedModelError
 from graphprune.frontends.quiet import quiet
 from graphprune.frontends.torch_origin import origin_of
 from graphprune.frontends.well_formed import infer_or_refuse
+from graphprune.frontends.widening import widen
 from graphprune.masked.calls import verify_mask_calls
 
 if TYPE_CHECKING:
@@ -79,14 +80,21 @@ def exported(
     args: Sequence[object],
     kwargs: Mapping[str, object] | None = None,
     dynamic_shapes: object = None,
+    *,
+    widened: bool = False,
 ) -> ir.Model:
     """Do what `from_torch` does for modules, with no dimension open that `dynamic_shapes` does not name.
+
+    Where it is `widened`, what is bfloat16 in the module is float32 in the model.
 
     Raises:
         UnsupportedModelError: The export failed; the cause is named. [GP121]
     """
     with _inference_mode_of(module):
-        model = _cleaned(_export(module, tuple(args), dict(kwargs or {}), dynamic_shapes))
+        model = _export(module, tuple(args), dict(kwargs or {}), dynamic_shapes)
+    if widened:
+        widen(model)
+    model = _cleaned(model)
     origin = origin_of(module)
     if origin is not None:
         origin.restore(model)

@@ -146,6 +146,13 @@ class PruningPlan(Document):
 
 
 def fingerprint(weights: Iterable[LinearWeight]) -> str:
-    """Return what identifies a model to a plan: names, types and shapes of its weights, not their values."""
-    lines = sorted(f"{weight.name} {weight.tensor.dtype.name} {list(weight.shape)}" for weight in weights)
+    """Return what identifies a model to a plan: names, types and shapes of its weights, not their values.
+
+    bfloat16 counts as float32, in which training plans it.
+    """
+    lines = sorted(f"{weight.name} {_type_name(weight.tensor.dtype)} {list(weight.shape)}" for weight in weights)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _type_name(dtype: ir.DataType) -> str:
+    return (ir.DataType.FLOAT if dtype is ir.DataType.BFLOAT16 else dtype).name

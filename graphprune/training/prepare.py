@@ -62,7 +62,7 @@ def prepare(
     if any(isinstance(child, ParameterMask) for child in module.modules()):
         raise RecipeError(f"{type(module).__name__}: was prepared before; finalize its pruner first", code="GP702")
     settings = recipe.training or TrainingSettings()
-    model = exported(module, example_inputs, example_kwargs)
+    model = exported(module, example_inputs, example_kwargs, widened=True)
     chosen = plan or make_plan(model, _by_layer(recipe))
     if plan is None and settings.schedule.start != 0:
         budgets(model, recipe)  # what is wrong with them now is said now, not after the dense phase

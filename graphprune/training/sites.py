@@ -132,4 +132,8 @@ def follow(model: ir.Model, sites: Iterable[Site]) -> None:
 
 
 def _reader(site: Site) -> Callable[[], ir.TensorProtocol]:
-    return lambda: ir.tensor(site.weight().cpu(), name=site.name)
+    def read() -> ir.TensorProtocol:
+        weight = site.weight().cpu()
+        return ir.tensor(weight.float() if weight.dtype == torch.bfloat16 else weight, name=site.name)
+
+    return read

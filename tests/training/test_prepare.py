@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 
@@ -192,6 +193,61 @@ def test_linear_layers_in_bfloat16_are_trained(scope: str) -> None:
     assert "0.weight" in str(pruner.report())
     pruner.finalize()
     assert zeros(module, "0.weight") + zeros(module, "2.weight") == round(0.75 * (512 + 256))
+
+
+class Attentive(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.recurrent = nn.GRU(16, 12, batch_first=True)
+        self.head = nn.Linear(12, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        attended = self.attention(x, x, x, need_weights=False)[0]
+        scores: torch.Tensor = self.head(self.recurrent(x + attended)[0])
+        return scores
+
+
+IN_BFLOAT16: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "Conv1d": (lambda: nn.Sequential(nn.Conv1d(8, 16, 3), nn.ReLU(), nn.Conv1d(16, 8, 3)), (2, 8, 12)),
+    "Conv2d, BatchNorm2d": (network, (2, 8, 6, 6)),
+    "Conv3d": (lambda: nn.Sequential(nn.Conv3d(8, 16, 3), nn.GELU(), nn.Conv3d(16, 8, 1)), (2, 8, 5, 5, 5)),
+    "attention, GRU": (Attentive, (2, 5, 16)),
+}
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "channel"])
+@pytest.mark.parametrize("what", IN_BFLOAT16)
+def test_modules_in_bfloat16_are_planned_and_trained_as_those_in_float32(what: str, pattern: str) -> None:
+    made, shape = IN_BFLOAT16[what]
+    torch.manual_seed(0)
+    narrow = made().bfloat16()
+    wide, x = copy.deepcopy(narrow).float(), torch.randn(shape)
+    pruner, other = (
+        prepare(*each, recipe(start=1, length=2, pattern=pattern)) for each in ((narrow, (x.bfloat16(),)), (wide, (x,)))
+    )
+    assert [site.name for site in pruner.sites] == [site.name for site in other.sites]
+    assert [mask.budget for mask in pruner.masks] == [mask.budget for mask in other.masks]
+    for _ in range(3):
+        loss = narrow(x.bfloat16()).float().square().mean()
+        assert loss.isfinite()
+        loss.backward()
+        pruner.step()
+        other.step()
+    for one, two in zip(pruner.sites, other.sites, strict=True):
+        assert torch.equal(one.mask(one.weight()), two.mask(two.weight()).bfloat16())  # computed in float32
+    finished, expected = pruner.finalize(), other.finalize()
+    for site in pruner.sites:
+        assert finished.get_parameter(site.name).dtype == torch.bfloat16
+        assert zeros(finished, site.name) == zeros(expected, site.name)
+
+
+def test_a_plan_of_a_module_in_bfloat16_fits_it_in_either_type() -> None:
+    torch.manual_seed(0)
+    module, x = nn.Sequential(nn.Linear(16, 32)).bfloat16(), torch.randn(2, 16)
+    plan = gp.plan(gp.from_torch(module, (x.bfloat16(),)), gp.Recipe(sparsity=0.5))
+    for each, given in ((copy.deepcopy(module), x.bfloat16()), (module.float(), x)):
+        assert [mask.budget for mask in prepare(each, (given,), recipe(), plan=plan).masks] == [0.5]
 
 
 def test_blocks_that_do_not_divide_a_weight_cannot_be_trained() -> None:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from graphprune.analysis.channels.state import FloatArray
 from graphprune.analysis.constants import constant_tensor
-from graphprune.passes.operands.cut_node import CutNode
+from graphprune.passes.operands.cut_node import CutNode, rank_of
 
 _Array = npt.NDArray[Any]
 _MATRIX = 2
@@ -67,28 +67,27 @@ def fold_into_bias(cut: CutNode, at: FloatArray) -> None:
 
 
 def _convolution(cut: CutNode, weight: FloatArray, at: FloatArray, dtype: npt.DTypeLike) -> None:
-    _set_bias(cut, weight.reshape(*weight.shape[:2], -1).sum(axis=2) @ at, 1, dtype)
+    _set_bias(cut, weight.reshape(*weight.shape[:2], -1).sum(axis=2) @ at, dtype)
 
 
 def _gemm(cut: CutNode, weight: FloatArray, at: FloatArray, dtype: npt.DTypeLike) -> None:
     rows = weight.T if cut.node.attributes.get_int("transB", 0) else weight
     made = cut.node.attributes.get_float("alpha", 1.0) * (at @ rows)
     beta = cut.node.attributes.get_float("beta", 1.0)
-    _set_bias(cut, made / beta, 1, dtype)
+    _set_bias(cut, made / beta, dtype)
 
 
-def _set_bias(cut: CutNode, made: FloatArray, axis: int, dtype: npt.DTypeLike) -> None:
-    """Replace the third operand by what it is with `made` added, cut as the outputs are along `axis`."""
+def _set_bias(cut: CutNode, made: FloatArray, dtype: npt.DTypeLike) -> None:
+    """Replace the third operand by what it is with `made` added, cut as the outputs are."""
     tensor = constant_tensor(_bias(cut.node))
     total = made if tensor is None else tensor.numpy().astype(np.float64) + made
-    cut.set_operand(2, cut.constant("bias", _kept(cut, total, axis).astype(dtype)))
+    cut.set_operand(2, cut.constant("bias", _kept(cut, total, 1).astype(dtype)))
 
 
 def _product(cut: CutNode, weight: FloatArray, at: FloatArray, dtype: npt.DTypeLike) -> None:
     """A MatMul has no bias: it is added behind."""
-    output = cut.node.outputs[0]
-    rank = 1 if output.shape is None else output.shape.rank()
-    bias = cut.constant("bias", _kept(cut, at @ weight, rank - 1).astype(dtype))
+    last = rank_of(cut.node.outputs[0]) - 1
+    bias = cut.constant("bias", _kept(cut, at @ weight, last).astype(dtype))
     cut.put_behind("Add", [bias], "sum")
 
 

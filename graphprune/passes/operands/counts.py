@@ -13,8 +13,6 @@ _FLAT = 3  # the rank of operands that have heads and what is in them along one 
 def _convolution(cut: CutNode) -> None:
     """`group` counts the channels of one side over those that a group of the weight has."""
     counted = cut.input(0) if cut.node.op_type == "Conv" else cut.node.outputs[0]
-    if 1 not in {**cut.cuts(counted), **cut.cuts(cut.input(1))}:
-        return
     groups = cut.extent(counted, 1) // cut.extent(cut.input(1), 1)
     if groups != cut.node.attributes.get_int("group", 1):
         cut.node.attributes["group"] = ir.AttrInt64("group", groups)
@@ -22,9 +20,7 @@ def _convolution(cut: CutNode) -> None:
 
 def _group_normalization(cut: CutNode) -> None:
     """Whole groups go."""
-    groups, x = cut.node.attributes.get_int("num_groups", 1), cut.input(0)
-    if 1 not in cut.cuts(x):
-        return
+    groups, x = cut.node.attributes["num_groups"].as_int(), cut.input(0)
     left = cut.extent(x, 1) * groups // old_extent(x, 1)
     cut.node.attributes["num_groups"] = ir.AttrInt64("num_groups", left)
 

@@ -46,8 +46,7 @@ def _slice(cut: CutNode) -> None:
             ends[place] = _BEFORE_FIRST
     cut.set_integers("starts", 1, starts)
     cut.set_integers("ends", 2, ends)
-    if steps is not None or (strides != 1).any():
-        cut.set_integers("axes", 3, list(places))
+    if steps is not None:  # else what is left of a range is one
         cut.set_integers("steps", 4, strides)
 
 

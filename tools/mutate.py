@@ -1,36 +1,45 @@
 """Deliberate faults in the package: how many of them the tests beside it notice, and which they do not.
 
-    python -m tools.mutate graphprune/verification graphprune/passes/fold_batch_norm.py [--faults 30] [--seed 0]
+    python -m tools.mutate graphprune/passes/fold_batch_norm.py graphprune/masks [--faults 40] [--seed 0]
 
-Each fault is one changed operator, comparison, number or condition of one module, made by cosmic-ray in a copy of the
-tree (`pip install -e '.[mutation]'`). It is judged by the tests that mirror the module: `graphprune/a/b.py` by
-`tests/a/test_b.py`, or else by all in the nearest folder that there is, as `tests/a`. A fault that changes nothing
-anybody could see survives rightly: look at each.
+Each path is an area of which so many faults are drawn; the same ones again as long as their lines stay as they are. A
+fault is one changed operator, comparison, number or condition of one module, made by cosmic-ray in a copy of the tree
+(`pip install -e '.[mutation]'`). It is judged by the tests that mirror the module: `graphprune/a/b.py` by
+`tests/a/test_b.py`, or else by all in the nearest folder that there is, as `tests/a`. What survives is printed as it is
+found, and a table of all areas at the end.
+
+A fault that changes nothing anybody could see survives rightly. Those that were looked at are in
+`tools/equivalent_faults.toml`, each with its reason, and are counted apart.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from cosmic_ray.commands.init import init
 from cosmic_ray.mutating import mutate_and_test
+from cosmic_ray.testing import run_tests
 from cosmic_ray.work_db import WorkDB
 from cosmic_ray.work_item import MutationSpec, TestOutcome
-from rich.console import Console
-from rich.progress import track
 
 ROOT = Path(__file__).resolve().parents[1]
+EQUIVALENT = ROOT / "tools" / "equivalent_faults.toml"
 
 SWAPS = {
     "ReplaceBinaryOperator": ("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "FloorDiv_Mul", "Mod_Mul", "Pow_Mul"),
@@ -49,22 +58,38 @@ OPERATORS = frozenset(f"core/{kind}_{swap}" for kind, swaps in SWAPS.items() for
 }
 """The faults that somebody might make; of replacing an operator by any other most are noticed by anything."""
 
-SECONDS = 600
-"""Until tests that do not end count as having noticed."""
+SLOWER = 5
+"""Tests that take so many times as long as without a fault count as having noticed."""
+
+
+class Fault(NamedTuple):
+    """What was changed in the lines of a module, without their indentation."""
+
+    module: str
+    line: str
+    becomes: str
+
+
+class Outcome(Enum):
+    """What became of a fault."""
+
+    CAUGHT = "caught"
+    EQUIVALENT = "equivalent"
+    SURVIVED = "survived"
 
 
 class Verdict(NamedTuple):
-    """What became of one fault."""
+    """A fault, where it was made, and what became of it."""
 
-    module: Path
-    noticed: bool
-    diff: str
+    fault: Fault
+    at: int
+    outcome: Outcome
 
 
-def modules(paths: Iterable[Path]) -> list[Path]:
-    """The modules at these paths, relative to the root."""
-    found = (path.rglob("*.py") if path.is_dir() else [path] for path in paths)
-    return sorted(path.resolve().relative_to(ROOT) for group in found for path in group if path.name != "__init__.py")
+def modules(path: Path) -> list[Path]:
+    """The modules at a path, relative to the root."""
+    found = path.rglob("*.py") if path.is_dir() else [path]
+    return sorted(each.resolve().relative_to(ROOT) for each in found if each.name != "__init__.py")
 
 
 def mirrored_tests(module: Path) -> Path:
@@ -76,21 +101,69 @@ def mirrored_tests(module: Path) -> Path:
     return next(folder for folder in mirrored.parents if (ROOT / folder).is_dir())
 
 
-def faults(module: Path, most: int, seed: int) -> list[MutationSpec]:
-    """At most so many faults of a module, drawn at random."""
+def faults(path: Path, most: int, seed: int) -> list[MutationSpec]:
+    """At most so many faults of an area, drawn at random.
+
+    A fault is drawn by the text of its line, so that changes elsewhere leave the others drawn.
+    """
+    seen: Counter[str] = Counter()
+    drawn: dict[str, MutationSpec] = {}
+    for spec in _all_faults(modules(path)):
+        row, column = spec.start_pos
+        text = f"{seed} {spec.module_path} {spec.operator_name} {column} {_lines(spec.module_path)[row - 1]}"
+        drawn[hashlib.sha256(f"{text} {seen[text]}".encode()).hexdigest()] = spec
+        seen[text] += 1
+    return sorted((drawn[key] for key in sorted(drawn)[:most]), key=lambda spec: (spec.module_path, spec.start_pos))
+
+
+def _all_faults(found: Sequence[Path]) -> Iterator[MutationSpec]:
     with tempfile.TemporaryDirectory() as folder:
         database = WorkDB(str(Path(folder) / "work.sqlite"), WorkDB.Mode.create)
-        init([module], database, {})
-        specs = [item.mutations[0] for item in database.work_items if item.mutations[0].operator_name in OPERATORS]
+        init(found, database, {})
+        specs = [item.mutations[0] for item in database.work_items]
         database.close()
-    return random.Random(seed).sample(specs, min(most, len(specs)))  # noqa: S311 - a sample, no secret
+    yield from (spec for spec in specs if spec.operator_name in OPERATORS)
+
+
+@cache
+def _lines(module: Path) -> list[str]:
+    return (ROOT / module).read_text(encoding="utf-8").splitlines()
+
+
+def equivalent() -> dict[Fault, str]:
+    """The faults that are known to change nothing, and why."""
+    entries = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8")).get("fault", [])
+    return {Fault(each["module"], each["line"], each["becomes"]): each["why"] for each in entries}
 
 
 def judge(spec: MutationSpec) -> Verdict:
     """Make the fault in this process's copy of the tree, and run the tests."""
-    command = f"{sys.executable} -m pytest -q -x -p no:cacheprovider {mirrored_tests(spec.module_path)}"
-    result = mutate_and_test([spec], command, SECONDS)
-    return Verdict(spec.module_path, result.test_outcome != TestOutcome.SURVIVED, result.diff or "")
+    tests = mirrored_tests(spec.module_path)
+    result = mutate_and_test([spec], _command(tests), SLOWER * _seconds(tests))
+    fault = _fault(spec.module_path, result.diff or "")
+    if result.test_outcome != TestOutcome.SURVIVED:
+        return Verdict(fault, spec.start_pos[0], Outcome.CAUGHT)
+    return Verdict(fault, spec.start_pos[0], Outcome.EQUIVALENT if fault in equivalent() else Outcome.SURVIVED)
+
+
+def _command(tests: Path) -> str:
+    return f"{sys.executable} -m pytest -q -x -p no:cacheprovider {tests}"
+
+
+@cache
+def _seconds(tests: Path) -> float:
+    """How long tests take without a fault, which they must pass."""
+    start = time.monotonic()
+    outcome, output = run_tests(_command(tests), None)
+    if outcome != TestOutcome.SURVIVED:
+        raise RuntimeError(f"{tests} fails without a fault: {output[-2000:]}")
+    return time.monotonic() - start
+
+
+def _fault(module: Path, diff: str) -> Fault:
+    changed = [line for line in diff.splitlines() if line[:3] not in {"---", "+++"}]
+    parts = (" ".join(line[1:].strip() for line in changed if line.startswith(sign)) for sign in "-+")
+    return Fault(module.as_posix(), *parts)
 
 
 def _go_to_a_copy(folder: str) -> None:
@@ -113,26 +186,45 @@ def judges(processes: int) -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
+def table(areas: Mapping[Path, Sequence[Verdict]]) -> Iterator[str]:
+    """The lines of a Markdown table; the share is of the faults that change something."""
+    yield "| area | faults | caught | equivalent | survived | share caught |"
+    yield "|---|---|---|---|---|---|"
+    for path, verdicts in areas.items():
+        counts = Counter(verdict.outcome for verdict in verdicts)
+        caught, same, survived = (counts[outcome] for outcome in Outcome)
+        share = f"{caught / max(1, caught + survived):.0%}"
+        yield f"| `{path.as_posix()}` | {len(verdicts)} | {caught} | {same} | {survived} | {share} |"
+
+
+def report(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """Print what survives as it is found; return all."""
+    judged = []
+    for verdict in verdicts:
+        judged.append(verdict)
+        if verdict.outcome is Outcome.SURVIVED:
+            fault = verdict.fault
+            _print(f"{fault.module}:{verdict.at}: survived\n- {fault.line}\n+ {fault.becomes}")
+    return judged
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Judge, and print what survived and a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("paths", nargs="+", type=Path, help="modules or folders of the package")
-    parser.add_argument("--faults", type=int, default=30, help="of each module at most (default 30)")
+    parser.add_argument("paths", nargs="+", type=Path, help="modules or folders of the package, each an area")
+    parser.add_argument("--faults", type=int, default=40, help="of each area at most (default 40)")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of faults (default 0)")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="at once (default: all processors)")
     options = parser.parse_args()
-    chosen = modules(options.paths)
-    specs = [spec for module in chosen for spec in faults(module, options.faults, options.seed)]
-    console = Console()
+    os.chdir(ROOT)
     with judges(options.processes) as pool:
-        verdicts = list(track(pool.map(judge, specs), "Judging", len(specs), console=Console(stderr=True)))
-    for verdict in verdicts:
-        if not verdict.noticed:
-            console.print(verdict.diff, markup=False, highlight=False, soft_wrap=True)
-    for module in (*chosen, None):
-        about = [verdict.noticed for verdict in verdicts if module in (None, verdict.module)]
-        if about:
-            console.print(f"{module or 'all'}: {sum(about)} of {len(about)} noticed ({sum(about) / len(about):.0%})")
+        judged = {path: report(pool.map(judge, faults(path, options.faults, options.seed))) for path in options.paths}
+    _print("\n".join(table(judged)))
 
 
 if __name__ == "__main__":

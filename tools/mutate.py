@@ -122,7 +122,13 @@ def _all_faults(found: Sequence[Path]) -> Iterator[MutationSpec]:
         init(found, database, {})
         specs = [item.mutations[0] for item in database.work_items]
         database.close()
-    yield from (spec for spec in specs if spec.operator_name in OPERATORS)
+    yield from (spec for spec in specs if spec.operator_name in OPERATORS and not _decorates(spec))
+
+
+def _decorates(spec: MutationSpec) -> bool:
+    """Whether it changes an option of a decorator: that a value is not frozen shows only where somebody writes it."""
+    line: str = _lines(spec.module_path)[spec.start_pos[0] - 1]
+    return line.lstrip().startswith("@")
 
 
 @cache

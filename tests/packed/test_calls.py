@@ -38,6 +38,18 @@ def test_a_call_is_read() -> None:
     np.testing.assert_array_equal(call.weight, WEIGHT.T)
 
 
+def test_numbers_of_a_call_are_read() -> None:
+    model = run_pass(PackWeights(layout="1:2"), weighted_model(TEXT, {"w": WEIGHT})).model
+    call = read_call(model.graph.node(0))
+    assert (call.packed.layout, call.weight_name) == ("1:2", "w")
+    model.graph.node(0).attributes["of"] = ir.AttrFloat32("of", 2.0)
+    with pytest.raises(UnsupportedModelError, match=r"of is no integer \[GP351\]"):
+        read_call(model.graph.node(0))
+    del model.graph.node(0).attributes["of"]
+    with pytest.raises(UnsupportedModelError, match=r"of is no integer \[GP351\]"):
+        read_call(model.graph.node(0))
+
+
 def test_another_node_is_no_packed_call() -> None:
     (node,) = weighted_model(TEXT).graph
     assert not is_packed_call(node)

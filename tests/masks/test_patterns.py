@@ -137,6 +137,47 @@ def test_the_last_outputs_that_share_a_mask_may_be_fewer(outputs: int) -> None:
     np.testing.assert_allclose(pattern.unit_scores(drawn, AXES)[-1, 0], np.sqrt((last**2).mean(axis=0)), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "shape", "share", "count"),
+    [
+        (NM(1, 4), (3, 9, 2), 0.0, 3 * 2 * 6),
+        (NM(2, 4), (3, 9), 0.0, 3 * 4),
+        (NM(2, 4), (3, 11), 0.0, 3 * 5),
+        (NM(2, 4), (3, 0), 0.0, 0),
+        (NM(2, 4), (0, 3), 0.0, 0),
+        (Block(4, 1), (10, 2), 0.5, 2 * 4 + 1 * 2),
+        (Block(4, 1), (8, 3, 5), 0.5, 15 * 4),
+        (Block(2, 4), (6, 9), 0.5, round(0.5 * 6) * 8 + round(0.5 * 3) * 2),
+        (Block(2, 4), (0, 9), 0.5, 0),
+        (Block(2, 4), (9, 0), 0.5, 0),
+    ],
+)
+def test_counts_of_groups(pattern: Pattern, shape: tuple[int, ...], share: float, count: int) -> None:
+    assert pattern.pruned_count(shape, AXES, share) == count
+
+
+def test_the_share_of_a_pattern() -> None:
+    assert (NM(1, 4).sparsity, NM(6, 8, 2).sparsity) == (0.75, 0.25)
+
+
+def test_scores_of_units_are_root_mean_squares() -> None:
+    drawn = np.array([[3, 4, 1], [0, 0, 2], [6, 8, 5]], np.float32)
+    expected = np.array([[[np.sqrt(25 / 4), np.sqrt(5 / 2)]], [[np.sqrt(50), 5]]])
+    np.testing.assert_allclose(Block(2, 2).unit_scores(drawn, AXES), expected, rtol=1e-6)
+    shared = NM(1, 2, 2).unit_scores(drawn, AXES)
+    np.testing.assert_allclose(shared, [[np.sqrt([4.5, 8, 2.5])], [[6, 8, 5]]], rtol=1e-6)
+    np.testing.assert_array_equal(NM(1, 2).unit_scores(drawn, AXES), drawn[:, np.newaxis])
+    assert Block(2, 2).unit_scores(np.zeros((0, 3, 4), np.float32), AXES).shape == (0, 4, 2)
+    assert Block(2, 2).unit_scores(np.zeros((3, 0, 4), np.float32), AXES).shape == (2, 4, 0)
+
+
+def test_one_unit_less_goes_at_one_unit_less() -> None:
+    drawn = np.arange(12, dtype=np.float32).reshape(4, 3)
+    for units in range(7):
+        keep = Block(2, 1).keep_mask(drawn, AXES, 2 * units)
+        assert np.count_nonzero(~keep) == 2 * units
+
+
 DEFECTS: list[tuple[Pattern, tuple[int, ...], str | None]] = [
     (NM(2, 4), (8, 4), None),
     (NM(2, 4), (8, 3), "3 input channels, fewer than the 4 of one group"),
@@ -144,7 +185,13 @@ DEFECTS: list[tuple[Pattern, tuple[int, ...], str | None]] = [
     (Block(4, 1), (10, 3), None),
     (Block(4, 1), (2, 3), None),
     (Block(4, 4), (2, 4), "2 outputs by 4 inputs, a single block"),
+    (Block(4, 4), (4, 2), "4 outputs by 2 inputs, a single block"),
+    (Block(4, 4), (4, 4, 1, 1), "4 outputs by 4 inputs, a single block"),
+    (Block(4, 4), (1, 1), "1 outputs by 1 inputs, a single block"),
+    (Block(4, 4), (5, 4), None),
+    (Block(4, 4), (4, 5), None),
     (Block(4, 4), (2, 4, 3), None),
+    (Block(4, 4), (4, 0), None),
     (Block(4, 1), (0, 1), None),
     (Unstructured(), (1, 1), None),
 ]

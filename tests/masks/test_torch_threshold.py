@@ -71,6 +71,25 @@ def test_an_estimate_is_within_its_bound(share: float) -> None:
     assert wrong <= sampled_error(1_000_000) < 0.011
 
 
+def test_the_bound_is_that_of_the_inequality() -> None:
+    """Of 65,536 draws, exceeded once in a million times."""
+    assert sampled_error(65_536) == 0
+    assert sampled_error(65_537) == pytest.approx(np.sqrt(np.log(2e6) / (2 * 65_536)), rel=1e-12)
+
+
+def test_an_estimate_keeps_something_and_lets_something_go() -> None:
+    values = torch.randn(100_000, generator=torch.Generator().manual_seed(1))
+    assert threshold(values, 1, sampled=True) < 1e-3
+    assert 3 < threshold(values, 99_999, sampled=True) < values.abs().max()
+
+
+def test_transforms_of_functions_sort() -> None:
+    values = torch.randn(3, 50, generator=torch.Generator().manual_seed(2)).half()
+    found = torch.vmap(lambda each: ThresholdSearch()(each, 20))(values)
+    assert found.dtype == torch.float32
+    assert found.tolist() == pytest.approx([expected(each, 20) for each in values], rel=1e-3)
+
+
 def test_a_small_tensor_is_read_whole() -> None:
     values = torch.randn(60_000)
     assert sampled_error(60_000) == 0

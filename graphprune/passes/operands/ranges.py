@@ -25,9 +25,11 @@ def _split(cut: CutNode) -> None:
 def _slice(cut: CutNode) -> None:
     """Ranges count the channels that are left; where these are no range any more, they are gathered first."""
     x = cut.input(0)
-    starts, ends = cut.integers("starts", 1), cut.integers("ends", 2)
-    if not cut.cuts(x) or starts is None or ends is None:
+    if not cut.cuts(x):
         return
+    starts, ends = cut.integers("starts", 1), cut.integers("ends", 2)
+    assert starts is not None, "channels are followed through known ranges"
+    assert ends is not None
     axes, steps = cut.integers("axes", 3), cut.integers("steps", 4)
     places = {int(axis) % rank_of(x): place for place, axis in enumerate(range(starts.size) if axes is None else axes)}
     strides = np.ones(starts.size, np.int64) if steps is None else steps

@@ -5,8 +5,8 @@
 Each path is an area of which so many faults are drawn; the same ones again as long as their lines stay as they are. A
 fault is one changed operator, comparison, number or condition of one module, made by cosmic-ray in a copy of the tree
 (`pip install -e '.[mutation]'`). It is judged by the tests that mirror the module: `graphprune/a/b.py` by
-`tests/a/test_b.py`, or else by all in the nearest folder that there is, as `tests/a`. What survives is printed as it is
-found, and a table of all areas at the end.
+`tests/a/test_b.py` and `tests/a/test_b_*.py`, or else by all in the nearest folder that there is, as `tests/a`. What
+survives is printed as it is found, and a table of all areas at the end.
 
 A fault that changes nothing anybody could see survives rightly. Those that were looked at are in
 `tools/equivalent_faults.toml`, each with its reason, and are counted apart.
@@ -92,13 +92,14 @@ def modules(path: Path) -> list[Path]:
     return sorted(each.resolve().relative_to(ROOT) for each in found if each.name != "__init__.py")
 
 
-def mirrored_tests(module: Path) -> Path:
-    """The tests that mirror a module: the nearest file or folder that there is."""
+def mirrored_tests(module: Path) -> tuple[Path, ...]:
+    """The tests that mirror a module: the files that are named after it, or the nearest folder that there is."""
     mirrored = Path("tests", *module.parts[1:])
     exact = mirrored.with_name(f"test_{mirrored.name}")
     if (ROOT / exact).exists():
-        return exact
-    return next(folder for folder in mirrored.parents if (ROOT / folder).is_dir())
+        parts = (ROOT / exact.parent).glob(f"{exact.stem}_*.py")
+        return (*sorted(part.relative_to(ROOT) for part in parts), exact)
+    return (next(folder for folder in mirrored.parents if (ROOT / folder).is_dir()),)
 
 
 def faults(path: Path, most: int, seed: int) -> list[MutationSpec]:
@@ -152,17 +153,17 @@ def judge(spec: MutationSpec) -> Verdict:
     return Verdict(fault, spec.start_pos[0], Outcome.EQUIVALENT if fault in equivalent() else Outcome.SURVIVED)
 
 
-def _command(tests: Path) -> str:
-    return f"{sys.executable} -m pytest -q -x -p no:cacheprovider {tests}"
+def _command(tests: Sequence[Path]) -> str:
+    return f"{sys.executable} -m pytest -q -x -p no:cacheprovider {' '.join(map(str, tests))}"
 
 
 @cache
-def _seconds(tests: Path) -> float:
+def _seconds(tests: tuple[Path, ...]) -> float:
     """How long tests take without a fault, which they must pass."""
     start = time.monotonic()
     outcome, output = run_tests(_command(tests), None)
     if outcome != TestOutcome.SURVIVED:
-        raise RuntimeError(f"{tests} fails without a fault: {output[-2000:]}")
+        raise RuntimeError(f"{_command(tests)} fails without a fault: {output[-2000:]}")
     return time.monotonic() - start
 
 

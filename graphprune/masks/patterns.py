@@ -221,7 +221,7 @@ def _parts(extent: int, size: int) -> list[tuple[slice, int]]:
     """The groups along an axis as at most two ranges of equally large ones, each with how large they are."""
     whole, rest = divmod(extent, size)
     ranges = [(slice(0, whole), size), (slice(whole, whole + 1), rest)]
-    return [(groups, each) for groups, each in ranges if each and groups.stop > groups.start]
+    return [(groups, each) for groups, each in ranges if each]
 
 
 def _sizes(extent: int, size: int) -> list[int]:

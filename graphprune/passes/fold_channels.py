@@ -87,7 +87,7 @@ def _fold(model: ir.Model) -> _Round:
     layout = channel_layout(model)
     found = removable_channels(layout, model, can_fold)
     kept, names = dict(layout.kept(found.channels)), FreshNames(model)
-    for node in list(model.graph) if kept else ():
+    for node in list(model.graph):
         touched = any(value in kept for value in (*node.inputs, *node.outputs))  # of the others no rank need be known
         if touched and node.domain == "" and node.op_type in FOLLOW:
             FOLLOW[node.op_type](CutNode(node, kept, names))

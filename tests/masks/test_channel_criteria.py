@@ -9,7 +9,7 @@ from graphprune.errors import RecipeError
 from graphprune.masks.channel_criteria import ChannelGroupValues, score_channels
 
 RNG = np.random.default_rng(0)
-FIRST, SECOND, SCALE = (RNG.standard_normal((5, count)).astype(np.float32) for count in (7, 3, 1))
+FIRST, SECOND, SCALE = (RNG.standard_normal((5, count)).astype(np.float32) for count in (8, 3, 1))
 GROUP = ChannelGroupValues("g", [FIRST, SECOND], [SCALE, 2 * SCALE])
 TOGETHER = np.concatenate([FIRST, SECOND], axis=1).astype(np.float64)
 

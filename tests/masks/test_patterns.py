@@ -162,10 +162,10 @@ def test_the_share_of_a_pattern() -> None:
 
 def test_scores_of_units_are_root_mean_squares() -> None:
     drawn = np.array([[3, 4, 1], [0, 0, 2], [6, 8, 5]], np.float32)
-    expected = np.array([[[np.sqrt(25 / 4), np.sqrt(5 / 2)]], [[np.sqrt(50), 5]]])
+    expected = np.sqrt(np.array([[[25 / 4, 5 / 2]], [[50.0, 25.0]]]))
     np.testing.assert_allclose(Block(2, 2).unit_scores(drawn, AXES), expected, rtol=1e-6)
     shared = NM(1, 2, 2).unit_scores(drawn, AXES)
-    np.testing.assert_allclose(shared, [[np.sqrt([4.5, 8, 2.5])], [[6, 8, 5]]], rtol=1e-6)
+    np.testing.assert_allclose(np.square(shared), np.array([[[4.5, 8.0, 2.5]], [[36.0, 64.0, 25.0]]]), rtol=1e-6)
     np.testing.assert_array_equal(NM(1, 2).unit_scores(drawn, AXES), drawn[:, np.newaxis])
     assert Block(2, 2).unit_scores(np.zeros((0, 3, 4), np.float32), AXES).shape == (0, 4, 2)
     assert Block(2, 2).unit_scores(np.zeros((3, 0, 4), np.float32), AXES).shape == (2, 4, 0)

@@ -123,13 +123,14 @@ def _all_faults(found: Sequence[Path]) -> Iterator[MutationSpec]:
         init(found, database, {})
         specs = [item.mutations[0] for item in database.work_items]
         database.close()
-    yield from (spec for spec in specs if spec.operator_name in OPERATORS and not _decorates(spec))
+    yield from (spec for spec in specs if spec.operator_name in OPERATORS and not _guards(spec))
 
 
-def _decorates(spec: MutationSpec) -> bool:
-    """Whether it changes an option of a decorator: that a value is not frozen shows only where somebody writes it."""
-    line: str = _lines(spec.module_path)[spec.start_pos[0] - 1]
-    return line.lstrip().startswith("@")
+def _guards(spec: MutationSpec) -> bool:
+    """Whether it changes what only mistakes of others meet: `frozen` of a class, `strict` of a zip."""
+    row, column = spec.start_pos
+    line: str = _lines(spec.module_path)[row - 1]
+    return line.lstrip().startswith("@") or line[:column].endswith("strict=")
 
 
 @cache

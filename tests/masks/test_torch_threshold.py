@@ -78,9 +78,9 @@ def test_the_bound_is_that_of_the_inequality() -> None:
 
 
 def test_an_estimate_keeps_something_and_lets_something_go() -> None:
-    values = torch.randn(100_000, generator=torch.Generator().manual_seed(1))
+    values = torch.randn(200_000, generator=torch.Generator().manual_seed(1))
     assert threshold(values, 1, sampled=True) < 1e-3
-    assert 3 < threshold(values, 99_999, sampled=True) < values.abs().max()
+    assert threshold(values, 199_999, sampled=True) > 3
 
 
 def test_transforms_of_functions_sort() -> None:

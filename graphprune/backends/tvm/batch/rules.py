@@ -148,12 +148,12 @@ def _whole_axis(site: Site) -> BatchAxis:
 
 
 def _slice(site: Site) -> BatchAxis:
+    """As many samples as before, from the first on, are the same ones: no other step leaves as many."""
     result, rank = _whole_axis(site), len(site.shape(0))
-    starts, steps = site.ints(1) or [], site.ints(4)
+    starts = site.ints(1) or []
     axes = site.ints(3) or list(range(len(starts)))
-    for position, axis in enumerate(axes):
-        if axis % rank == result.axis and (starts[position] != 0 or (steps is not None and steps[position] != 1)):
-            raise MixedSamplesError("it takes the samples in another order")
+    if any(axis % rank == result.axis and start != 0 for axis, start in zip(axes, starts, strict=True)):
+        raise MixedSamplesError("it takes the samples in another order")
     return result
 
 

@@ -15,6 +15,7 @@ A fault that changes nothing anybody could see survives rightly. Those that were
 from __future__ import annotations
 
 import argparse
+import difflib
 import hashlib
 import os
 import shutil
@@ -33,10 +34,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cosmic_ray.commands.init import init
-from cosmic_ray.mutating import mutate_and_test
-from cosmic_ray.testing import run_tests
+from cosmic_ray.mutating import use_mutation
+from cosmic_ray.plugins import get_operator
 from cosmic_ray.work_db import WorkDB
-from cosmic_ray.work_item import MutationSpec, TestOutcome
+from cosmic_ray.work_item import MutationSpec
+
+from tools.forked_tests import import_libraries, passes
 
 ROOT = Path(__file__).resolve().parents[1]
 EQUIVALENT = ROOT / "tools" / "equivalent_faults.toml"
@@ -147,30 +150,32 @@ def equivalent() -> dict[Fault, str]:
 def judge(spec: MutationSpec) -> Verdict:
     """Make the fault in this process's copy of the tree, and run the tests."""
     tests = mirrored_tests(spec.module_path)
-    result = mutate_and_test([spec], _command(tests), SLOWER * _seconds(tests))
-    fault = _fault(spec.module_path, result.diff or "")
-    if result.test_outcome != TestOutcome.SURVIVED:
+    seconds = SLOWER * _seconds(tests)
+    operator = get_operator(spec.operator_name)(**spec.operator_args)
+    with use_mutation(spec.module_path, operator, spec.occurrence) as (right, wrong):
+        fault = _fault(spec.module_path, right, wrong)
+        survives = passes(tests, _folders(), seconds)
+    if not survives:
         return Verdict(fault, spec.start_pos[0], Outcome.CAUGHT)
     return Verdict(fault, spec.start_pos[0], Outcome.EQUIVALENT if fault in equivalent() else Outcome.SURVIVED)
-
-
-def _command(tests: Sequence[Path]) -> str:
-    return f"{sys.executable} -m pytest -q -x -p no:cacheprovider {' '.join(map(str, tests))}"
 
 
 @cache
 def _seconds(tests: tuple[Path, ...]) -> float:
     """How long tests take without a fault, which they must pass."""
     start = time.monotonic()
-    outcome, output = run_tests(_command(tests), None)
-    if outcome != TestOutcome.SURVIVED:
-        raise RuntimeError(f"{_command(tests)} fails without a fault: {output[-2000:]}")
+    if not passes(tests, _folders(), None):
+        raise RuntimeError(f"{', '.join(map(str, tests))} fail without a fault")
     return time.monotonic() - start
 
 
-def _fault(module: Path, diff: str) -> Fault:
-    changed = [line for line in diff.splitlines() if line[:3] not in {"---", "+++"}]
-    parts = (" ".join(line[1:].strip() for line in changed if line.startswith(sign)) for sign in "-+")
+def _folders() -> tuple[Path, Path]:
+    return Path.cwd(), Path.cwd() / "runtime"
+
+
+def _fault(module: Path, right: str, wrong: str) -> Fault:
+    changed = list(difflib.ndiff(right.splitlines(), wrong.splitlines()))
+    parts = (" ".join(line[2:].strip() for line in changed if line.startswith(sign)) for sign in ("- ", "+ "))
     return Fault(module.as_posix(), *parts)
 
 
@@ -181,7 +186,8 @@ def _go_to_a_copy(folder: str) -> None:
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, copy / name)
     os.chdir(copy)
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(copy), str(copy / "runtime")])
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, _folders()))
+    import_libraries()
 
 
 @contextmanager

@@ -228,6 +228,9 @@ REFUSED: dict[str, tuple[str, Initializers, str]] = {
     "joined batches, from the end": (
         "(float[3,4] x) => (float[6,4] t) { t = Concat<axis=-2>(x,x) }", {}, "joins batches"
     ),
+    "a split along the first axis": (
+        "(float[3,4] x) => (float[1,4] t, float[2,4] u) { t, u = Split(x,i) }", {"i": ints(1, 2)}, "splits the batch"
+    ),
     "a split batch, from the end": (
         "(float[3,4] x) => (float[1,4] t, float[2,4] u) { t, u = Split<axis=-2>(x,i) }", {"i": ints(1, 2)},
         "splits the batch",

@@ -21,12 +21,12 @@ def blocky(size: tuple[int, int], blocks: tuple[int, int] = (8, 8), holes: int =
 
 def test_it_is_read_back() -> None:
     weight = np.zeros((6, 4, 3), np.float32)
-    weight[2, 3, 1], weight[5, 0, 2] = 1, 2
+    weight[2, 3, 1], weight[5, 0, 2], weight[4, 1, 0] = 1, 2, 3
     packed = BlockWeight.pack(weight, (2, 4))
     again = BlockWeight.read(packed.arrays, (), weight.shape)
     assert again.find_defect() is None
     np.testing.assert_array_equal(again.dense(), weight)
-    assert (again.layout, again.nbytes, again.attributes) == ("block 2x4", 2 * 8 * 4 + 2 * 4 + 4 * 4, {})
+    assert (again.layout, again.nbytes, again.attributes) == ("block 2x4", 3 * 8 * 4 + 3 * 4 + 4 * 4, {})
 
 
 def test_the_sizes_that_are_looked_for() -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import hashlib
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -192,10 +193,11 @@ def _go_to_a_copy(folder: str) -> None:
 
 @contextmanager
 def judges(processes: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that each have a copy of the tree."""
+    """Processes that each have a copy of the tree, and nothing of the package imported."""
+    fresh = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(processes, initializer=_go_to_a_copy, initargs=(folder,)) as pool,
+        ProcessPoolExecutor(processes, fresh, _go_to_a_copy, (folder,)) as pool,
     ):
         yield pool
 

@@ -53,11 +53,7 @@ def test_faults_are_a_sample_that_a_seed_fixes() -> None:
 
 
 def test_a_fault_is_caught_and_the_tree_stays_as_it_was() -> None:
-    spec = next(
-        spec
-        for spec in faults(ROOT / "graphprune/passes/fresh_names.py", 99, 0)
-        if "Is_IsNot" not in spec.operator_name
-    )
+    spec = faults(ROOT / "graphprune/passes/fresh_names.py", 1, 0)[0]
     before = (ROOT / spec.module_path).read_bytes()
     with judges(1) as pool:
         verdict = pool.submit(judge, spec).result()

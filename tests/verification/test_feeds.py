@@ -59,6 +59,20 @@ def test_what_indexes_a_table_is_limited_by_it(body: str, limit: int | None) -> 
     assert index_limits(ir.from_onnx_text(INDEXED % body)) == ({} if limit is None else {"x": limit})
 
 
+@pytest.mark.parametrize(
+    ("chosen", "limit"),
+    [
+        *((chosen, 7) for chosen in ("Max(x, k)", "Max(k, x)", "Min(x, k)", "Min(k, x)")),
+        *((chosen, 7) for chosen in ("Where(b, x, k)", "Where(b, k, x)", "Concat<axis = 1>(r, x)", "Expand(x, k)")),
+        *((chosen, None) for chosen in ("Where(b, k, k)", "Expand(k, x)", "Add(x, k)", "Max(k, k)")),
+    ],
+)
+def test_what_may_be_chosen_is_an_index_too(chosen: str, limit: int | None) -> None:
+    body = f"k = Constant<value_ints = [1]>() r = Constant<value = int64[1,1] {{1}}>() b = Cast<to = 9>(x) w = {chosen}"
+    model = ir.from_onnx_text(INDEXED % f"{body} y = Gather(t, w)")
+    assert index_limits(model) == ({} if limit is None else {"x": limit})
+
+
 def test_a_table_inside_a_function_counts() -> None:
     model = ir.from_onnx_text(INDEXED % "y = own.look(t, x)")
     (function,) = model.functions.values()

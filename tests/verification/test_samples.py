@@ -36,6 +36,19 @@ def test_samples_along_a_fixed_first_axis_are_told_apart() -> None:
     assert all(feed["n"].shape == (1, 3) for feed in feeds)
 
 
+def test_one_of_a_fixed_extent_goes_with_each_sample_of_the_others() -> None:
+    feeds = list(feeds_of([{"x": x(2, 3), "n": n(4, 1, 3)}], INFOS))
+    assert [feed["x"].shape for feed in feeds] == [(2, 3)] * 4
+
+
+def test_an_extent_of_nothing_stacks_no_samples() -> None:
+    empty = TensorInfo("x", (0, 3), np.dtype("float32"))
+    (feed,) = feeds_of([{"x": x(0, 3)}], [empty])
+    assert feed["x"].shape == (0, 3)
+    with pytest.raises(InputError, match=r"extent 2 at axis 0, expected 0.*GP515"):
+        list(feeds_of([{"x": x(2, 3)}], [empty]))
+
+
 def test_several_files_follow_each_other() -> None:
     one = {"x": x(2, 3), "n": n(1, 3)}
     assert len(list(feeds_of([one, {"x": x(4, 3), "n": n(1, 3)}], INFOS))) == 3
@@ -49,6 +62,7 @@ def test_several_files_follow_each_other() -> None:
         ([[x(2, 3)]], "a sample is a list, expected arrays by input name .GP568"),
         ([{"x": x(4, 2, 3), "n": n(5, 1, 3)}], "different numbers of samples: .*'x': 4, 'n': 5.*GP569"),
         ([{"x": x(5, 3), "n": n(1, 3)}], "extent 5 at axis 0, expected 2.*GP515"),
+        ([{"x": x(0, 3), "n": n(1, 3)}], "extent 0 at axis 0, expected 2.*GP515"),
         ([{"x": x(1, 3), "n": n(1, 3)}], "extent 1 at axis 0, expected 2.*GP515"),
         ([{"x": x(2, 3)}], "input 'n' is missing.*GP513"),
         ([{"x": x(2, 3), "n": n(1, 3), "z": n(1)}], "unknown input 'z'.*GP512"),

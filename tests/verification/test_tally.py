@@ -76,3 +76,19 @@ def test_outputs_of_several_shapes_are_constant_where_all_their_values_are() -> 
         for array in (ONES, last):
             tally.add([array], [array])
         assert tally.finish()[0][0].is_constant is is_constant
+
+
+def test_an_output_that_never_changes_is_constant_whatever_its_elements() -> None:
+    tally = Tally(["y"], Tolerance())
+    for _ in range(2):
+        tally.add([value(1)], [value(1)])
+    (report,), warnings = tally.finish()
+    assert report.is_constant
+    assert warnings == ("output 'y' is constant over all cases, so nothing was compared",)
+
+
+def test_a_single_case_is_constant_where_all_its_elements_are() -> None:
+    for array, is_constant in ((ONES, True), (value(1), False)):
+        tally = Tally(["y"], Tolerance())
+        tally.add([array], [array])
+        assert tally.finish()[0][0].is_constant is is_constant

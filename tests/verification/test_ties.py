@@ -47,6 +47,21 @@ def test_the_attributes_of_the_operator_count(new: str) -> None:
     assert passes(ir.from_onnx_text(text), other)
 
 
+@pytest.mark.parametrize(
+    ("body", "axis", "keepdims"),
+    [
+        ("r = ArgMax(x)", 0, True),
+        ("r = ArgMin<axis = 1, keepdims = 0>(x)", 1, False),
+        ("k = Constant<value = int64[1] {2}>() v, r = TopK(x, k)", -1, True),
+        ("k = Constant<value = int64[1] {2}>() v, r = TopK<axis = 0>(x, k)", 0, True),
+    ],
+)
+def test_the_axis_is_the_default_of_the_operator(body: str, axis: int, *, keepdims: bool) -> None:
+    graph = ir.from_onnx_text(f'<ir_version: 10, opset_import: ["" : 20]> g (float[2,5] x) => (int64 r) {{ {body} }}')
+    found = rankings(graph)["r"]
+    assert (found.axis, found.keepdims, found.is_list) == (axis, keepdims, "TopK" in body)
+
+
 def test_a_cast_index_is_one() -> None:
     text = (TEXT % "1.00001").replace(
         "best = ArgMax<axis = 1>(scores)", "i = ArgMax<axis = 1>(scores) best = Cast<to = 6>(i)"

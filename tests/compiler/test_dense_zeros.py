@@ -32,6 +32,8 @@ MATMUL = "main (T[4,8] x, T[8,20] w) => (T[4,20] y) { [fc] y = MatMul (x, w) }"
 SINGLE, HALF, DOUBLE = (MATMUL.replace("T[", f"{kind}[") for kind in ("float", "float16", "double"))
 LEFT = "main (float[8,4] x, float[20,8] w) => (float[20,4] y) { [fc] y = MatMul (w, x) }"
 
+LINEAR = "Conv, Gemm, MatMul, GRU, LSTM, RNN"
+
 CASES: dict[str, tuple[str, dict[str, np.ndarray], str]] = {
     "double": (
         DOUBLE,
@@ -51,7 +53,7 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray], str]] = {
     "transposed": (
         """main (float[2,8,5,5] x, float[8,3,2,2] w) => (float[2,3,6,6] y) { [up] y = ConvTranspose (x, w) }""",
         {"w": sparse(8, 3, 2, 2)},
-        "is read by node 'up' (ConvTranspose), which is none of Conv, Gemm, MatMul, GRU, LSTM, RNN: it stays",
+        f"is read by node 'up' (ConvTranspose), which is none of {LINEAR}: it stays dense [GP301]",
     ),
     "depthwise": (
         """main (float[2,8,5,5] x, float[8,1,5,4] w) => (float[2,8,1,2] y) { [dw] y = Conv <group = 8> (x, w) }""",

@@ -3,7 +3,7 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.backends.onnxruntime import session_for
-from graphprune.verification.ties import rankings
+from graphprune.verification.ties import Ranking, rankings
 from graphprune.verification.verifier import verify
 from tests.verification.tampered import Tampered
 
@@ -59,6 +59,7 @@ def test_the_attributes_of_the_operator_count(new: str) -> None:
 def test_the_axis_is_the_default_of_the_operator(body: str, axis: int, *, keepdims: bool) -> None:
     graph = ir.from_onnx_text(f'<ir_version: 10, opset_import: ["" : 20]> g (float[2,5] x) => (int64 r) {{ {body} }}')
     found = rankings(graph)["r"]
+    assert isinstance(found, Ranking)
     assert (found.axis, found.keepdims, found.is_list) == (axis, keepdims, "TopK" in body)
 
 

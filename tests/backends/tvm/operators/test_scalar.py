@@ -56,17 +56,6 @@ def test_celu_grows_below_zero_where_alpha_is_negative(alpha: float) -> None:
     assert_equal_on({"x": np.array([-7, -1, 0, 0.5, 3], np.float32)}, model)
 
 
-@pytest.mark.parametrize("kind", ["float", "double", "float16"])
-def test_clip_without_a_limit_makes_infinities_finite(kind: str) -> None:
-    text = f"""g ({kind}[6] x, {kind} one) => ({kind}[6] a, {kind}[6] b, {kind}[6] c) {{
-        a = Clip(x)
-        b = Clip(x, one)
-        c = Clip(x, "", one) }}"""
-    dtype = {"float": np.float32, "double": np.float64, "float16": np.float16}[kind]
-    x = np.array([np.inf, -np.inf, np.nan, 0.5, np.finfo(dtype).max, np.finfo(dtype).min], dtype)
-    assert_equal_on({"x": x, "one": np.array(1, dtype)}, parse(text))
-
-
 @pytest.mark.parametrize(("kind", "tolerance"), [("double", 1e-12), ("float16", 2e-3)])
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_functions_of_other_floats(kind: str, tolerance: float) -> None:

@@ -135,9 +135,9 @@ def test_two_cells_share_what_is_decoded() -> None:
 
 
 def test_a_weight_that_is_turned_before_it_is_read() -> None:
-    text = """main (float[3,2,16] x, float[16,8,1] w, float[1,8,8] w_r) => (float[3,1,2,8] y) {
-        t = Transpose <perm = [2, 1, 0]> (w) y = RNN <hidden_size = 8> (x, t, w_r) }"""
-    weight = np.ascontiguousarray(sparse(1, 8, 16).transpose(2, 1, 0)) / 256
+    text = """main (float[3,2,16] x, float[8,16,1] w, float[1,8,8] w_r) => (float[3,1,2,8] y) {
+        t = Transpose <perm = [2, 0, 1]> (w) y = RNN <hidden_size = 8> (x, t, w_r) }"""
+    weight = np.ascontiguousarray(sparse(1, 8, 16).transpose(1, 2, 0)) / 256
     packed = check_pass(PackWeights(layout="2:4"), inferred_model(text, {"w": weight}), cases=2)
     assert [rewrite.rule for rewrite in packed.rewrites] == ["2:4"]
     back = check_pass(UnpackWeights(), packed.model, cases=2)

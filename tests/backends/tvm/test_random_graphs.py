@@ -51,9 +51,10 @@ class Draft:
         return name
 
     def weight(self, shape: Shape, fan_in: int) -> str:
-        """Mostly zeros, a row of zeros among them, so that activations neither grow nor vanish."""
-        array = self.rng.standard_normal(shape).astype(np.float32) / math.sqrt(max(fan_in * 0.3, 1))
-        array[self.rng.random(shape) < 0.7] = 0
+        """Mostly zeros, a row of zeros among them, or none; activations neither grow nor vanish."""
+        kept = self.one_of((0.3, 1.0))
+        array = self.rng.standard_normal(shape).astype(np.float32) / math.sqrt(max(fan_in * kept, 1))
+        array[self.rng.random(shape) >= kept] = 0
         return self.constant(array)
 
     def emit(self, op: str, inputs: Sequence[str], shape: Sequence[int], **attributes: float | list[int]) -> None:

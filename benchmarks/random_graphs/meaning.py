@@ -109,6 +109,13 @@ def _is_ordered(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
     return not any(np.isnan(array.astype(np.float64)).any() for array in arrays)
 
 
+def _has_a_variance(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """That of equal numbers is a rest of rounding, of either sign."""
+    axes = next((attribute.ints for attribute in node.attribute if attribute.name == "axes"), (0, 2, 3))
+    shape = arrays[0].shape
+    return all(-len(shape) <= axis < len(shape) for axis in axes) and math.prod(shape[axis] for axis in axes) > 1
+
+
 def _divides(node: onnx.NodeProto, _arrays: Sequence[np.ndarray]) -> bool:
     return next((attribute.f for attribute in node.attribute if attribute.name == "alpha"), 1.0) != 0
 
@@ -166,6 +173,7 @@ _RULES: dict[str, Callable[[onnx.NodeProto, Sequence[np.ndarray]], bool]] = {
     "QLinearMatMul": _all_floats_small,
     "BitShift": _shifts_within,
     "Celu": _divides,
+    "MeanVarianceNormalization": lambda node, arrays: _has_a_variance(node, arrays) and _all_floats_small(node, arrays),
     "Pow": _is_small_power,
     "Shrink": _shrinks_in_float32,
 }

@@ -42,6 +42,9 @@ ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Sum"})
 FILLING = frozenset({"HannWindow", "HammingWindow", "BlackmanWindow"})
 """Their results are floats that are rounded, whatever the operands."""
 
+CUT = frozenset({"ReduceL2", "ReduceLogSum", "ReduceLogSumExp"})
+"""Of integers, they are rounded and then cut: just below an integer, or at it."""
+
 SUMMING = frozenset(
     {
         *("Conv", "ConvTranspose", "Gemm", "MatMul", "ReduceSum", "ReduceMean", "ReduceProd", "ReduceSumSquare"),
@@ -90,7 +93,7 @@ def is_determined(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
     if rule is not None:
         return rule(node, arrays)
     if node.op_type.startswith("Reduce") and not any(is_float(array.dtype) for array in arrays):
-        return _is_small_reduction(arrays[0])
+        return node.op_type not in CUT and _is_small_reduction(arrays[0])
     return node.op_type not in SUMMING or _all_floats_small(node, arrays)
 
 

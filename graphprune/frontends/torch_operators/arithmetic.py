@@ -93,6 +93,11 @@ def clip(x: torch.Tensor, low: Value | None = None, high: Value | None = None) -
     return x.clamp(max=torch.finfo(x.dtype).max) if x.is_floating_point() else x
 
 
+def sign(x: torch.Tensor) -> torch.Tensor:
+    """ONNX Sign; NaN stays NaN, which is 0 in torch."""
+    return torch.where(torch.isnan(x), x, torch.sign(x))
+
+
 _MAXIMUM: Function = elementwise(max, torch.maximum)
 _MINIMUM: Function = elementwise(min, torch.minimum)
 
@@ -141,7 +146,7 @@ TABLE: dict[str, Function] = {
     "Pow": power,
     "Reciprocal": torch.reciprocal,
     "Round": torch.round,
-    "Sign": torch.sign,
+    "Sign": sign,
     "Sin": torch.sin,
     "Sinh": torch.sinh,
     "Sqrt": torch.sqrt,

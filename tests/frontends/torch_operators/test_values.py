@@ -74,8 +74,10 @@ def test_what_is_reduced_of_integers_is_cut_to_an_integer(operator: str) -> None
     np.testing.assert_array_equal(result, expected)
 
 
-@pytest.mark.parametrize("call", ["Clip(x)", "Clip(x, one)", 'Clip(x, "", one)', "HardSigmoid(x)", "LeakyRelu(x)"])
-def test_limits_and_attributes_that_are_not_given_are_those_of_the_type(call: str) -> None:
+@pytest.mark.parametrize(
+    "call", ["Sign(x)", "Clip(x)", "Clip(x, one)", 'Clip(x, "", one)', "HardSigmoid(x)", "LeakyRelu(x)"]
+)
+def test_nan_limits_and_defaults_are_those_of_the_compiled_model(call: str) -> None:
     text = f"g (double[5] x) => (double[5] y) <double one = {{1}}> {{ y = {call} }}"
     x = np.array([np.inf, -np.inf, np.nan, -1.0, 1.0])
     model = ir.from_onnx_text(f"{HEADER} {text}")

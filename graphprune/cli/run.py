@@ -94,7 +94,8 @@ def _open(path: Path, threads: int, values: Mapping[str, float]) -> tuple[Sessio
     from graphprune.verification.feeds import index_limits
 
     if isinstance(model, Path):
-        return session_for_file(model, threads), index_limits(load(model))
+        limits = index_limits(load(model))  # which refuses by name what ONNX Runtime would
+        return session_for_file(model, threads), limits
     return session_for(model, threads), index_limits(model)
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from graphprune.backends.base import Variant
 from graphprune.backends.onnxruntime import session_for
-from graphprune.backends.tvm import backend
+from graphprune.backends.tvm import variants
+from graphprune.backends.tvm.backend import TvmBackend
 from graphprune.backends.tvm.building.pipeline import CHECKS_VARIABLE
 from graphprune.backends.tvm.operators import nm, planes, strips, weights, winograd
 from graphprune.backends.tvm.operators.weights import Candidate, Weight
@@ -59,7 +60,7 @@ class Choices:
             target = replace(target, l1d_bytes=1 << 10, l2_bytes=1 << 12)
         with pytest.MonkeyPatch.context() as patch:
             self._force(patch)
-            return backend.TvmBackend().compile([Variant.of(model)], target, self.threads)
+            return TvmBackend().compile([Variant.of(model)], target, self.threads)
 
     def _force(self, patch: pytest.MonkeyPatch) -> None:
         patch.setenv(CHECKS_VARIABLE, "1" if self.check_bounds else "")
@@ -75,7 +76,7 @@ class Choices:
             patch.setattr(nm, "MOST_SLOTS", float(1 << 30))
             patch.setattr(nm, "LEAST_ZEROS", 1e-6)
         elif self.groups is not None:
-            patch.setattr(backend, "choose_nm", lambda _node, _machine: None)
+            patch.setattr(variants, "choose_nm", lambda _node, _machine: None)
 
 
 def _preferring(kernel: str) -> Callable[..., list[Candidate]]:

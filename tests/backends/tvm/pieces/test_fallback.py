@@ -136,7 +136,7 @@ def test_what_runs_where_is_said() -> None:
     ]
     assert program.batch.why == "it runs in 3 pieces, 1 of them on ONNX Runtime"
     assert [call.kernel for call in program.calls].count("onnxruntime") == 1
-    assert [note.node for note in program.kernels] == ["PackedMatMul_0", "PackedMatMul_6"]
+    assert [note.node for note in program.kernels] == ["MatMul_0", "MatMul_6"]
 
 
 def test_a_model_without_such_nodes_is_compiled_as_ever() -> None:

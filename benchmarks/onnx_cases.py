@@ -21,6 +21,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 import graphprune as gp
+from graphprune.backends.tvm.rewrites.prepare import FALLBACK
 from graphprune.testing.onnx_cases import DISPUTED, WITHOUT_DATA, Case, Outcome, Verdict, by_operator, cases, run_case
 from graphprune_runtime.interface import Session
 
@@ -83,7 +84,13 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
     for name, rows in groups.items():
         counts = Counter(row.verdict for row in rows)
         reason = next((row.reason for row in rows if row.verdict is not Verdict.PASSED), None) or ""
-        cells = [name, len(rows), counts[Verdict.PASSED], counts[Verdict.REFUSED], reason.replace("|", "/")[:160]]
+        cells = [
+            name,
+            len(rows),
+            counts[Verdict.PASSED],
+            counts[Verdict.REFUSED],
+            reason.replace("|", "/").replace(f" ({FALLBACK})", "")[:160],
+        ]
         lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
     return "\n".join(lines) + "\n"
 

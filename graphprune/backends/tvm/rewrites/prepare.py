@@ -30,6 +30,7 @@ MOST_ELEMENTS = 2**31 - 1
 """Of a value: kernels count in 32 bits."""
 
 FALLBACK = "--fallback onnxruntime runs them there"
+"""The way on for nodes that cannot be lowered."""
 
 Refusal = Callable[[ir.Node], str | None]
 """Why a node cannot be lowered, or None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -44,7 +45,8 @@ def _with_another_field(data: bytes, random: Random) -> bytes:
     places = list(_places(model))
     if places:
         message, field = random.choice(places)
-        _change(message, field, random, [value for one, f in places for value in _texts(one, f)])
+        with contextlib.suppress(UnicodeDecodeError):  # an earlier change left text that is none
+            _change(message, field, random, [value for one, f in places for value in _texts(one, f)])
     return bytes(model.SerializeToString())
 
 

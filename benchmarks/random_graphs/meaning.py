@@ -42,6 +42,9 @@ ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Sum"})
 FILLING = frozenset({"HannWindow", "HammingWindow", "BlackmanWindow"})
 """Their results are floats that are rounded, whatever the operands."""
 
+EQUAL = 1e-4
+"""Numbers whose variance is less of their mean square are nearly equal."""
+
 CUT = frozenset({"ReduceL2", "ReduceLogSum", "ReduceLogSumExp"})
 """Of integers, they are rounded and then cut: just below an integer, or at it."""
 
@@ -114,9 +117,12 @@ def _is_ordered(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
 
 def _has_a_variance(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
     """That of equal numbers is a rest of rounding, of either sign."""
-    axes = next((attribute.ints for attribute in node.attribute if attribute.name == "axes"), (0, 2, 3))
-    shape = arrays[0].shape
-    return all(-len(shape) <= axis < len(shape) for axis in axes) and math.prod(shape[axis] for axis in axes) > 1
+    axes = tuple(next((attribute.ints for attribute in node.attribute if attribute.name == "axes"), (0, 2, 3)))
+    wide = arrays[0].astype(np.float64)
+    if any(not -wide.ndim <= axis < wide.ndim for axis in axes):
+        return False
+    with np.errstate(all="ignore"):
+        return bool(np.all(wide.var(axis=axes) > EQUAL * np.square(wide).mean(axis=axes)))
 
 
 def _divides(node: onnx.NodeProto, _arrays: Sequence[np.ndarray]) -> bool:

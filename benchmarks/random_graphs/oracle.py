@@ -168,7 +168,8 @@ def _varied(arrays: list[np.ndarray], random: np.random.Generator, rounding: Rou
 
 
 def _signs(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    return random.choice((-1.0, 1.0), array.shape)
+    """To which side each element goes, and how far: were it the same each time, two nodes in a row could cancel."""
+    return random.choice((-1.0, 1.0), array.shape) * random.uniform(0.5, 1.0, array.shape)
 
 
 def _other(array: np.ndarray, signs: np.ndarray, rounding: Rounding = TO_THE_LAST_PLACE) -> np.ndarray:

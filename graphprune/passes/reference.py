@@ -78,4 +78,13 @@ def _mended() -> tuple[type, ...]:
             windows = np.lib.stride_tricks.sliding_window_view(squares, before + 1 + after, axis=1)
             return ((x / (bias + alpha / size * windows.sum(axis=-1)) ** beta).astype(x.dtype),)
 
-    return LRN, ConvTranspose, DequantizeLinear, GatherElements
+    class OneHot(OpRun):
+        """Chooses between both values: onnx's own adds their difference, which rounds."""
+
+        def _run(self, indices: Any, depth: Any, values: Any, axis: int | None = None) -> tuple[Any, ...]:  # noqa: ANN401 - as its base
+            count, places = int(np.ravel(depth)[0]), np.asarray(indices).astype(np.int64)[..., None]
+            places = np.where(places < 0, places + count, places)
+            chosen = np.moveaxis(places == np.arange(count), -1, -1 if axis is None else axis)
+            return (np.where(chosen, values[1], values[0]).astype(values.dtype),)
+
+    return LRN, ConvTranspose, DequantizeLinear, GatherElements, OneHot

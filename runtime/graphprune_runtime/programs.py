@@ -46,9 +46,9 @@ class Programs:
             BackendError: A kernel found an index out of range, or ONNX Runtime failed.
         """
         if not program.pieces:
-            outputs = {info.name: np.empty(shape_with(info, samples), info.dtype) for info in program.outputs}
-            self.run_into(program, samples, feed, list(outputs.values()))
-            return outputs
+            outputs = _new_outputs(program, samples)
+            self.run_into(program, samples, feed, outputs)
+            return _by_name(program, outputs)
         values = dict(feed)
         for piece in program.pieces:
             values |= self._run_piece(piece, values)
@@ -88,11 +88,11 @@ class Programs:
     def _time(self, program: ProgramNote, samples: int, feed: Values) -> tuple[list[float], dict[str, Any]]:
         number = self._linked.index(program)
         inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
-        outputs = {info.name: np.empty(shape_with(info, samples), info.dtype) for info in program.outputs}
+        outputs = _new_outputs(program, samples)
         arena = self._take_arena(self._library.arena_bytes(number, samples, self._threads))
-        times = self._library.time(Run(number, samples, inputs, list(outputs.values()), arena, self._threads))
+        times = self._library.time(Run(number, samples, inputs, outputs, arena, self._threads))
         self._arenas.append(arena)
-        return times, outputs
+        return times, _by_name(program, outputs)
 
     def _take_arena(self, nbytes: int) -> np.ndarray:
         """An arena that no other run uses: one of an earlier run, or a new one."""
@@ -110,6 +110,15 @@ class Programs:
 def shape_with(info: TensorInfo, samples: int) -> tuple[int, ...]:
     """The shape of an input or output with so many samples; all other extents are fixed."""
     return tuple(extent if isinstance(extent, int) else samples for extent in info.shape)
+
+
+def _new_outputs(program: ProgramNote, samples: int) -> list[np.ndarray]:
+    """An array for each output: two may be called the same."""
+    return [np.empty(shape_with(info, samples), info.dtype) for info in program.outputs]
+
+
+def _by_name(program: ProgramNote, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    return {info.name: array for info, array in zip(program.outputs, outputs, strict=True)}
 
 
 def _names(infos: Sequence[TensorInfo]) -> set[str]:

@@ -54,6 +54,19 @@ def test_gather_elements_of_many(axis: int, shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize("axis", ["", "<axis = 0>", "<axis = -2>"])
+def test_one_hot_of_values_whose_difference_rounds(axis: str) -> None:
+    feed = {
+        "i": np.array([[0, 2, -1], [7, -4, -5]]),
+        "d": np.array(4, np.int64),
+        "v": np.array([1e8, 3e-3], np.float32),
+    }
+    mine, theirs = both(
+        f"g (int64[2,3] i, int64 d, float[2] v) => (float[a,b,c] y) {{ y = OneHot {axis} (i, d, v) }}", feed
+    )
+    np.testing.assert_array_equal(mine, theirs)
+
+
 @pytest.mark.parametrize(("batch", "size"), [(1, 5), (3, 3)])
 def test_normalisation_over_neighbouring_channels(batch: int, size: int) -> None:
     feed = {"x": np.random.default_rng(0).standard_normal((batch, 7, 4, 3)).astype(np.float32)}

@@ -81,6 +81,15 @@ def test_outputs_may_be_written_into() -> None:
     assert (x == 1).all()
 
 
+def test_two_outputs_of_one_name() -> None:
+    """Found by damaged files: each is written, so each needs an array."""
+    model = parse("g (float[2,300] x) => (float[2,300] y, float[2,300] y) { y = Neg(x) }")
+    session, x = compile_(model), np.ones((2, 300), np.float32)
+    for array in session.run(["y", "y"], {"x": x}):
+        np.testing.assert_array_equal(array, -x)
+    assert len(session.time_kernels({"x": x}, 1)[0]) == len(session.calls)
+
+
 def test_strided_feed(session: CompiledSession) -> None:
     x = np.random.default_rng(0).standard_normal((1, 32, 10)).astype(np.float32).transpose(0, 2, 1)
     np.testing.assert_array_equal(session.run(["y"], {"x": x})[0], session.run(["y"], {"x": x.copy()})[0])

@@ -171,6 +171,7 @@ def lower_extremum(lowering: Lowering, group: Group) -> None:
     """ArgMax, ArgMin."""
     node = group.anchor
     x = lowering.view(input_value(node, 0))
+    x = x if x.shape else lowering.reshaped(x, (1,))  # a number is the best of itself
     axis = node.attributes.get_int("axis", 0) % len(x.shape)
     largest = node.op_type == "ArgMax"
     limit = _limit(x.dtype, -1 if largest else 1)

@@ -40,6 +40,14 @@ def test_without_axes_each_element_may_stay_by_itself(operator: str) -> None:
     assert_equal(compile_(model), model)
 
 
+@pytest.mark.parametrize("operator", ["ArgMax", "ArgMin<keepdims=0>", "ArgMin<axis=-1>"])
+def test_a_scalar_is_the_best_of_itself(operator: str) -> None:
+    """ONNX Runtime says so of older operator sets."""
+    model = parse(f"g (float x) => (int64 a) {{ s = Sigmoid(x) a = {operator}(s) }}")
+    (place,) = compile_(model).run(None, {"x": np.array(3, np.float32)})
+    assert (place.dtype, place.shape, place.item()) == (np.int64, (), 0)
+
+
 def test_a_scalar_is_reduced_to_itself() -> None:
     model = parse("g (float x) => (float a, float b) { a = ReduceMax(x)\n b = ReduceSumSquare<keepdims=0>(x) }")
     assert_equal(compile_(model), model)

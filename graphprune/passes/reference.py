@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 
@@ -37,6 +38,14 @@ def _mended() -> tuple[type, ...]:
     from onnx.reference.op_run import OpRun
     from onnx.reference.ops.op_conv_transpose import ConvTranspose as Ungrouped
     from onnx.reference.ops.op_dequantize_linear import DequantizeLinear_25 as Newest
+
+    class Clip(OpRun):
+        """Without a limit ends at the last finite number, as ONNX Runtime does."""
+
+        def _run(self, x: Any, low: Any = None, high: Any = None) -> tuple[Any, ...]:  # noqa: ANN401 - as its base
+            limits = _limits(x.dtype)
+            low, high = (other if given is None else given for given, other in zip((low, high), limits, strict=True))
+            return (np.minimum(np.maximum(x, low), high).astype(x.dtype),)
 
     class ConvTranspose(Ungrouped):
         """Runs groups one by one: onnx's own fails on more than one."""
@@ -87,4 +96,17 @@ def _mended() -> tuple[type, ...]:
             chosen = np.moveaxis(places == np.arange(count), -1, -1 if axis is None else axis)
             return (np.where(chosen, values[1], values[0]).astype(values.dtype),)
 
-    return LRN, ConvTranspose, DequantizeLinear, GatherElements, OneHot
+    class PRelu(OpRun):
+        """Multiplies what is negative: onnx's own multiplies the others too, by zero."""
+
+        def _run(self, x: Any, slope: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as its base
+            with np.errstate(all="ignore"):
+                return (np.where(x < 0, x * slope, x).astype(x.dtype),)
+
+    return LRN, Clip, ConvTranspose, DequantizeLinear, GatherElements, OneHot, PRelu
+
+
+def _limits(dtype: np.dtype[Any]) -> tuple[Any, Any]:
+    """Return the least and the largest number of a type."""
+    limits = np.iinfo(dtype) if dtype.kind in "iu" else ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+    return limits.min, limits.max

@@ -54,6 +54,22 @@ def test_gather_elements_of_many(axis: int, shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(mine, theirs)
 
 
+SPECIAL = np.array([np.nan, np.inf, -np.inf, 0, -0.0, 2, -2, np.finfo(np.float32).max], np.float32)
+
+
+def test_a_slope_is_of_negative_numbers_alone() -> None:
+    x, slope = (each.ravel() for each in np.meshgrid(SPECIAL, SPECIAL))
+    mine, theirs = both("g (float[64] x, float[64] s) => (float[64] y) { y = PRelu (x, s) }", {"x": x, "s": slope})
+    np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("limits", ["", ", l", ", , l", ", l, h"])
+def test_a_limit_that_is_absent_is_the_last_finite_number(limits: str) -> None:
+    feed = {"x": SPECIAL, "l": np.array(-1, np.float32), "h": np.array(1, np.float32)}
+    mine, theirs = both(f"g (float[8] x, float l, float h) => (float[8] y) {{ y = Clip (x{limits}) }}", feed)
+    np.testing.assert_array_equal(mine, theirs)
+
+
 @pytest.mark.parametrize("axis", ["", "<axis = 0>", "<axis = -2>"])
 def test_one_hot_of_values_whose_difference_rounds(axis: str) -> None:
     feed = {

@@ -91,7 +91,7 @@ def evaluate(
 def _rounding(node: onnx.NodeProto, opset: int) -> Rounding:
     attributes = onnx.defs.get_schema(node.op_type, opset).attributes.values()
     has_numbers = any(attribute.type == onnx.defs.OpSchema.AttrType.FLOAT for attribute in attributes)
-    has_numbers = has_numbers or node.op_type == "Gelu"  # whose constants ONNX Runtime has in float32
+    has_numbers = has_numbers or node.op_type in {"Gelu", "HardSwish"}  # whose constants it has in float32
     least, size = OF_ATTRIBUTES if has_numbers else 0.0, OF_ONE if node.op_type in INACCURATE else 0.0
     return Rounding(least, size, node.op_type in CANCELLING)
 

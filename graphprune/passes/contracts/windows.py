@@ -135,13 +135,16 @@ def _unpooled(operands: Operands) -> str | None:
     result: Extents | None = operands.known(2) or operands.output()
     if shape is None or result is None:
         return None
+    for given in (result, operands.output()):
+        if given is not None and len(given) != len(shape):
+            return f"its output has {len(given)} axes, expected {len(shape)}"
     rank = len(kernel)
     strides, pads = operands.integers("strides") or [1] * rank, operands.integers("pads") or [0] * 2 * rank
-    for i, (n, given) in enumerate(zip(shape[2:], result[2:], strict=False)):
-        if n is not None and given is not None:
+    for i, (n, large) in enumerate(zip(shape[2:], result[2:], strict=True)):
+        if n is not None and large is not None:
             pooled = (n - 1) * strides[i] - pads[i] - pads[i + rank] + kernel[i]
-            if given < pooled:
-                return f"its output has extent {given} at axis {i + 2}, expected at least {pooled}"
+            if large < pooled:
+                return f"its output has extent {large} at axis {i + 2}, expected at least {pooled}"
     return None
 
 

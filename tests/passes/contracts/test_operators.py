@@ -90,6 +90,11 @@ UNFIT = [
         "(float[1,4,5] x) => (float[] y) <int64[2] s = {4,4}, int64[2] b = {2,2}> { y = Col2Im(x, s, b) }",
         r"expected \[1, 4, 9\]",
     ),
+    (
+        """(float[1,1,2,2] x, int64[1,1,2,2] i) => (float[1,1,5] y) <int64[4] s = {1,1,5,5}> {
+            y = MaxUnpool<kernel_shape=[2,2]>(x, i, s) }""",
+        "its output has 3 axes, expected 4",
+    ),
     ("(float[1,1,2,2] x, int64[1,1,2,1] i) => (float[] y) { y = MaxUnpool<kernel_shape=[2,2]>(x, i) }", "expected"),
     (
         """(float[1,1,2,2] x, int64[1,1,2,2] i) => (float[] y) <int64[4] s = {1,1,2,2}> {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.random_graphs.draft import Value
-from benchmarks.random_graphs.elements import is_float, resolution
+from benchmarks.random_graphs.elements import is_float, resolution, smallest
 
 MARGIN = 16
 """Two tries do not find the worst case."""
@@ -23,19 +23,20 @@ def difference(ours: np.ndarray, value: Value) -> str | None:
     if not is_float(expected.dtype):
         wrong = ours != expected
     else:
-        wrong = _wrong(*(array.astype(np.float64) for array in (ours, *value.arrays)), eps=resolution(expected.dtype))
+        eps, least = resolution(expected.dtype), smallest(expected.dtype)
+        wrong = _wrong(*(array.astype(np.float64) for array in (ours, *value.arrays)), eps=eps, least=least)
     if not np.any(wrong):
         return None
     at = tuple(int(n) for n in np.argwhere(wrong)[0])
     return f"{np.count_nonzero(wrong)} of {wrong.size}, at {list(at)} {ours[at]!s}, expected {expected[at]!s}"
 
 
-def _wrong(ours: np.ndarray, expected: np.ndarray, *others: np.ndarray, eps: float) -> np.ndarray:
+def _wrong(ours: np.ndarray, expected: np.ndarray, *others: np.ndarray, eps: float, least: float) -> np.ndarray:
     same = (ours == expected) | (np.isnan(ours) & np.isnan(expected))
     if not others:
         return np.asarray(~same)
     with np.errstate(all="ignore"):
         apart = np.max([np.abs(other - expected) for other in others], axis=0)
-        near = np.abs(ours - expected) <= MARGIN * (apart + eps * np.abs(expected))
+        near = np.abs(ours - expected) <= MARGIN * (apart + eps * np.abs(expected) + least)
     unsettled = ~np.all([np.isfinite(other) == np.isfinite(expected) for other in others], axis=0)
     return np.asarray(~(same | near | unsettled))

@@ -38,6 +38,11 @@ def resolution(dtype: np.dtype) -> float:
     return float(_limits(dtype).eps)
 
 
+def smallest(dtype: np.dtype) -> float:
+    """The smallest number above zero."""
+    return float(_limits(dtype).smallest_subnormal)
+
+
 def largest(dtype: np.dtype) -> float:
     """The largest finite number."""
     return float(_limits(dtype).max)

@@ -22,16 +22,25 @@ FLAGS = frozenset(
 """Integers of ONNX's operators that say yes or no."""
 
 
+REDUCTIONS = {
+    **dict.fromkeys(("ScatterElements", "ScatterND"), ("none", "add", "mul", "max", "min")),
+    **dict.fromkeys(("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"), ("none", "sum", "mean")),
+}
+"""The words for `reduction`, by operator."""
+
+
 def check_attributes(model: ir.Model, source: Path) -> None:
     """Check the attributes of all nodes, those of functions and subgraphs too.
 
     Raises:
         ModelFileError: The bytes of a tensor do not fill its shape [GP105].
-        UnsupportedModelError: A flag is neither 0 nor 1, so operators and runtimes differ about it [GP387], a string is
-            no text [GP389], or a window is padded by `pads` and by `auto_pad` [GP390].
+        UnsupportedModelError: A flag is neither 0 nor 1, or a reduction none that there is, so operators and runtimes
+            differ about it [GP387], a string is no text [GP389], or a window is padded by `pads` and by `auto_pad`
+            [GP390].
     """
     for node in all_nodes(model):
         _check_padding(node, source)
+        _check_reduction(node, source)
         for attribute in node.attributes.values():
             if attribute.is_ref():
                 continue
@@ -45,6 +54,14 @@ def check_attributes(model: ir.Model, source: Path) -> None:
                 raise UnsupportedModelError(f"'{source}': {what}", code="GP389")
             for tensor in _tensors(attribute):
                 _check_bytes(node, attribute.name, tensor)
+
+
+def _check_reduction(node: ir.Node, source: Path) -> None:
+    known, given = REDUCTIONS.get(node.op_type), node.attributes.get("reduction")
+    if node.domain or known is None or given is None or given.is_ref() or given.value in known:
+        return
+    expected = f"expected one of {', '.join(known)}"
+    raise UnsupportedModelError(f"'{source}': {describe(node)}: reduction is {given.value!r}, {expected}", code="GP387")
 
 
 def _check_padding(node: ir.Node, source: Path) -> None:

@@ -32,6 +32,21 @@ def test_a_flag_is_0_or_1(tmp_path: Path, number: int) -> None:
         load(write(tmp_path / "m.onnx", f"g (float[2] x) => (float[a] y) {{ {body} }}"))
 
 
+@pytest.mark.parametrize(
+    ("call", "known"),
+    [
+        ("ScatterElements<reduction = {}>(x, i, x)", "none, add, mul, max, min"),
+        ("SoftmaxCrossEntropyLoss<reduction = {}>(r, i)", "none, sum, mean"),
+    ],
+)
+def test_a_reduction_is_one_that_there_is(tmp_path: Path, call: str, known: str) -> None:
+    text = "g (float[2] x, int64[2] i, float[2,3] r) => (float y) {{ y = {} }}"
+    for word in ("", "average"):
+        path = write(tmp_path / "m.onnx", text.format(call.format(f'"{word}"')))
+        with pytest.raises(UnsupportedModelError, match=rf"reduction is '{word}', expected one of {known} \[GP387\]$"):
+            load(path)
+
+
 def test_a_flag_in_a_function_is_0_or_1(tmp_path: Path) -> None:
     text = "g (float[2] x) => (float[1] y) { y = local.f(x) }"
     function = f"{FUNCTION} f (v) => (r) {{ r = ReduceSum<keepdims = 7>(v) }}"

@@ -187,7 +187,7 @@ TABLE: dict[str, Callable[..., Any]] = {
     "Gather": gather,
     "GatherElements": gather_elements,
     "GatherND": gather_nd,
-    "NonZero": lambda x: x.nonzero().T,
+    "NonZero": lambda x: (x if x.dim() else x.reshape(1)).nonzero().T,
     "OneHot": one_hot,
     "ReverseSequence": reverse_sequence,
     "ScatterElements": scatter_elements,

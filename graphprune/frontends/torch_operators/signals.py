@@ -22,6 +22,9 @@ def dft(
     onesided: int = 0,
 ) -> torch.Tensor:
     """ONNX DFT: the last axis holds real numbers, or real and imaginary parts."""
+    if x.dtype in {torch.float16, torch.bfloat16}:  # torch has no transforms of these
+        wide = dft(x.float(), length, along, axis=axis, inverse=inverse, onesided=onesided)
+        return wide.to(x.dtype)
     place = (axis if along is None else integer(along)) % x.dim()
     count = None if length is None else integer(length)
     signal = torch.view_as_complex(x.contiguous()) if x.shape[-1] == 2 else x[..., 0]  # noqa: PLR2004 - two parts

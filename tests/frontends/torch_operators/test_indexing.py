@@ -82,3 +82,10 @@ def test_a_condition_of_another_shape_is_read_in_order(shape: tuple[int, ...]) -
     model = ir.from_onnx_text(f'<ir_version: 10, opset_import: ["" : 20]> {text}')
     condition = np.arange(np.prod(shape)).reshape(shape) % 2 == 1
     assert_same(model, {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "c": condition})
+
+
+def test_a_number_that_is_not_zero_has_one_place() -> None:
+    model = ir.from_onnx_text(
+        '<ir_version: 10, opset_import: ["" : 20]> g (float x) => (int64[a,b] y) { y = NonZero(x) }'
+    )
+    assert_same(model, {"x": np.array(3, np.float32)})

@@ -34,6 +34,15 @@ def test_the_inverse_gives_the_signal_back() -> None:
     torch.testing.assert_close(module(x), x)
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_halves_are_transformed_in_float32(kind: torch.dtype) -> None:
+    name = str(kind).removeprefix("torch.")
+    module = gp.to_torch(weighted_model(f"main ({name}[2,6,1] x) => ({name}[2,6,2] y) {{ y = DFT <axis = 1> (x) }}"))
+    x = torch.randn(2, 6, 1).to(kind)
+    expected = torch.view_as_real(torch.fft.fft(x[..., 0].float(), dim=1)).to(kind)
+    torch.testing.assert_close(module(x), expected, rtol=0, atol=0)
+
+
 COLUMNS = """main ({kind}[1,8,6] x) => ({kind}[1,2,h,v] y) <int64[2] image = {{5, 4}}, int64[2] block = {{2, 2}}> {{
     y = Col2Im <strides = [2, 1], pads = [0, 0, 0, 0]> (x, image, block)
 }}"""

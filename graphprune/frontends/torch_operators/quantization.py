@@ -60,9 +60,9 @@ def dequantize(
 
 
 def dynamic_quantize(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """ONNX DynamicQuantizeLinear."""
+    """ONNX DynamicQuantizeLinear; the scale of zeros is 1, as in ONNX Runtime."""
     low, high = x.min().clamp(max=0), x.max().clamp(min=0)
-    scale = (high - low) / 255
+    scale = torch.where(high > low, (high - low) / 255, torch.ones_like(high))
     zero_point = torch.round((-low / scale).clamp(0, 255)).to(torch.uint8)
     return quantize(x, scale, zero_point), scale, zero_point
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -130,7 +130,7 @@ def reduce_product(x: Value, axes: Value | None = None, *, keepdims: int = 1, no
         product = 1
         for extent in integers(x):
             product = product * extent
-        return (product,) if keepdims else product
+        return (product,) if keepdims and isinstance(x, Sequence) else product  # a number has no axis to keep
     reduced: torch.Tensor = _reduce(
         lambda data, along, keep: _one_by_one(torch.prod)(data, along, keep).to(data.dtype)
     )(x, axes, keepdims=keepdims, noop_with_empty_axes=noop_with_empty_axes)

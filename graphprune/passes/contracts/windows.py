@@ -138,6 +138,9 @@ def _unpooled(operands: Operands) -> str | None:
     for given in (result, operands.output()):
         if given is not None and len(given) != len(shape):
             return f"its output has {len(given)} axes, expected {len(shape)}"
+    declared = operands.output() or result
+    if any(a != b for a, b in zip(declared, result, strict=True) if a is not None):
+        return f"its output is {declared}, expected {list(result)}"
     rank = len(kernel)
     strides, pads = operands.integers("strides") or [1] * rank, operands.integers("pads") or [0] * 2 * rank
     for i, (n, large) in enumerate(zip(shape[2:], result[2:], strict=True)):

@@ -95,6 +95,11 @@ UNFIT = [
             y = MaxUnpool<kernel_shape=[2,2]>(x, i, s) }""",
         "its output has 3 axes, expected 4",
     ),
+    (
+        """(float[1,1,2,2] x, int64[1,1,2,2] i) => (float[2,1,5,5] y) <int64[4] s = {1,1,5,5}> {
+            y = MaxUnpool<kernel_shape=[2,2]>(x, i, s) }""",
+        r"its output is \[2, 1, 5, 5\], expected \[1, 1, 5, 5\]",
+    ),
     ("(float[1,1,2,2] x, int64[1,1,2,1] i) => (float[] y) { y = MaxUnpool<kernel_shape=[2,2]>(x, i) }", "expected"),
     (
         """(float[1,1,2,2] x, int64[1,1,2,2] i) => (float[] y) <int64[4] s = {1,1,2,2}> {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, TopologicalSortPass
 
-from graphprune.backends.tvm.operators.support import RANDOM
+from graphprune.backends.tvm.operators.support import DTYPES, RANDOM
 from graphprune.backends.tvm.rewrites.definitions import definition_of
 from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
@@ -160,6 +160,11 @@ def _check(graph: ir.Graph, refusal: Refusal) -> None:
         raise UnsupportedModelError(
             f"no static shape for {len(unknown)} values ({FALLBACK}): {', '.join(unknown)}", code="GP403"
         )
+    for value in (*graph.inputs, *graph.outputs):
+        if value.dtype not in DTYPES:
+            raise UnsupportedModelError(
+                f"value '{value.name}' is of {value.dtype}, for which there are no kernels", code="GP516"
+            )
     _check_sizes(graph)
 
 

@@ -118,6 +118,13 @@ def test_values_without_a_static_shape_are_listed() -> None:
         prepared(parse("g (float[n] x) => (float[n] y) { y = Relu(x) }"))
 
 
+def test_text_that_goes_through_is_refused() -> None:
+    with pytest.raises(
+        UnsupportedModelError, match=r"value 's' is of STRING, for which there are no kernels \[GP516\]"
+    ):
+        prepared(parse("g (float[2] x, string[2] s) => (float[2] y, string[2] s) { y = Relu(x) }"))
+
+
 def test_the_model_given_stays_as_it_is() -> None:
     model = parse("g (float[2,3] x) => (int64[2] y) { y = Shape(x) }")
     prepared(model)

@@ -1,0 +1,20 @@
+"""Values at the edges of operators: a range of nothing, and numbers without axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.frontends.torch_operators.checks import assert_same
+from tests.weighted import inferred_model
+
+
+def test_the_scale_of_zeros_is_one() -> None:
+    text = "main (float[2,3] x) => (uint8[2,3] y, float s, uint8 z) { y, s, z = DynamicQuantizeLinear (x) }"
+    for values in (np.zeros((2, 3)), np.full((2, 3), 0.5)):
+        assert_same(inferred_model(text), {"x": values.astype(np.float32)})
+
+
+def test_a_number_of_a_shape_stays_one_when_it_is_reduced() -> None:
+    text = """main (float[2,3] x) => (int64 y, int64[1] z) {
+        n = Size (x) m = Neg (n) y = ReduceProd (m) s = Shape (x) z = ReduceProd (s) }"""
+    assert_same(inferred_model(text), {"x": np.ones((2, 3), np.float32)})

@@ -100,6 +100,15 @@ def is_determined(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
     return node.op_type not in SUMMING or _all_floats_small(node, arrays)
 
 
+def _is_small_product(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """In no order is there an infinity on the way, which a zero behind it makes NaN."""
+    if not is_float(arrays[0].dtype):
+        return _is_small_reduction(arrays[0])
+    with np.errstate(all="ignore"):
+        worst = np.prod(np.maximum(np.abs(arrays[0].astype(np.float64)), 1))
+    return bool(worst < largest(arrays[0].dtype)) and _all_floats_small(node, arrays)
+
+
 def _has_positive_divisors(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
     return is_float(arrays[0].dtype) or bool(np.all(arrays[1] > 0))
 
@@ -186,6 +195,7 @@ _RULES: dict[str, Callable[[onnx.NodeProto, Sequence[np.ndarray]], bool]] = {
     **dict.fromkeys(("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "RoiAlign"), _all_floats_small),
     "QLinearMatMul": _all_floats_small,
     "BitShift": _shifts_within,
+    **dict.fromkeys(("ReduceProd", "CumProd"), _is_small_product),
     "Celu": _divides,
     "Clip": _has_limits,
     "MeanVarianceNormalization": lambda node, arrays: _has_a_variance(node, arrays) and _all_floats_small(node, arrays),

@@ -32,7 +32,7 @@ def max_pool(  # noqa: PLR0913 - ONNX's attributes
     steps, spread = list(strides or [1] * axes), list(dilations or [1] * axes)
     begins, ends = begins_and_ends(x, kernel_shape, steps, spread, auto_pad, pads)
     smallest = -torch.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
-    ends = _rounded_up(x, kernel_shape, steps, spread, begins, ends) if ceil_mode else ends
+    ends = _made_whole(x, kernel_shape, steps, spread, begins, ends, ceil_mode)
     padded = padded_with(x, begins, ends, smallest)
     if not x.is_floating_point():
         windows = padded
@@ -57,7 +57,7 @@ def max_pool_with_indices(  # noqa: PLR0913 - ONNX's attributes
     axes = len(kernel_shape)
     steps, spread = list(strides or [1] * axes), list(dilations or [1] * axes)
     begins, ends = begins_and_ends(x, kernel_shape, steps, spread, auto_pad, pads)
-    ends = _rounded_up(x, kernel_shape, steps, spread, begins, ends) if ceil_mode else ends
+    ends = _made_whole(x, kernel_shape, steps, spread, begins, ends, ceil_mode)
     padded = padded_with(x, begins, ends, -torch.inf)
     maxima, places = _MAXIMUM[axes](padded, list(kernel_shape), steps, 0, spread, return_indices=True)
     flat, stride = torch.zeros_like(places), 1
@@ -101,24 +101,30 @@ def max_unpool(
     return padded_with(whole, [0] * axes, [want - have for want, have in zip(wanted, extents, strict=True)], 0)
 
 
-def _rounded_up(
+def _made_whole(
     x: torch.Tensor,
     kernel: Sequence[int],
     strides: Sequence[int],
     dilations: Sequence[int],
     begins: Sequence[int],
     ends: Sequence[int],
+    ceil_mode: int,
 ) -> list[int]:
-    """The end padding with which the last window, which may begin in the input or its first padding, is whole."""
+    """The end padding with which the last window is whole; it may begin in the input or its first padding.
+
+    Without `ceil_mode` that is a window that there is one of, since the length is rounded towards zero, and not down.
+    """
     wide = []
     for extent, size, stride, dilation, begin, end in zip(
         x.shape[2:], kernel, strides, dilations, begins, ends, strict=True
     ):
-        reach = (size - 1) * dilation + 1
-        count = -(-(extent + begin + end - reach) // stride) + 1
-        if (count - 1) * stride >= extent + begin:
+        reach, padded = (size - 1) * dilation + 1, extent + begin + end
+        count = -(-(padded - reach) // stride) + 1
+        if not ceil_mode:
+            count = 1 if -stride < padded - reach < 0 else 0
+        elif (count - 1) * stride >= extent + begin:
             count -= 1
-        wide.append(max(end, (count - 1) * stride + reach - extent - begin))
+        wide.append(max(end, (count - 1) * stride + reach - extent - begin) if count else end)
     return wide
 
 
@@ -137,7 +143,7 @@ def average_pool(  # noqa: PLR0913 - ONNX's attributes
     axes = len(kernel_shape)
     steps, spread = list(strides or [1] * axes), list(dilations or [1] * axes)
     begins, ends = begins_and_ends(x, kernel_shape, steps, spread, auto_pad, pads)
-    wide = _rounded_up(x, kernel_shape, steps, spread, begins, ends) if ceil_mode else ends
+    wide = _made_whole(x, kernel_shape, steps, spread, begins, ends, ceil_mode)
     ones = torch.ones_like(x[:1, :1])
     counted = padded_with(ones, begins, ends, 1) if count_include_pad else padded_with(ones, begins, ends, 0)
     rest = [more - end for more, end in zip(wide, ends, strict=True)]
@@ -164,7 +170,7 @@ def lp_pool(  # noqa: PLR0913 - ONNX's attributes
     axes = len(kernel_shape)
     steps, spread = list(strides or [1] * axes), list(dilations or [1] * axes)
     begins, ends = begins_and_ends(x, kernel_shape, steps, spread, auto_pad, pads)
-    wide = _rounded_up(x, kernel_shape, steps, spread, begins, ends) if ceil_mode else ends
+    wide = _made_whole(x, kernel_shape, steps, spread, begins, ends, ceil_mode)
     sums = padded_with(x, begins, wide, 0).abs() ** p
     for axis, (size, step, dilation) in enumerate(zip(kernel_shape, steps, spread, strict=True), start=2):
         sums = sums.unfold(axis, (size - 1) * dilation + 1, step)[..., ::dilation].sum(-1)

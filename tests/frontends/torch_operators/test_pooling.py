@@ -22,6 +22,13 @@ def test_indices_of_maxima_are_those_of_onnx_runtime(window: str) -> None:
     assert_same(weighted_model(text), tolerance=0)
 
 
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool", "LpPool"])
+def test_a_window_that_misses_less_than_a_stride_is_one(operator: str) -> None:
+    """ONNX Runtime rounds its length towards zero."""
+    window = "kernel_shape = [5,5], strides = [2,2], pads = [0,0,1,1]"
+    assert_same(weighted_model(f"main (float[1,2,5,3] x) => (float[n,c,h,v] y) {{ y = {operator} <{window}> (x) }}"))
+
+
 @pytest.mark.parametrize("shape", ["", ", shape"])
 def test_unpooling_puts_maxima_back(shape: str) -> None:
     text = f"""main (float[1,2,4,6] x) => (float[n,c,h,v] y) <int64[4] shape = {{1, 2, 4, 6}}> {{

@@ -15,14 +15,12 @@ from graphprune.graph.nodes import describe
 from graphprune.passes.base import Equivalence, Pass, PassOutcome, refuse
 from graphprune.passes.bounded_evaluation import Budget
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
+from graphprune.passes.randomness import is_random
 from graphprune.passes.rewriting import constant_of, drop_unused, graph_of, new_initializer
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import subgraphs
 from graphprune.stages.stage import Stage
 
-_RANDOM = frozenset(
-    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
-)
 _QUANTIZATION = frozenset({"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"})
 _WEIGHT_OPERATORS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MOVES = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
@@ -127,7 +125,7 @@ def _path_to(value: ir.Value | None) -> Iterator[ir.Node]:
 
 
 def _is_constant(node: ir.Node, weights: set[ir.Node]) -> bool:
-    if node.domain != "" or node.op_type in _RANDOM | _QUANTIZATION or any(subgraphs(node)):
+    if node.domain != "" or node.op_type in _QUANTIZATION or is_random(node) or any(subgraphs(node)):
         return False
     if any(value.dtype == ir.DataType.STRING for value in node.outputs) or "sparse_value" in node.attributes:
         return False

@@ -69,6 +69,16 @@ def _mended() -> tuple[type, ...]:
             result: tuple[Any, ...] = super()._run(*inputs, **given)
             return result
 
+    class DynamicQuantizeLinear(OpRun):
+        """Gives zeros the scale 1: onnx's own divides it by 255."""
+
+        def _run(self, x: Any) -> tuple[Any, ...]:  # noqa: ANN401 - as its base
+            low, high = np.minimum(x.min(), np.float32(0)), np.maximum(x.max(), np.float32(0))
+            scale = (high - low) / np.float32(255) if high > low else np.float32(1)
+            zero = np.rint(np.clip(-low / scale, 0, 255))
+            y = np.clip(np.rint(x / scale) + zero, 0, 255)
+            return y.astype(np.uint8), np.asarray(scale, x.dtype), np.asarray(zero, np.uint8)
+
     class GatherElements(OpRun):
         """Takes along the axis: onnx's own fails on more than 32 elements."""
 
@@ -103,7 +113,7 @@ def _mended() -> tuple[type, ...]:
             with np.errstate(all="ignore"):
                 return (np.where(x < 0, x * slope, x).astype(x.dtype),)
 
-    return LRN, Clip, ConvTranspose, DequantizeLinear, GatherElements, OneHot, PRelu
+    return LRN, Clip, ConvTranspose, DequantizeLinear, DynamicQuantizeLinear, GatherElements, OneHot, PRelu
 
 
 def _limits(dtype: np.dtype[Any]) -> tuple[Any, Any]:

@@ -54,6 +54,20 @@ def test_gather_elements_of_many(axis: int, shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.parametrize("values", [[0, -0.0, 0], [1, -2, 0.3], [4, 5, 6], [-4, -5, -6]])
+def test_dynamic_quantization(values: list[float]) -> None:
+    text = "g (float[3] x) => (uint8[3] y, float s, uint8 z) { y, s, z = DynamicQuantizeLinear (x) }"
+    model = ir.from_onnx_text(HEADER + text)
+    feed = {"x": np.array(values, np.float32)}
+    mine, theirs = (
+        reference_evaluator(ir.to_proto(model)).run(None, feed),
+        session_for(model, optimize=False).run(None, feed),
+    )
+    for one, other in zip(mine, theirs, strict=True):
+        assert (np.asarray(one).dtype, np.asarray(one).shape) == (other.dtype, other.shape)
+        np.testing.assert_array_equal(one, other)
+
+
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0, -0.0, 2, -2, np.finfo(np.float32).max], np.float32)
 
 

@@ -152,7 +152,7 @@ def average_pool(  # noqa: PLR0913 - ONNX's attributes
         reach = (size - 1) * dilation + 1
         sums = sums.unfold(axis, reach, step)[..., ::dilation].sum(-1)
         counts = counts.unfold(axis, reach, step)[..., ::dilation].sum(-1)
-    return sums / counts
+    return sums / counts.clamp(min=1)  # a window of padding alone has the mean 0
 
 
 def lp_pool(  # noqa: PLR0913 - ONNX's attributes

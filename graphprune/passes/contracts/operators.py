@@ -172,6 +172,7 @@ CONTRACTS: dict[str, Sequence[Rule]] = {
     ),
     "Gemm": (broadcasts_to(2, lambda operands: operands.output()),),
     "InstanceNormalization": tuple(is_shape(index, vector(extent(0, 1))) for index in (1, 2)),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), (is_axis("axis", -1),)),
     "LayerNormalization": (is_axis("axis", -1), *(broadcasts_to(index, like(0)) for index in (1, 2))),
     "RMSNormalization": (
         is_axis("axis", -1),

@@ -36,7 +36,7 @@ def average_pool(lowering: Lowering, group: Group) -> None:
     def apply(kernel: Kernel, value: Expr, position: Position) -> Expr:
         return fused.apply(kernel, value * kernel["reciprocal"][position[2]], position)
 
-    reciprocal = (1 / counts).astype(x.dtype)
+    reciprocal = (1 / np.maximum(counts, 1)).astype(x.dtype)  # a window of padding alone has the mean 0
     slide(lowering, group, x, window, SUM, {"reciprocal": reciprocal}, replace(fused, apply=apply))
 
 

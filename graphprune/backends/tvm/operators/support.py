@@ -13,6 +13,7 @@ from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.graph.functions import DOMAIN
 from graphprune.packed.forms import CALLS
 from graphprune.passes.contrib.table import why_not_rewritten
+from graphprune.passes.randomness import RANDOM
 from graphprune.passes.structure import subgraphs
 
 DTYPES = frozenset(
@@ -39,10 +40,6 @@ CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     "Dropout": (2,),
 }
 """Inputs that decide the shape of the output or which element goes where, by operator."""
-
-RANDOM = frozenset(
-    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
-)
 
 HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 HALF_OPERATORS = frozenset(

@@ -174,7 +174,7 @@ def average_pool(e: Expression) -> Sequence[Tensor]:
 
 
 def _counts(window: _Window, size: Sequence[int], output: Sequence[int], *, padded: bool) -> np.ndarray:
-    """How many elements each window averages; what lies beyond the declared padding never counts."""
+    """How many elements each window averages, at least one; what lies beyond the declared padding never counts."""
     along = []
     for axis, length in enumerate(output):
         place = np.arange(length)[:, None] * window.strides[axis] - window.before[axis]
@@ -185,7 +185,7 @@ def _counts(window: _Window, size: Sequence[int], output: Sequence[int], *, padd
     result = np.ones((), np.float32)
     for counts in along:
         result = result[..., None] * counts.astype(np.float32)
-    return result
+    return np.maximum(result, 1)
 
 
 def columns_to_image(e: Expression) -> Sequence[Tensor]:

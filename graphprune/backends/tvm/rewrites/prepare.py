@@ -9,7 +9,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, TopologicalSortPass
 
-from graphprune.backends.tvm.operators.support import DTYPES, RANDOM
+from graphprune.backends.tvm.operators.support import DTYPES
 from graphprune.backends.tvm.rewrites.definitions import definition_of
 from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
@@ -18,6 +18,7 @@ from graphprune.graph.functions import DOMAIN
 from graphprune.passes.bounded_evaluation import Budget
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
 from graphprune.passes.inline_branches import inline_branches
+from graphprune.passes.randomness import is_random
 from graphprune.passes.schema_functions import expand_functions
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import subgraphs
@@ -146,7 +147,7 @@ def _is_pure(node: ir.Node) -> bool:
     """Whether the node always gives the same tensors for the same inputs; a Loop may, an If is inlined instead."""
     strings = any(value.dtype == ir.DataType.STRING for value in node.outputs)
     inner = [n for graph in subgraphs(node) for n in graph.all_nodes()]
-    random = any(n.op_type in RANDOM for n in (node, *inner))
+    random = any(map(is_random, (node, *inner)))
     return node.domain == "" and node.op_type != "If" and not strings and not random
 
 

@@ -87,3 +87,9 @@ def test_an_infinity_reaches_only_the_windows_that_hold_it(operator: str) -> Non
     (theirs,) = session_for(model, optimize=False).run(None, {"x": x})
     np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(theirs))
     assert np.count_nonzero(np.isinf(ours)) == 2 * 4
+
+
+def test_a_window_of_padding_alone_has_the_mean_zero() -> None:
+    options = 'auto_pad = "SAME_LOWER", strides = [2,2], kernel_shape = [2,2], dilations = [2,1]'
+    model = parse(f"g (float[1,3,1,5] x) => (float[1,3,1,3] y) {{ s = Neg(x) y = AveragePool<{options}>(s) }}")
+    assert_equal(compile_(model), model)

@@ -63,8 +63,6 @@ def outcome_of(data: bytes, path: Path, say: Callable[[Outcome], None]) -> Outco
         return _run(path, say)
     except GraphPruneError as error:
         return _refusal(error)
-    except MemoryError:  # what the command line says in one line
-        return Outcome(Verdict.REFUSED, "GP691")
     except BaseException:  # noqa: BLE001 - whatever else is raised is a defect
         return Outcome(Verdict.INTERNAL, traceback.format_exc().strip().splitlines()[-1][:LONGEST] + _where())
 

@@ -88,13 +88,18 @@ def compile_command(  # noqa: PLR0913, PLR0917 - one argument an option
         return
     if explain:
         print_choices(session)
+    _print_costs(session, share, warnings)
+    written = " and ".join(map(str, files))
+    print_line(f"{written}: {_nbytes(files) / 1e6:.1f} MB for {target}, compiled in {seconds:.1f} s")
+
+
+def _print_costs(session: CompiledSession, share: float | str, warnings: Sequence[str]) -> None:
+    """Print what runs on ONNX Runtime, and which zeros save no time."""
     for program in session.description.programs:
         if program.hosted:
             print_hosted(program, share)
     for warning in warnings:
         print_line(f"warning: {warning}")
-    written = " and ".join(map(str, files))
-    print_line(f"{written}: {_nbytes(files) / 1e6:.1f} MB for {target}, compiled in {seconds:.1f} s")
 
 
 def _nbytes(files: Sequence[Path]) -> int:

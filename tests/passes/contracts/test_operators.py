@@ -151,7 +151,9 @@ FIT = [
 
 @pytest.mark.parametrize("text", FIT)
 def test_operands_that_fit_or_are_not_known_pass(text: str) -> None:
-    infer_shapes(graph(text.replace("'", '"')))
+    model = graph(text.replace("'", '"'))
+    infer_shapes(model)
+    assert all(value.dtype is not None for node in model.graph for value in node.outputs)
 
 
 BRANCHES = """g (float[2,8,4,4] x) => (float[] y) {

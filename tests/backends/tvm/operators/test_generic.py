@@ -232,4 +232,5 @@ def test_a_region_that_is_not_a_number_reads_inside_the_image(monkeypatch: pytes
     monkeypatch.setenv("GRAPHPRUNE_CHECK_BOUNDS", "1")
     regions = np.array([[np.nan, np.inf, 6, -np.inf]], np.float32)
     feed = {"x": np.ones((2, 1, 8, 8), np.float32), "r": regions, "i": np.array([1])}
-    compile_(parse(ROI_ALIGN)).run(None, feed)
+    (y,) = compile_(parse(ROI_ALIGN)).run(None, feed)
+    assert y.shape == (1, 1, 2, 2)

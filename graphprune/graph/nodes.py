@@ -40,6 +40,11 @@ def placed_graphs(graph: ir.Graph | ir.Function, place: str = "") -> Iterator[tu
             yield from placed_graphs(inner, f"{place}{made}.{name}.")
 
 
+def operator_name(node: ir.Node) -> str:
+    """Return the operator of `node`, with its domain where that is not ONNX's."""
+    return f"{node.domain}::{node.op_type}" if node.domain else node.op_type
+
+
 def describe(node: ir.Node) -> str:
     """Return how messages call `node`: its name (or first output), and its operator."""
     name = node.name or next((value.name for value in node.outputs if value.name), "") or "?"

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from graphprune.backends.tvm.pieces.partition import Part
 from graphprune.backends.tvm.program.recording import Weights
 from graphprune.errors import UnsupportedModelError
+from graphprune.graph.nodes import operator_name
 from graphprune_runtime.description import HOST, BatchNote, KernelCall, ProgramNote
 from graphprune_runtime.hosted import HostedNode, HostedPiece
 from graphprune_runtime.interface import TensorInfo
@@ -31,7 +32,7 @@ def host(model: ir.Model, part: Part, refused: Mapping[ir.Node, str], weights: W
     content = np.frombuffer(ir.to_proto(model).SerializeToString(), np.uint8)
     number = weights.add(content)
     inputs, outputs = (_names(values) for values in (model.graph.inputs, model.graph.outputs))
-    nodes = tuple(HostedNode(node.name or "", _operator(node), refused[node]) for node in part.nodes)
+    nodes = tuple(HostedNode(node.name or "", operator_name(node), refused[node]) for node in part.nodes)
     return HostedPiece(inputs, outputs, weights.offsets()[number], content.size, nodes)
 
 
@@ -60,7 +61,3 @@ def _calls(piece: ProgramNote | HostedPiece) -> tuple[KernelCall, ...]:
 
 def _names(values: Sequence[ir.Value]) -> tuple[str, ...]:
     return tuple(value.name or "" for value in values)
-
-
-def _operator(node: ir.Node) -> str:
-    return f"{node.domain}::{node.op_type}" if node.domain else node.op_type

@@ -15,6 +15,7 @@ from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
 from graphprune.errors import UnsupportedModelError
 from graphprune.graph.functions import DOMAIN
+from graphprune.graph.nodes import operator_name
 from graphprune.passes.bounded_evaluation import Budget
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
 from graphprune.passes.inline_branches import inline_branches
@@ -154,7 +155,7 @@ def _is_pure(node: ir.Node) -> bool:
 def _check(graph: ir.Graph, refusal: Refusal) -> None:
     refused = {node: reason for node in graph if (reason := refusal(node)) is not None}
     if refused:
-        listed = "; ".join(f"'{node.name}' ({_operator(node)}): {reason}" for node, reason in refused.items())
+        listed = "; ".join(f"'{node.name}' ({operator_name(node)}): {reason}" for node, reason in refused.items())
         raise UnsupportedModelError(f"cannot lower {len(refused)} nodes ({FALLBACK}): {listed}", code="GP401")
     unknown = [f"'{value.name}'" for node in graph for value in node.outputs if not _is_static(value)]
     if unknown:
@@ -176,10 +177,6 @@ def _check_sizes(graph: ir.Graph) -> None:
             raise UnsupportedModelError(
                 f"value '{value.name}' has {elements} elements, expected at most {MOST_ELEMENTS}", code="GP263"
             )
-
-
-def _operator(node: ir.Node) -> str:
-    return f"{node.domain}::{node.op_type}" if node.domain else node.op_type
 
 
 def _is_static(value: ir.Value) -> bool:

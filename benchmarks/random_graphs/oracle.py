@@ -29,7 +29,7 @@ INACCURATE = frozenset(
     {
         *("Elu", "Selu", "Celu", "Sigmoid", "Tanh", "Erf", "Softplus", "Mish", "Gelu", "Swish", "HardSwish", "Sinh"),
         *("Softmax", "LogSoftmax", "LSTM", "GRU", "RNN", "Attention", "Asinh", "Acosh", "Atanh", "SwiGLU"),
-        *("Sin", "Cos", "Tan"),
+        *("Sin", "Cos", "Tan", "SoftmaxCrossEntropyLoss"),
         *("HannWindow", "HammingWindow", "BlackmanWindow", "LinearAttention", "CausalConvWithState"),
     }
 )

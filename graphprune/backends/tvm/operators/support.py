@@ -136,6 +136,11 @@ def _few_axes(node: ir.Node) -> str | None:
     return None if axes in (1, 2) else f"a window over {axes} axes"
 
 
+def _many_axes(node: ir.Node) -> str | None:
+    axes = _rank(node.inputs[0]) - 2
+    return None if axes <= PLANE_AXES else f"a window over {axes} axes"
+
+
 def _known_coordinates(node: ir.Node) -> str | None:
     mode = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
     return None if mode in COORDINATES else f"coordinates '{mode}'"
@@ -148,8 +153,11 @@ def _small_matrix(node: ir.Node) -> str | None:
 
 
 LARGEST_DETERMINANT = 4
+PLANE_AXES = 2
+"""Spatial axes of a convolution that its kernels take."""
 
 REASONS: dict[str, Reason] = {
+    "Conv": _many_axes,
     "Gemm": _gemm,
     "BatchNormalization": _inference,
     "Dropout": _dropout,

@@ -74,49 +74,6 @@ def convolution(e: Expression) -> Sequence[Tensor]:
     return [y if bias is None else te.compute(shape, lambda n, m, *o: y[(n, m, *o)] + bias[m], "biased")]
 
 
-def transposed_convolution(e: Expression) -> Sequence[Tensor]:
-    """ConvTranspose: each output sums the inputs whose stride-spaced windows cover it."""
-    x, weight, bias = e[0], e[1], e.get(2)
-    size, kernel, shape = shape_of(x)[2:], shape_of(weight)[2:], _output_shape(e.node)
-    rank, attributes = len(kernel), e.node.attributes
-    strides = attributes.get_ints("strides", [1] * rank)
-    dilations = attributes.get_ints("dilations", [1] * rank)
-    before = transposed_pads(e.node, kernel, size, shape[2:])
-    groups = attributes.get_int("group", 1)
-    inputs, outputs = shape_of(x)[1] // groups, shape[1] // groups
-    channel = te.reduce_axis((0, inputs), "channel")
-    taps = [te.reduce_axis((0, k), f"tap{i}") for i, k in enumerate(kernel)]
-
-    def product(n: Expr, m: Expr, *o: Expr) -> Expr:
-        spread = [p + pad - k * d for p, pad, k, d in zip(o, before, taps, dilations, strict=True)]
-        place = [tirx.floordiv(p, s) for p, s in zip(spread, strides, strict=True)]
-        hits = [tirx.floormod(p, s) == 0 for p, s in zip(spread, strides, strict=True)]
-        source = m // outputs * inputs + channel
-        value = tirx.if_then_else(tirx.all(_inside(place, size), *hits), x[(n, source, *place)], _zero(x.dtype))
-        return te.sum(value * weight[(source, m % outputs, *taps)], axis=[channel, *taps])
-
-    y = te.compute(shape, product, "convolution")
-    return [y if bias is None else te.compute(shape, lambda n, m, *o: y[(n, m, *o)] + bias[m], "biased")]
-
-
-def transposed_pads(
-    node: ir.Node, kernel: Sequence[int], size: Sequence[int], output: Sequence[int]
-) -> tuple[int, ...]:
-    """How much a ConvTranspose cuts off at the start of each axis."""
-    rank, attributes = len(kernel), node.attributes
-    mode, wanted = attributes.get_string("auto_pad", "NOTSET"), attributes.get_ints("output_shape", [])
-    if mode in ("NOTSET", "VALID") and not wanted:
-        return tuple(attributes.get_ints("pads", [0] * 2 * rank))[:rank]
-    strides = attributes.get_ints("strides", [1] * rank)
-    dilations = attributes.get_ints("dilations", [1] * rank)
-    extra = attributes.get_ints("output_padding", [0] * rank)
-    full = [
-        s * (n - 1) + p + (k - 1) * d + 1 for s, n, p, k, d in zip(strides, size, extra, kernel, dilations, strict=True)
-    ]
-    total = [max(0, f - o) for f, o in zip(full, output, strict=True)]
-    return tuple(t // 2 if mode == "SAME_UPPER" else t - t // 2 for t in total)
-
-
 def max_pool(e: Expression) -> Sequence[Tensor]:
     """MaxPool with the flat index of each maximum, in the input's own or in column-major order."""
     x, shape = e[0], _output_shape(e.node)

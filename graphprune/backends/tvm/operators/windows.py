@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import onnx_ir as ir
@@ -42,6 +43,24 @@ def explicit_pads(
     ]
     small, large = [t // 2 for t in totals], [t - t // 2 for t in totals]
     return (*small, *large) if mode == "SAME_UPPER" else (*large, *small)
+
+
+def transposed_pads(
+    node: ir.Node, kernel: Sequence[int], size: Sequence[int], output: Sequence[int]
+) -> tuple[int, ...]:
+    """How much a ConvTranspose cuts off at the start of each axis."""
+    rank, attributes = len(kernel), node.attributes
+    mode, wanted = attributes.get_string("auto_pad", "NOTSET"), attributes.get_ints("output_shape", [])
+    if mode in ("NOTSET", "VALID") and not wanted:
+        return tuple(attributes.get_ints("pads", [0] * 2 * rank))[:rank]
+    strides = attributes.get_ints("strides", [1] * rank)
+    dilations = attributes.get_ints("dilations", [1] * rank)
+    extra = attributes.get_ints("output_padding", [0] * rank)
+    full = [
+        s * (n - 1) + p + (k - 1) * d + 1 for s, n, p, k, d in zip(strides, size, extra, kernel, dilations, strict=True)
+    ]
+    total = [max(0, f - o) for f, o in zip(full, output, strict=True)]
+    return tuple(t // 2 if mode == "SAME_UPPER" else t - t // 2 for t in total)
 
 
 def as_images(view: View) -> View:

@@ -45,6 +45,9 @@ FILLING = frozenset({"HannWindow", "HammingWindow", "BlackmanWindow"})
 EQUAL = 1e-4
 """Numbers whose variance is less of their mean square are nearly equal."""
 
+SQUARES = 32.0
+"""Larger terms of an LRN leave too much of their rounding in the next channel's sum."""
+
 CUT = frozenset({"ReduceL2", "ReduceLogSum", "ReduceLogSumExp"})
 """Of integers, they are rounded and then cut: just below an integer, or at it."""
 
@@ -120,8 +123,24 @@ def _shrinks_in_float32(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> 
 
 
 def _is_ordered(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
-    """Where NaN is among numbers is not said; ONNX Runtime loses it in pools, reductions and scatters."""
-    return not any(np.isnan(array.astype(np.float64)).any() for array in arrays)
+    """Where NaN is among numbers is not said, nor which zero is the larger; ONNX Runtime loses NaN in many."""
+    floats = [array.astype(np.float64) for array in arrays if is_float(array.dtype)]
+    zeros = [np.signbit(array[array == 0]) for array in floats]
+    return not any(
+        np.isnan(array).any() or (sign.any() and not sign.all()) for array, sign in zip(floats, zeros, strict=True)
+    )
+
+
+def _is_padded_as_the_standard_says(node: onnx.NodeProto) -> bool:
+    """With SAME and dilations ONNX Runtime has other pads, and other shapes than it infers."""
+    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    return not (attributes.get("auto_pad", b"").startswith(b"SAME") and max(attributes.get("dilations", [1])) > 1)
+
+
+def _sums_squares_of_a_size(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """LRN: ONNX Runtime adds and subtracts squares channel by channel, so that large ones leave a rest."""
+    alpha = next((attribute.f for attribute in node.attribute if attribute.name == "alpha"), 1e-4)
+    return bool(np.all(alpha * np.square(arrays[0].astype(np.float64)) < SQUARES)) and _all_floats_small(node, arrays)
 
 
 def _has_a_variance(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
@@ -137,6 +156,11 @@ def _has_a_variance(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
 def _has_limits(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
     """The last finite number of float32 is none of halves, whose limits it was before operator set 11."""
     return arrays[0].dtype not in (BFLOAT16, np.float16) or bool(np.all(np.isfinite(arrays[0].astype(np.float64))))
+
+
+def _is_signed(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """The sign of NaN is NaN, but for halves 0."""
+    return arrays[0].dtype not in (BFLOAT16, np.float16) or not np.isnan(arrays[0].astype(np.float64)).any()
 
 
 def _divides(node: onnx.NodeProto, _arrays: Sequence[np.ndarray]) -> bool:
@@ -190,7 +214,13 @@ def _is_small_reduction(array: np.ndarray) -> bool:
 _RULES: dict[str, Callable[[onnx.NodeProto, Sequence[np.ndarray]], bool]] = {
     **dict.fromkeys(("Div", "Mod"), _has_positive_divisors),
     **dict.fromkeys(("ArgMax", "ArgMin", "TopK", "Hardmax", "ReduceMax", "ReduceMin"), _is_ordered),
-    **dict.fromkeys(("MaxPool", "GlobalMaxPool", "ScatterElements", "ScatterND"), _is_ordered),
+    **dict.fromkeys(("GlobalMaxPool", "ScatterElements", "ScatterND"), _is_ordered),
+    "MaxPool": lambda node, arrays: _is_padded_as_the_standard_says(node) and _is_ordered(node, arrays),
+    **dict.fromkeys(
+        ("AveragePool", "LpPool"),
+        lambda node, arrays: _is_padded_as_the_standard_says(node) and _all_floats_small(node, arrays),
+    ),
+    "LRN": _sums_squares_of_a_size,
     **dict.fromkeys(("Cast", "CastLike"), _fits),
     **dict.fromkeys(("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "RoiAlign"), _all_floats_small),
     "QLinearMatMul": _all_floats_small,
@@ -201,4 +231,5 @@ _RULES: dict[str, Callable[[onnx.NodeProto, Sequence[np.ndarray]], bool]] = {
     "MeanVarianceNormalization": lambda node, arrays: _has_a_variance(node, arrays) and _all_floats_small(node, arrays),
     "Pow": _is_small_power,
     "Shrink": _shrinks_in_float32,
+    "Sign": _is_signed,
 }

@@ -16,8 +16,8 @@ from onnx import helper
 from benchmarks.random_graphs.elements import BFLOAT16, DTYPES, element_type, is_float, resolution
 from graphprune.testing.onnx_cases import CANCELLING
 
-SLIGHTLY_OTHER = 2
-"""Runs with inputs that are slightly other ones; the results of both are moved to opposite sides."""
+SLIGHTLY_OTHER = 4
+"""Runs with inputs that are slightly other ones; the results of two each are moved to opposite sides."""
 
 OF_ATTRIBUTES = 2.0**-23
 """What attributes resolve: they are float32 whatever the operands are."""
@@ -28,12 +28,27 @@ ULPS = 4
 INACCURATE = frozenset(
     {
         *("Elu", "Selu", "Celu", "Sigmoid", "Tanh", "Erf", "Softplus", "Mish", "Gelu", "Swish", "HardSwish", "Sinh"),
-        *("Softmax", "LogSoftmax", "LSTM", "GRU", "RNN", "Attention", "Asinh", "Acosh", "Atanh", "SwiGLU"),
+        *(
+            "Softmax",
+            "LogSoftmax",
+            "LayerNormalization",
+            "LSTM",
+            "GRU",
+            "RNN",
+            "Attention",
+            "Asinh",
+            "Acosh",
+            "Atanh",
+            "SwiGLU",
+        ),
         *("Sin", "Cos", "Tan", "SoftmaxCrossEntropyLoss"),
         *("HannWindow", "HammingWindow", "BlackmanWindow", "LinearAttention", "CausalConvWithState"),
     }
 )
 """ONNX Runtime computes them by polynomials, or subtracts 1 at the end: to units in the last place of 1."""
+
+AT_PLACES = frozenset({"GridSample", "Resize", "RoiAlign", "Upsample"})
+"""Their coordinates are rounded: a result may be off by what a neighbour adds."""
 
 OF_ONE = 1.0
 
@@ -50,11 +65,10 @@ class Operand(NamedTuple):
 
 
 class Rounding(NamedTuple):
-    """How much of a result is rounded away: at least a share of it, of another size, or of the largest one."""
+    """How much of a result is rounded away: at least a share of it, and of what is at least of a size."""
 
     least: float = 0.0
     size: float = 0.0
-    is_of_largest: bool = False
 
 
 TO_THE_LAST_PLACE = Rounding()
@@ -84,16 +98,22 @@ def evaluate(
         except Exception as error:  # its exception classes share no base
             raise OracleError(str(error)) from error
         runs.append([_rounded(array, half=half) for array, half in zip(results, halves, strict=True)])
-    rounding = _rounding(node, opset)
+    rounding = _rounding(node, given, opset)
     return [_varied([run[i] for run in runs], random, rounding, is_exact=is_exact) for i in range(len(runs[0]))]
 
 
-def _rounding(node: onnx.NodeProto, opset: int) -> Rounding:
+def _rounding(node: onnx.NodeProto, given: Sequence[Operand], opset: int) -> Rounding:
     attributes = onnx.defs.get_schema(node.op_type, opset).attributes.values()
     has_numbers = any(attribute.type == onnx.defs.OpSchema.AttrType.FLOAT for attribute in attributes)
-    has_numbers = has_numbers or node.op_type in {"Gelu", "HardSwish"}  # whose constants it has in float32
+    has_numbers = has_numbers or node.op_type in {"Gelu", "HardSwish", "DFT"}  # whose constants it has in float32
     least, size = OF_ATTRIBUTES if has_numbers else 0.0, OF_ONE if node.op_type in INACCURATE else 0.0
-    return Rounding(least, size, node.op_type in CANCELLING)
+    is_of_largest = node.op_type in CANCELLING | AT_PLACES
+    return Rounding(least, max(size, _largest(given)) if is_of_largest else size)
+
+
+def _largest(given: Sequence[Operand]) -> float:
+    floats = [np.abs(each.arrays[0].astype(np.float64)) for each in given if is_float(each.arrays[0].dtype)]
+    return max((float(array.max(initial=0.0)) for array in floats), default=0.0)
 
 
 def _check_types(node: onnx.NodeProto, given: Sequence[Operand], opset: int) -> None:
@@ -163,8 +183,11 @@ def _varied(arrays: list[np.ndarray], random: np.random.Generator, rounding: Rou
     if is_exact:
         same = all(np.array_equal(_wide(arrays[0]), _wide(other), equal_nan=True) for other in arrays[1:])
         return (arrays[0],) if same else tuple(arrays)
-    signs = _signs(arrays[0], random)
-    return (arrays[0], _other(arrays[1], signs, rounding), _other(arrays[2], -signs, rounding))
+    others = []
+    for one, another in zip(arrays[1::2], arrays[2::2], strict=True):
+        signs = _signs(arrays[0], random)
+        others += [_other(one, signs, rounding), _other(another, -signs, rounding)]
+    return (arrays[0], *others)
 
 
 def _signs(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -177,7 +200,6 @@ def _other(array: np.ndarray, signs: np.ndarray, rounding: Rounding = TO_THE_LAS
     if not is_float(array.dtype):
         return array
     unit, wide = max(resolution(array.dtype), rounding.least), array.astype(np.float64)
-    size = np.abs(wide).max(initial=0.0) if rounding.is_of_largest else rounding.size
     steps = ULPS * unit * signs
     with np.errstate(all="ignore"):
-        return np.asarray(wide + steps * np.maximum(np.abs(wide), size)).astype(array.dtype)
+        return np.asarray(wide + steps * np.maximum(np.abs(wide), rounding.size)).astype(array.dtype)

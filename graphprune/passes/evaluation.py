@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnx_ir as ir
 from onnx import helper
 
 from graphprune.passes.bounded_evaluation import Budget, BudgetExceededError, bounded_evaluator
-from graphprune.passes.structure import one_line
+from graphprune.passes.structure import one_line, subgraphs
 
 _OTHERWISE = frozenset({"LpNormalization", "Resize"})
 """Operators that onnx (seen on 1.23) computes otherwise than ONNX Runtime: the first with the sign of its terms."""
+
+_HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
 class CannotEvaluateError(Exception):
@@ -20,6 +24,8 @@ class CannotEvaluateError(Exception):
 
 def evaluate(model: ir.Model, node: ir.Node, budget: Budget | None = None) -> list[ir.TensorProtocol]:
     """Return the outputs of `node` as tensors; they are taken off `budget`, by default that of the model.
+
+    Half-precision floats are computed in float32 and rounded once, as at run time.
 
     Raises:
         CannotEvaluateError: The evaluator lacks the operator, computes another function than ONNX Runtime or fails,
@@ -34,6 +40,10 @@ def evaluate(model: ir.Model, node: ir.Node, budget: Budget | None = None) -> li
         for value in node.inputs
         if value is not None and value.const_value is not None
     }
+    if _is_computed_in_float32(node):
+        feed = {
+            name: _rounded(array, np.dtype(np.float32)) if _is_half(array) else array for name, array in feed.items()
+        }
     try:
         results = bounded_evaluator(_single_node(model, node, feed), budget or Budget.of(model)).run(None, feed)
     except BudgetExceededError as error:
@@ -41,6 +51,20 @@ def evaluate(model: ir.Model, node: ir.Node, budget: Budget | None = None) -> li
     except Exception as error:  # it raises whatever NumPy does
         raise CannotEvaluateError(f"onnx cannot evaluate it: {one_line(error)}") from error
     return [_checked(value, result) for value, result in zip(node.outputs, results, strict=True)]
+
+
+def _is_computed_in_float32(node: ir.Node) -> bool:
+    typed = all(value.dtype is not None for value in node.outputs)
+    return typed and node.op_type != "BitCast" and not any(subgraphs(node))
+
+
+def _is_half(array: np.ndarray) -> bool:
+    return ir.DataType.from_numpy(array.dtype) in _HALVES
+
+
+def _rounded(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    with np.errstate(over="ignore"):  # to infinity, as a run has it
+        return array.astype(dtype)
 
 
 def _constant(node: ir.Node) -> ir.TensorProtocol:
@@ -67,6 +91,8 @@ def _checked(value: ir.Value, result: object) -> ir.TensorProtocol:
     array = np.asarray(result)
     if not isinstance(result, np.ndarray | np.generic):
         raise CannotEvaluateError(f"onnx evaluates it to a {type(result).__name__}, expected a tensor")
+    if value.dtype in _HALVES and array.dtype == np.float32:
+        array = _rounded(array, np.dtype(value.dtype.numpy()))
     tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape))
     if value.dtype is not None and tensor.dtype != value.dtype:
         raise CannotEvaluateError(f"onnx evaluates it to {tensor.dtype}, expected {value.dtype}")

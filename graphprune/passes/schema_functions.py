@@ -64,7 +64,11 @@ def schema_body(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:
         return None
     types = [_type_proto(value).SerializeToString() for value in node.inputs]
     proto = _with_defaults(node, schema).SerializeToString()
-    return _parsed(node, schema.get_context_dependent_function_with_opset_version(max(versions), proto, types))
+    try:
+        data = schema.get_context_dependent_function_with_opset_version(max(versions), proto, types)
+    except ValueError:  # onnx finds the node itself ill-formed, as a SequenceMap whose body gives nothing
+        return None
+    return _parsed(node, data)
 
 
 def _schema(model: ir.Model, node: ir.Node) -> Schema:

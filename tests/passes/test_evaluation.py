@@ -45,6 +45,26 @@ def test_what_onnx_computes_otherwise_is_left_to_the_runtime(body: str) -> None:
         evaluate(model, node)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_halves_are_computed_in_float32_and_rounded_once(dtype: str) -> None:
+    """The square of 0.00018 has few digits in float16."""
+    element = ir.DataType[dtype.upper()]
+    body = f"g () => ({dtype}[1,1,1] y) <{dtype}[1,1,1] c = {{1}}> {{ y = LpPool <kernel_shape = [1]> (c) }}"
+    model = ir.from_onnx_text(HEADER + body)
+    value = model.graph.initializers["c"]
+    value.const_value = ir.tensor(np.array([[[0.00018]]], element.numpy()))
+    (tensor,) = evaluate(model, model.graph[0])
+    assert tensor.dtype == element
+    np.testing.assert_array_equal(tensor.numpy(), value.const_value.numpy())
+
+
+def test_bits_of_halves_stay() -> None:
+    body = "g () => (int16[1] y) <float16[1] c = {1}> { y = BitCast <to = 5> (c) }"
+    model = ir.from_onnx_text('<ir_version: 13, opset_import: ["" : 26]>' + body)
+    model.graph.initializers["c"].const_value = ir.tensor(np.array([1], np.float16))
+    assert evaluate(model, model.graph[0])[0].numpy().tolist() == [0x3C00]
+
+
 def test_a_failure_is_one_line_with_its_reason() -> None:
     model, node = only_node("y = Gather (c, i)", "float[2] c = {1, 9}, int64 i = {5}")
     with pytest.raises(CannotEvaluateError, match=r"^onnx cannot evaluate it: .*5"):

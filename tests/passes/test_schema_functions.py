@@ -55,3 +55,10 @@ def test_nothing_changes_where_all_is_supported_or_nothing_is_defined() -> None:
     supported = model()
     assert not expand_functions(supported, lambda _: True, schema_body)
     assert [node.op_type for node in supported.graph] == ["Softsign", "SoftmaxCrossEntropyLoss"]
+
+
+def test_a_node_that_onnx_finds_ill_formed_has_no_definition() -> None:
+    text = """main (seq(float[n]) x) => (seq(float[n]) y) {
+        y = SequenceMap <body = b (float[n] i) => () { o = Neg (i) }> (x) }"""
+    model = ir.from_onnx_text('<ir_version: 10, opset_import: ["" : 18]>' + text)
+    assert schema_body(model, next(iter(model.graph))) is None

@@ -18,7 +18,7 @@ def _reduce(function: Reduction) -> Callable[..., Any]:
         chosen = () if axes is None else integers(axes)
         if not data.dim() or (noop_with_empty_axes and not chosen):
             return function(data.unsqueeze(0), (0,), False)  # noqa: FBT003 - the signature of a reduction
-        along = tuple(axis % data.dim() for axis in chosen or range(data.dim()))
+        along = tuple(dict.fromkeys(axis % data.dim() for axis in chosen or range(data.dim())))  # named once
         return function(data, along, bool(keepdims))
 
     return apply

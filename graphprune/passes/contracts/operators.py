@@ -132,6 +132,8 @@ def _letters(operands: Operands) -> str | None:
     if len(known) < len(shapes):
         return None
     equation = operands.node.attributes.get_string("equation", "")
+    if "." in equation.replace("...", ""):
+        return f"'{equation}' has dots that are no ellipsis"
     found: dict[str, int] = {}
     for term, shape in zip(einsum_terms(equation, [len(each) for each in known])[0], known, strict=True):
         for letter, n in zip(term, shape, strict=True):

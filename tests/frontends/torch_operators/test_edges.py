@@ -18,3 +18,9 @@ def test_a_number_of_a_shape_stays_one_when_it_is_reduced() -> None:
     text = """main (float[2,3] x) => (int64 y, int64[1] z) {
         n = Size (x) m = Neg (n) y = ReduceProd (m) s = Shape (x) z = ReduceProd (s) }"""
     assert_same(inferred_model(text), {"x": np.ones((2, 3), np.float32)})
+
+
+def test_an_axis_named_twice_is_reduced_once() -> None:
+    text = """main (float[3,4] x) => (float[3,1] y, float[1,1] z) <int64[2] one = {1,1}, int64[3] all = {-1,0,1}> {
+        y = ReduceMean (x, one) z = ReduceSum (x, all) }"""
+    assert_same(inferred_model(text), {"x": np.arange(12, dtype=np.float32).reshape(3, 4)})

@@ -111,6 +111,10 @@ UNFIT = [
         "(float[2,3] x, float[5,4] z) => (float[] y) { y = Einsum<equation='ij,jk->ik'>(x, z) }",
         "'j' of '.*' has extents 3 and 5",
     ),
+    (
+        "(float[3,5,5] x) => (float[] y) { y = Einsum<equation='...ii->..'>(x) }",
+        r"'\.\.\.ii->\.\.' has dots that are no ellipsis",
+    ),
     ("(float[1,4,8,8] x) => (float[] y) { y = SpaceToDepth<blocksize=3>(x) }", "8 is not divisible by 3"),
     ("(float[1,4,8,8] x) => (float[] y) { y = DepthToSpace<blocksize=4>(x) }", "4 is not divisible by 16"),
     ("(float[2,3] x) => (float[] y) <int64[4] p = {-4,0,4,0}> { y = Pad(x, p) }", "leave nothing of axis 0"),

@@ -163,7 +163,7 @@ def lower_reduction(lowering: Lowering, group: Group) -> None:
     axes: Iterable[int] = constant_ints(node, 1) or node.attributes.get_ints("axes", None) or ()
     if not axes and not node.attributes.get_int("noop_with_empty_axes", 0):
         axes = range(len(x.shape))
-    reduced = tuple(sorted(axis % len(x.shape) for axis in axes))
+    reduced = tuple(sorted({axis % len(x.shape) for axis in axes}))  # one may be named twice
     _reduce(lowering, group, x, reduced, REDUCTIONS[node.op_type](x.dtype))
 
 

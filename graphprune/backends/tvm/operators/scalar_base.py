@@ -94,7 +94,7 @@ def round_half_even(x: Expr) -> Expr:
     half = like(x, 0.5)
     is_odd = tirx.floor(below * half) * like(x, 2) != below
     upwards = tirx.any(rest > half, tirx.all(rest >= half, is_odd))
-    return tirx.Select(upwards, below + like(x, 1), below)
+    return tirx.Select(upwards, tirx.ceil(x), below)  # unlike below + 1, it keeps the sign of zero
 
 
 def output_dtype(node: ir.Node) -> str:

@@ -40,6 +40,12 @@ def test_without_axes_each_element_may_stay_by_itself(operator: str) -> None:
     assert_equal(compile_(model), model)
 
 
+def test_an_axis_named_twice_is_reduced_once() -> None:
+    text = "g (float[3,4] x) => (float[a,b] y, float[a,b] z) { y = ReduceMean(x,axes) z = ReduceSum(x,every) }"
+    model = parse(text, {"axes": np.array([1, 1]), "every": np.array([-1, 0, 1])})
+    assert_equal(compile_(model), model)
+
+
 @pytest.mark.parametrize("operator", ["ArgMax", "ArgMin<keepdims=0>"])
 def test_a_scalar_is_the_best_of_itself(operator: str) -> None:
     """ONNX Runtime says so of older operator sets."""

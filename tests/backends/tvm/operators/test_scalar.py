@@ -43,6 +43,20 @@ def many(operators: list[str], kind: str, count: int, inputs: str, result: str =
     return f"g ({ins}) => ({outs}) {{ {' '.join(f'{op}_y = {op}({inputs})' for op in operators)} }}"
 
 
+@pytest.mark.parametrize("dtype", ["float", "double"])
+def test_the_sign_of_zero_and_the_digits_near_it(dtype: str) -> None:
+    operators = ["Round", "Ceil", "Floor", "Neg", "Sqrt"]
+    if dtype == "float":  # ONNX Runtime lacks these in double precision
+        operators += ["Sin", "Tan", "Tanh", "Atan", "Asin", "Sinh", "Asinh", "Atanh", "Erf", "Elu", "Softsign"]
+    x = np.array([-0.0, 0.0, -0.5, 0.5, -0.3, -1e-30, 1e-30, -1e-4, 3e-2, -3.2e-2], FLOATS[dtype])
+    model = parse(many(operators, dtype, len(x), "x"), opset=22)
+    with np.errstate(invalid="ignore"):
+        expected = session_for(model, optimize=False).run(None, {"x": x})
+    for operator, ours, theirs in zip(operators, compile_(model).run(None, {"x": x}), expected, strict=True):
+        np.testing.assert_array_equal(np.signbit(ours), np.signbit(theirs), operator)
+        np.testing.assert_allclose(ours, theirs, 1e-6, 0, err_msg=operator)
+
+
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_functions_of_floats() -> None:
     rng = np.random.default_rng(0)

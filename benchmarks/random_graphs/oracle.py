@@ -47,8 +47,8 @@ INACCURATE = frozenset(
 )
 """ONNX Runtime computes them by polynomials, or subtracts 1 at the end: to units in the last place of 1."""
 
-AT_PLACES = frozenset({"GridSample", "Resize", "RoiAlign", "Upsample"})
-"""Their coordinates are rounded: a result may be off by what a neighbour adds."""
+OF_OPERANDS = CANCELLING | {"GridSample", "Resize", "RoiAlign", "Upsample", "Shrink"}
+"""Their sums may cancel, or their coordinates are rounded: to units in the last place of the largest operand."""
 
 OF_ONE = 1.0
 
@@ -107,8 +107,7 @@ def _rounding(node: onnx.NodeProto, given: Sequence[Operand], opset: int) -> Rou
     has_numbers = any(attribute.type == onnx.defs.OpSchema.AttrType.FLOAT for attribute in attributes)
     has_numbers = has_numbers or node.op_type in {"Gelu", "HardSwish", "DFT"}  # whose constants it has in float32
     least, size = OF_ATTRIBUTES if has_numbers else 0.0, OF_ONE if node.op_type in INACCURATE else 0.0
-    is_of_largest = node.op_type in CANCELLING | AT_PLACES
-    return Rounding(least, max(size, _largest(given)) if is_of_largest else size)
+    return Rounding(least, max(size, _largest(given)) if node.op_type in OF_OPERANDS else size)
 
 
 def _largest(given: Sequence[Operand]) -> float:

@@ -125,7 +125,8 @@ def _call_function(model: ir.Model, node: ir.Node, body: onnx.FunctionProto, nam
         inner.name = f"{node.name or node.outputs[0].name}.{inner.op_type}"
     function = ir.serde.deserialize_function(body)
     function.opset_imports.clear()
-    function.opset_imports[""] = model.opset_imports[""]
+    newest = onnx.defs.onnx_opset_version()  # for a model of other domains alone
+    function.opset_imports[""] = model.graph.opset_imports.setdefault("", newest)
     model.functions[function.identifier()] = function
     model.graph.opset_imports[_DOMAIN] = 1
     node.resize_outputs(len(body.output))

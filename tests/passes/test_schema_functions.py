@@ -62,3 +62,13 @@ def test_a_node_that_onnx_finds_ill_formed_has_no_definition() -> None:
         y = SequenceMap <body = b (float[n] i) => () { o = Neg (i) }> (x) }"""
     model = ir.from_onnx_text('<ir_version: 10, opset_import: ["" : 18]>' + text)
     assert schema_body(model, next(iter(model.graph))) is None
+
+
+def test_a_definition_brings_its_operator_set_to_a_model_that_has_none() -> None:
+    text = """main (float[2,4,8,16] q, float[2,4,6,16] k, float[2,4,6,16] v) => (float[2,4,8,16] y) {
+        y = ai.onnx.preview.FlexAttention (q, k, v) }"""
+    other = ir.from_onnx_text('<ir_version: 13, opset_import: ["ai.onnx.preview" : 1]>' + text)
+    while expand_functions(other, lambda node: node.domain == "", schema_body):
+        pass
+    assert other.opset_imports[""] >= 18
+    assert {node.domain for node in other.graph} == {""}

@@ -11,6 +11,7 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, Topological
 
 from graphprune.backends.tvm.operators.support import DTYPES
 from graphprune.backends.tvm.rewrites.definitions import definition_of
+from graphprune.backends.tvm.rewrites.lift_functions import lift_functions
 from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
 from graphprune.errors import UnsupportedModelError
@@ -85,6 +86,7 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
         simplify(model)
     if merge_pads(model.graph):
         infer_shapes(model)
+    lift_functions(model.graph)
     name_nodes(model.graph)
     return model
 

@@ -132,15 +132,15 @@ def test_the_model_given_stays_as_it_is() -> None:
 
 
 def test_only_packed_calls_without_a_kernel_become_dense() -> None:
-    text = """g (float[1,8,4,4,4] x) => (float[1,8,64] y) {
-        a = Conv<pads=[1,1,1,1,1,1]>(x,w)
+    text = """g (float[1,8,1,4,4] x) => (float[1,8,16] y) {
+        a = Conv(x,w)
         b = Reshape(a,s)
         y = Conv<pads=[1,1]>(b,v) }"""
-    weights = {"w": pruned(8, 8, 3, 3, 3, zeros=0.9), "v": pruned(8, 8, 3, zeros=0.9), "s": np.array([1, 8, 64])}
+    weights = {"w": pruned(8, 8, 1, 1, 1, zeros=0.9), "v": pruned(8, 8, 3, zeros=0.9), "s": np.array([1, 8, 16])}
     model = run_pass(PackWeights(layout="rows"), parse(text, weights)).model
     assert [node.op_type for node in model.graph] == ["PackedConv", "Reshape", "PackedConv"]
-    assert operators(model) == ["Conv", "Reshape", "PackedConv"]
-    assert_equal_on({"x": np.random.default_rng(0).standard_normal((1, 8, 4, 4, 4)).astype(np.float32)}, model)
+    assert operators(model) == ["Reshape", "Conv", "Reshape", "Reshape", "PackedConv"]
+    assert_equal_on({"x": np.random.default_rng(0).standard_normal((1, 8, 1, 4, 4)).astype(np.float32)}, model)
 
 
 @pytest.mark.parametrize("layout", ["rows", "bitmask", "4:8", "block 4x1"])

@@ -18,6 +18,7 @@ _OLD_DEFAULTS = {
     "RoiAlign": (16, {"coordinate_transformation_mode": "output_half_pixel"}),
 }
 _MASK_IS_BOOL, _MASK_IS_ONES = 10, 12
+_HARDMAX_HAS_AN_AXIS = 13
 _ONLY_RESIZE_10 = 10
 # floor(v) = floor((v - 1/2) + 1/2), ceil(v - 1/2): the coordinate v of tf_half_pixel_for_nn is half_pixel's plus 1/2.
 _HALF_PIXEL_FORMS = {"floor": "round_prefer_ceil", "round_prefer_floor": "ceil"}
@@ -103,10 +104,30 @@ def _dropout(node: ir.Node, version: int, _subject: str) -> None:
     kept.replace_input_with(0, mask)
 
 
+def _hardmax(node: ir.Node, version: int, _subject: str) -> None:
+    """Below opset 13, `axis` and all behind it are one, as rows of a matrix."""
+    x, y = node.inputs[0], node.outputs[0]
+    if version >= _HARDMAX_HAS_AN_AXIS or x is None:
+        return
+    axis = ir.AttrInt64("axis", node.attributes.get_int("axis", 1))
+    node.attributes["axis"] = ir.AttrInt64("axis", -1)
+    shape = ir.node("Shape", [x], name=f"{node.name}_shape")
+    rows = ir.node("Flatten", [x], name=f"{node.name}_rows")
+    rows.attributes["axis"] = axis
+    back = ir.node("Reshape", [y, shape.outputs[0]], name=f"{node.name}_whole")
+    _name_outputs(shape, rows, back)
+    graph_of(node).insert_before(node, [shape, rows])
+    graph_of(node).insert_after(node, back)
+    _take_place(back.outputs[0], y)
+    y.shape = None
+    node.replace_input_with(0, rows.outputs[0])
+    back.replace_input_with(0, y)
+
+
 def _take_place(new: ir.Value, old: ir.Value) -> None:
     """Let `new` be what `old` was: its name, its type, its readers, an output of the graph."""
     new.name, new.type, new.shape = old.name, old.type, old.shape
-    old.name, old.type = f"{old.name}_of_ones", None
+    old.name, old.type = f"{old.name}_converted", None
     old.replace_all_uses_with(new, replace_graph_outputs=True)
 
 
@@ -115,4 +136,8 @@ def _name_outputs(*nodes: ir.Node) -> None:
         node.outputs[0].name = node.name
 
 
-_CORRECTIONS: dict[str, Callable[[ir.Node, int, str], None]] = {"Resize": _resize, "Dropout": _dropout}
+_CORRECTIONS: dict[str, Callable[[ir.Node, int, str], None]] = {
+    "Resize": _resize,
+    "Dropout": _dropout,
+    "Hardmax": _hardmax,
+}

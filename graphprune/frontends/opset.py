@@ -18,7 +18,7 @@ TARGET_OPSET = 18
 _SMALL_BYTES = 1024  # what an adapter may have to read (axes, ratios, scales) is far smaller
 
 # What onnx's converter (seen on 1.23) takes over as it stands although its meaning changed in that opset.
-_MISCONVERTED_BELOW = {"Hardmax": 13, "Scan": 9}
+_MISCONVERTED_BELOW = {"Scan": 9}
 
 
 def modernize(model: ir.Model, source: Path) -> ir.Model:

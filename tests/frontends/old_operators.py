@@ -129,10 +129,9 @@ def _each(operators: str, first: int, last: int, inputs: str, body: str) -> list
 
 
 _SOFTMAX = [
-    *_each("Softmax LogSoftmax", 7, 17, X, "y = OP (x)"),
-    *_each("Softmax LogSoftmax", 7, 17, X, "y = OP <axis=0> (x)"),
-    *_each("Softmax LogSoftmax", 11, 17, X, "y = OP <axis=-2> (x)"),
-    Case("Hardmax", 13, 17, X, "y = Hardmax <axis=1> (x)"),
+    *_each("Softmax LogSoftmax Hardmax", 7, 17, X, "y = OP (x)"),
+    *_each("Softmax LogSoftmax Hardmax", 7, 17, X, "y = OP <axis=0> (x)"),
+    *_each("Softmax LogSoftmax Hardmax", 11, 17, X, "y = OP <axis=-2> (x)"),
 ]
 _REDUCED = [
     *(Case(f"Reduce{op}", 7, 17, X, f"a = Exp(x) y = Reduce{op} <axes=[1], keepdims=0> (a)") for op in _REDUCTIONS),

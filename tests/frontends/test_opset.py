@@ -130,7 +130,6 @@ def test_names_are_kept(tmp_path: Path) -> None:
     assert [node.name for node in load(write(tmp_path / "m.onnx", text)).graph] == ["first", "second"]
 
 
-HARDMAX = 'opset_import: ["" : 9]> g (float[2,3,4] x) => (float[2,3,4] y) { [pick] y = Hardmax(x) }'
 SCAN = """opset_import: ["" : 8]> g (float[1,3] x) => (float[1,3] y) {
     [loop] y = Scan <num_scan_inputs = 1, body = b (float i) => (float o) { o = Relu(i) }> ("", x) }"""
 SPATIAL = """opset_import: ["" : 8]> g (float[2,3,4] x) => (float[2,3,4] y) {
@@ -140,7 +139,6 @@ SPATIAL = """opset_import: ["" : 8]> g (float[2,3,4] x) => (float[2,3,4] y) {
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (HARDMAX, r"opset 9 to 18: node 'pick' \(Hardmax\) means something else from 13 on"),
         (SCAN, r"opset 8 to 18: node 'loop' \(Scan\) means something else from 9 on"),
         (SPATIAL, r"opset 8 to 18: .*Attribute spatial must have value 1"),
     ],

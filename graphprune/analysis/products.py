@@ -17,7 +17,7 @@ BLOCKED_HINT = "let ONNX Runtime write the file with ORT_ENABLE_EXTENDED, not OR
 """What to do about them."""
 
 _WEIGHTS: dict[tuple[str, str], tuple[int, ...]] = {
-    ("", "Conv"): (1,),
+    **{("", name): (1,) for name in ("Conv", "ConvTranspose")},
     ("", "Gemm"): (0, 1),
     ("", "MatMul"): (0, 1),
     **{("", name): (1, 2) for name in RECURRENT},
@@ -45,6 +45,11 @@ def is_convolution(node: ir.Node) -> bool:
     return (node.domain, node.op_type) in {("", "Conv"), (_ORT, "FusedConv")}
 
 
+def is_transposed(node: ir.Node) -> bool:
+    """Return whether `node` is a transposed convolution, whose weight is [inputs, outputs, *kernel]."""
+    return (node.domain, node.op_type) == ("", "ConvTranspose")
+
+
 def why_no_product(node: ir.Node, index: int) -> tuple[str, str]:
     """Return a code and the reason why a constant that `node` reads stays dense, and what can be done about it."""
     if node.domain == BLOCKED_DOMAIN:
@@ -53,4 +58,4 @@ def why_no_product(node: ir.Node, index: int) -> tuple[str, str]:
         return "GP313", f"is read by {describe(node)} of domain '{_ORT}': run the pass expand-contrib first"
     if (node.domain, node.op_type) in _WEIGHTS:
         return "GP301", f"is read by {describe(node)} as input {index}, which is no weight: it stays dense"
-    return "GP301", f"is read by {describe(node)}, which is none of Conv, Gemm, MatMul, GRU, LSTM, RNN: it stays dense"
+    return "GP301", f"is read by {describe(node)}, which takes no weight that can be pruned: it stays dense"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from graphprune.analysis.constants import Reader, constant_tensor, constants, is_constant, named_constants
-from graphprune.analysis.products import is_convolution, is_recurrent, reads_weight, why_no_product
+from graphprune.analysis.products import is_convolution, is_recurrent, is_transposed, reads_weight, why_no_product
 from graphprune.analysis.quantization import Quantization, dequantized_readers, quantization_of
 from graphprune.diagnostics import Skip
 from graphprune.graph.functions import is_packed
@@ -31,7 +31,7 @@ _Refusal = tuple[str, str]  # code and reason
 
 @dataclass(frozen=True)
 class WeightUse:
-    """One node that multiplies by a weight: Conv, Gemm, MatMul, what these were fused into, or a recurrent one.
+    """One node that multiplies by a weight: a convolution, a product of matrices, one fused of them, or a recurrent one.
 
     Attributes:
         node: The node.
@@ -60,6 +60,11 @@ class WeightUse:
         """Whether the weight is [directions, gates and outputs, inputs]."""
         return is_recurrent(self.node)
 
+    @property
+    def is_transposed(self) -> bool:
+        """Whether the weight is [inputs, outputs, *kernel]."""
+        return is_transposed(self.node)
+
     def operand_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape in which the node sees a weight that is stored in `shape`."""
         return tuple(shape[axis] for axis in self.perm)
@@ -70,8 +75,8 @@ class WeightUse:
         return rows_first.reshape(rows_first.shape[0], math.prod(rows_first.shape[1:]))
 
     def _operand_rows_axis(self) -> int:
-        if is_convolution(self.node) or self.is_recurrent:
-            return int(self.is_recurrent)
+        if is_convolution(self.node) or self.is_recurrent or self.is_transposed:
+            return int(self.is_recurrent or self.is_transposed)
         transposed = self.node.attributes.get_int("transB" if self.index else "transA", 0)
         return self.index ^ transposed
 
@@ -207,7 +212,7 @@ def _reader_refusal(model: ir.Model, use: Reader | None) -> _Refusal | None:
         return why_no_product(use.node, use.index)
     if is_recurrent(use.node):
         return None
-    return _conv_refusal(use) if is_convolution(use.node) else _matrix_refusal(use)
+    return _conv_refusal(use) if is_convolution(use.node) or is_transposed(use.node) else _matrix_refusal(use)
 
 
 def _conv_refusal(use: Reader) -> _Refusal | None:
@@ -236,5 +241,5 @@ def _function_skips(model: ir.Model) -> list[Skip]:
 
 def _input_channels(weight: LinearWeight) -> int:
     """The fewest input channels of its convolutions; a matrix always has enough."""
-    channels = [use.operand_shape(weight.shape)[1] for use in weight.uses if is_convolution(use.node)]
+    channels = [weight.shape[use.input_axis] for use in weight.uses if is_convolution(use.node) or use.is_transposed]
     return min(channels, default=MIN_INPUT_CHANNELS)

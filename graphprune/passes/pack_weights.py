@@ -130,7 +130,7 @@ def why_not_multiplied(weight: LinearWeight) -> Skip | None:
 
 def _is_decoded_whole(weight: LinearWeight) -> bool:
     """Whether a call returns the weight as it was, for whatever reads it: no packed call multiplies by one like it."""
-    return weight.quantization is not None or any(use.is_recurrent for use in weight.uses)
+    return weight.quantization is not None or any(use.is_recurrent or use.is_transposed for use in weight.uses)
 
 
 def _type_refusal(weight: LinearWeight) -> Skip | None:
@@ -148,12 +148,13 @@ def _readers_refusal(weight: LinearWeight) -> Skip | None:
 
 
 def _view(use: WeightUse) -> _View:
-    is_product = use.node.op_type in {"Gemm", "MatMul"}
-    return (use.rows_axis, use.input_axis) if is_product else use.perm
+    if use.node.op_type in {"Gemm", "MatMul"}:
+        return use.rows_axis, use.input_axis
+    return (use.rows_axis, use.input_axis, *use.perm[2:]) if use.is_transposed else use.perm
 
 
 def _operand(use: WeightUse, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """[M, C, *kernel] of a convolution, [output features, inputs] of a product or of all gates of a recurrent node."""
+    """[M, C, *kernel] of a convolution, transposed or not, else [output features, inputs], those of all gates."""
     seen = np.ascontiguousarray(array.transpose(_view(use)))
     return seen.reshape(-1, seen.shape[-1]) if use.is_recurrent else seen
 

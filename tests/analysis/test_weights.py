@@ -22,6 +22,10 @@ PRUNABLE = {
         }""",
         3,
     ),
+    "transposed convolution": (
+        "main (float[N,8,6,6] x, float[8,4,3,3] w) => (float[N,4,8,8] y) { y = ConvTranspose (x, w) }",
+        1,
+    ),
     "matmul": ("main (float[N,3] x, float[3,4] w) => (float[N,4] y) { y = MatMul (x, w) }", 1),
     "linear as torch exports it": (
         "main (float[B,S,3] x, float[4,3] w) => (float[B,S,4] y) { t = Transpose (w) y = MatMul (x, t) }",
@@ -61,6 +65,10 @@ def test_rows_are_output_features() -> None:
     permuted = np.ascontiguousarray(array.transpose(2, 3, 1, 0))
     (turned,), _ = prunable_weights(weighted_model(PRUNABLE["convolution of a permuted weight"][0], {"w": permuted}))
     np.testing.assert_array_equal(turned.uses[0].matrix(permuted), array.reshape(4, -1))
+    inputs_first = np.ascontiguousarray(array.transpose(1, 0, 2, 3))
+    (back,), _ = prunable_weights(weighted_model(PRUNABLE["transposed convolution"][0], {"w": inputs_first}))
+    np.testing.assert_array_equal(back.uses[0].matrix(inputs_first), array.reshape(4, -1))
+    assert back.axes == WeightAxes(1, 0)
 
 
 @pytest.mark.parametrize("case", ["matmul", "linear as torch exports it", "gemm", "gemm transB"])
@@ -124,15 +132,15 @@ def test_a_quantized_weight_is_what_it_stands_for() -> None:
     assert np.array_equal(weight.zeroed(array > 5), np.where(array > 5, array, 0))
 
 
-GATHERED = "is read by node 'e' (Gather), which is none of Conv, Gemm, MatMul, GRU, LSTM, RNN: it stays dense"
+GATHERED = "is read by node 'e' (Gather), which takes no weight that can be pruned: it stays dense"
 REFUSED = {
     "GP301 embedding": (
         "main (int64[N] ids, float[9,3] w) => (float[N,3] y) { y = Gather (w, ids) }",
-        "w: is read by node 'y' (Gather), which is none of Conv, Gemm, MatMul, GRU, LSTM, RNN: it stays dense [GP301]",
+        "w: is read by node 'y' (Gather), which takes no weight that can be pruned: it stays dense [GP301]",
     ),
     "GP301 bias matrix": (
         "main (float[2,3] x, float[2,3] w) => (float[2,3] y) { y = Add (x, w) }",
-        "w: is read by node 'y' (Add), which is none of Conv, Gemm, MatMul, GRU, LSTM, RNN: it stays dense [GP301]",
+        "w: is read by node 'y' (Add), which takes no weight that can be pruned: it stays dense [GP301]",
     ),
     "GP301 unused": ("main (float[2] x, float[2,3] w) => (float[2] y) { y = Neg (x) }", "w: no node reads it [GP301]"),
     "GP302 depthwise": (

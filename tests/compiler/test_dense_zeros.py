@@ -32,28 +32,16 @@ MATMUL = "main (T[4,8] x, T[8,20] w) => (T[4,20] y) { [fc] y = MatMul (x, w) }"
 SINGLE, HALF, DOUBLE = (MATMUL.replace("T[", f"{kind}[") for kind in ("float", "float16", "double"))
 LEFT = "main (float[8,4] x, float[20,8] w) => (float[20,4] y) { [fc] y = MatMul (w, x) }"
 
-LINEAR = "Conv, Gemm, MatMul, GRU, LSTM, RNN"
-
 CASES: dict[str, tuple[str, dict[str, np.ndarray], str]] = {
     "double": (
         DOUBLE,
         {"w": sparse(8, 20, dtype="float64")},
         "no sparse kernel takes double of shape [8, 20]",
     ),
-    "three axes": (
-        """main (float[2,8,5,5,5] x, float[8,8,2,2,2] w) => (float[2,8,4,4,4] y) { [conv] y = Conv (x, w) }""",
-        {"w": sparse(8, 8, 2, 2, 2)},
-        "no sparse kernel takes float of shape [8, 8, 2, 2, 2]",
-    ),
     "from the left": (
         LEFT,
         {"w": sparse(20, 8)},
         "node 'fc' (MatMul) multiplies by it from the left [GP341]",
-    ),
-    "transposed": (
-        """main (float[2,8,5,5] x, float[8,3,2,2] w) => (float[2,3,6,6] y) { [up] y = ConvTranspose (x, w) }""",
-        {"w": sparse(8, 3, 2, 2)},
-        f"is read by node 'up' (ConvTranspose), which is none of {LINEAR}: it stays dense [GP301]",
     ),
     "depthwise": (
         """main (float[2,8,5,5] x, float[8,1,5,4] w) => (float[2,8,1,2] y) { [dw] y = Conv <group = 8> (x, w) }""",
@@ -88,6 +76,14 @@ WITHOUT = {
     "stored as float16": (
         "main (float[4,8] x, float16[8,20] w) => (float[4,20] y) { c = Cast <to = 1> (w) [fc] y = MatMul (x, c) }",
         {"w": sparse(8, 20, dtype="float16")},
+    ),
+    "three axes": (
+        "main (float[2,8,5,5,5] x, float[8,8,2,2,2] w) => (float[2,8,4,4,4] y) { y = Conv (x, w) }",
+        {"w": sparse(8, 8, 2, 2, 2)},
+    ),
+    "transposed": (
+        "main (float[2,8,5,5] x, float[8,8,2,2] w) => (float[2,8,6,6] y) { y = ConvTranspose (x, w) }",
+        {"w": sparse(8, 8, 2, 2)},
     ),
     "quantized": (
         """main (float[4,8] x, int8[8,20] w, float[1] w_s) => (float[4,20] y) {

@@ -64,6 +64,18 @@ def test_recurrent_weights_there_and_back(operator: str, layout: str) -> None:
         assert weight_of(back.model, name).tobytes() == weight.tobytes()
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_weight_of_a_transposed_convolution_there_and_back(layout: str) -> None:
+    text = "main (float[1,16,5,5] x, float[16,8,3,3] w) => (float[1,8,7,7] y) { y = ConvTranspose (x, w) }"
+    weight = np.tile(sparse(8, 16)[..., None, None], (3, 3)).swapaxes(0, 1) / 256  # groups of two in four inputs
+    model = inferred_model(text, {"w": weight})
+    set_stage(model, Stage.SPARSE)
+    packed = check_pass(PackWeights(layout=layout, min_sparsity=0.5), model, cases=2)
+    assert (len(decoding(packed.model)), packed.skips) == (1, ())
+    back = check_pass(UnpackWeights(), packed.model, model)
+    assert weight_of(back.model, "w").tobytes() == np.ascontiguousarray(weight).tobytes()
+
+
 QUANTIZED = {
     "convolution": ("float[1,16,5,5] x, int8[8,16,3,3] w", "float[1,8,3,3] y", "y = Conv (x, d)", (0, 1, 2, 3)),
     "matmul": ("float[3,16] x, int8[16,8] w", "float[3,8] y", "y = MatMul (x, d)", (1, 0)),

@@ -150,7 +150,7 @@ def test_global_counts_add_up(sparsity: float, seed: int) -> None:
     assert sum(counts.values()) == round(1792 * sparsity)
 
 
-GATHERED = "w_table: is read by node 'z' (Gather), which is none of Conv, Gemm, MatMul, GRU, LSTM, RNN: it stays dense"
+GATHERED = "w_table: is read by node 'z' (Gather), which takes no weight that can be pruned: it stays dense"
 REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"ignore": ("w_haed",)},

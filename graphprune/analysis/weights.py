@@ -31,7 +31,7 @@ _Refusal = tuple[str, str]  # code and reason
 
 @dataclass(frozen=True)
 class WeightUse:
-    """One node that multiplies by a weight: a convolution, a product of matrices, one fused of them, or a recurrent one.
+    """One node that multiplies by a weight: convolution, product of matrices, one fused of them, or recurrent node.
 
     Attributes:
         node: The node.

@@ -23,7 +23,7 @@ from graphprune.training.methods import METHODS, ChannelMask, ParameterMask
 from graphprune.training.pruner import Pruner
 from graphprune.training.sites import Site, follow, owners_of
 
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 _NAMED = 5  # layers, in a warning
 
 

@@ -106,6 +106,24 @@ def test_every_pattern_is_trained_and_hardened_exactly(pattern: str) -> None:
     assert found == {entry.name: entry.pruned for entry in planned.weights}
 
 
+@pytest.mark.parametrize("pattern", ["unstructured", "2:4", "block 4x1"])
+def test_a_transposed_convolution_is_trained_and_hardened_exactly(pattern: str) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU(), nn.ConvTranspose2d(16, 8, 2, 2))
+    keys = {"sparsity": None} if ":" in pattern else {"sparsity": 0.75}
+    made = recipe(start=0, length=2, pattern=pattern, **keys)
+    images = torch.randn(4, 3, 10, 10)
+    pruner, optimizer = prepare(module, (images,), made), sgd(module)
+    for _ in range(4):
+        optimizer.zero_grad()
+        module(images).square().mean().backward()
+        optimizer.step()
+        pruner.step()
+    pruner.finalize()
+    (entry,) = gp.plan(gp.from_torch(module.eval(), (images,)), made).weights
+    assert (entry.name, zeros(module, "2.weight")) == ("2.weight", entry.pruned)
+
+
 COMPUTED: dict[str, Callable[[nn.Module], object]] = {
     "weight_norm": nn.utils.parametrizations.weight_norm,
     "spectral_norm": nn.utils.parametrizations.spectral_norm,

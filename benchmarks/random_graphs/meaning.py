@@ -163,6 +163,11 @@ def _is_signed(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
     return arrays[0].dtype not in (BFLOAT16, np.float16) or not np.isnan(arrays[0].astype(np.float64)).any()
 
 
+def _has_no_negative_zero(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """Of which sign a zero is depends on the order of a sum, and decides that of an infinity."""
+    return not is_float(arrays[0].dtype) or not np.signbit(arrays[0][arrays[0] == 0].astype(np.float64)).any()
+
+
 def _divides(node: onnx.NodeProto, _arrays: Sequence[np.ndarray]) -> bool:
     return next((attribute.f for attribute in node.attribute if attribute.name == "alpha"), 1.0) != 0
 
@@ -230,6 +235,7 @@ _RULES: dict[str, Callable[[onnx.NodeProto, Sequence[np.ndarray]], bool]] = {
     "Clip": _has_limits,
     "MeanVarianceNormalization": lambda node, arrays: _has_a_variance(node, arrays) and _all_floats_small(node, arrays),
     "Pow": _is_small_power,
+    "Reciprocal": _has_no_negative_zero,
     "Shrink": _shrinks_in_float32,
     "Sign": _is_signed,
 }

@@ -13,6 +13,9 @@ Array = npt.NDArray[Any]
 _SINGLE = np.float32
 _HALF_TOLERANCE = 1e-6  # of ONNX Runtime (seen on 1.32)
 
+CROP = "tf_crop_and_resize"
+"""The coordinates that a region of interest decides; the others have no use for one."""
+
 COORDINATES = frozenset(
     {
         *("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel"),
@@ -62,7 +65,7 @@ def axis_weights(axis: Axis, settings: Resampling) -> Taps | None:
     if axis.scale == 1 or np.array_equal(place, np.arange(axis.size)):
         return None
     outside = np.zeros(axis.length, np.bool_)
-    if settings.coordinates == "tf_crop_and_resize":
+    if settings.coordinates == CROP:
         outside = (place < 0) | (place > axis.size - 1)
     if settings.mode == "nearest":
         return Taps(np.clip(_nearest(place, settings.nearest), 0, axis.size - 1)[:, None], None, outside)
@@ -84,7 +87,7 @@ def _coordinates(axis: Axis, mode: str) -> Array:
         return output / scale
     if mode == "align_corners":
         return output * (size - 1) / (length - 1) if axis.length != 1 else np.zeros(1, _SINGLE)
-    if mode == "tf_crop_and_resize":
+    if mode == CROP:
         return _cropped(axis, output)
     if mode == "half_pixel_symmetric":
         offset = size / 2 * (1 - length / (scale * size))

@@ -33,7 +33,7 @@ def evaluate(model: ir.Model, node: ir.Node, budget: Budget | None = None) -> li
     """
     if node.op_type == "Constant":
         return [_constant(node)]
-    if node.domain == "" and node.op_type in _OTHERWISE:
+    if node.domain == "" and (node.op_type in _OTHERWISE or _gives_places(node)):
         raise CannotEvaluateError("onnx evaluates it otherwise than ONNX Runtime")
     feed = {
         str(value.name): value.const_value.numpy()
@@ -51,6 +51,11 @@ def evaluate(model: ir.Model, node: ir.Node, budget: Budget | None = None) -> li
     except Exception as error:  # it raises whatever NumPy does
         raise CannotEvaluateError(f"onnx cannot evaluate it: {one_line(error)}") from error
     return [_checked(value, result) for value, result in zip(node.outputs, results, strict=True)]
+
+
+def _gives_places(node: ir.Node) -> bool:
+    """Whether it is a MaxPool with indices: onnx (seen on 1.23) takes places of the padding for equal maxima."""
+    return node.op_type == "MaxPool" and len(node.outputs) > 1
 
 
 def _is_computed_in_float32(node: ir.Node) -> bool:

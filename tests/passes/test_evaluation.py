@@ -38,7 +38,14 @@ def test_all_outputs_and_missing_operands() -> None:
     assert evaluate(model, node)[0].numpy().tolist() == [1, 5]
 
 
-@pytest.mark.parametrize("body", ["y = Resize (c, , s)", "y = LpNormalization <p = 1> (c)"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "y = Resize (c, , s)",
+        "y = LpNormalization <p = 1> (c)",
+        "y, i = MaxPool <kernel_shape = [3], pads = [1, 1]> (c)",
+    ],
+)
 def test_what_onnx_computes_otherwise_is_left_to_the_runtime(body: str) -> None:
     model, node = only_node(body, "float[2] c = {1, -9}, float[1] s = {1.9}")
     with pytest.raises(CannotEvaluateError, match=r"^onnx evaluates it otherwise than ONNX Runtime$"):

@@ -22,13 +22,18 @@ def _divide_integers(x: int, y: int) -> int:
     return x // y if (x >= 0) == (y > 0) else -(-x // y)
 
 
-def _mod(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    return torch.remainder(x, y)
+def _in_double(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """A remainder whose quotient may be huge: torch's own of float32 is NaN then."""
+
+    def apply(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return function(x.double(), y.double()).to(x.dtype) if x.is_floating_point() else function(x, y)
+
+    return apply
 
 
 def mod(x: Value, y: Value, *, fmod: int = 0) -> Value:
     """ONNX Mod."""
-    result: Value = elementwise(operator.mod, torch.fmod if fmod else _mod)(x, y)
+    result: Value = elementwise(operator.mod, _in_double(torch.fmod if fmod else torch.remainder))(x, y)
     return result
 
 

@@ -43,7 +43,9 @@ class BatchNormalization(nn.Module):
     def _normalized(
         self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor, mean: torch.Tensor, variance: torch.Tensor
     ) -> torch.Tensor:
-        return functional.batch_norm(x, mean, variance, scale, shift, self.training, self.momentum, self.epsilon)
+        images = x.unsqueeze(1) if x.dim() == 1 else x  # of one channel
+        settings = self.training, self.momentum, self.epsilon
+        return functional.batch_norm(images, mean, variance, scale, shift, *settings).reshape(x.shape)
 
 
 class Dropout(nn.Module):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from graphprune.analysis.resampling import Axis, Resampling, Taps, axis_weights
+from graphprune.analysis.resampling import CROP, Axis, Resampling, Taps, axis_weights
 from graphprune.frontends.torch_operators.values import Value, integers
 
 Numbers = torch.Tensor | tuple[float, ...]
@@ -37,7 +37,8 @@ def resize(  # noqa: PLR0913 - ONNX's attributes
     along = [axis % x.dim() for axis in (range(x.dim()) if axes is None else axes)]
     extents = [x.shape[axis] for axis in along]
     factors, lengths = _lengths(extents, _numbers(scales), sizes, keep_aspect_ratio_policy)
-    region = _numbers(roi) or (0.0,) * len(along) + (1.0,) * len(along)
+    is_crop = coordinate_transformation_mode == CROP
+    region = (_numbers(roi) if is_crop else None) or (0.0,) * len(along) + (1.0,) * len(along)
     settings = Resampling(
         mode,
         coordinate_transformation_mode,
@@ -46,7 +47,6 @@ def resize(  # noqa: PLR0913 - ONNX's attributes
         exclude_outside=bool(exclude_outside),
         antialias=bool(antialias),
     )
-    is_crop = coordinate_transformation_mode == "tf_crop_and_resize"
     outside: list[tuple[int, torch.Tensor]] = []
     for index, axis in enumerate(along):
         if factors[index] == 1 and not is_crop:  # an axis of any extent, known or not

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from graphprune.analysis.resampling import CROP
 from graphprune.graph.einsum import einsum_terms
 from graphprune.packed.calls import is_packed_call
 from graphprune.passes.contracts.indexing import INDEXING
@@ -165,6 +166,16 @@ def _positive_size(operands: Operands) -> str | None:
     return f"size is {size}, expected at least 1" if size < 1 else None
 
 
+def _region(operands: Operands) -> str | None:
+    """Resize to a region: a start and an end for each axis."""
+    mode = operands.node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
+    wanted = len(operands.integers("axes") or operands.shape(0) or ())
+    given = operands.extent(1, 0)
+    if mode != CROP or given is None or not wanted or given == 2 * wanted:
+        return None
+    return f"{operands.name(1)} has {given} elements, expected {2 * wanted}"
+
+
 CONTRACTS: dict[str, Sequence[Rule]] = {
     **WINDOWS,
     **INDEXING,
@@ -192,6 +203,7 @@ CONTRACTS: dict[str, Sequence[Rule]] = {
     "Einsum": (_letters,),
     "LRN": (_positive_size,),
     "Reshape": (_same_count,),
+    "Resize": (_region,),
     "Trilu": (has_one_element(1),),
 }
 """By operator of ONNX; those that are not here take whatever their shape inference takes."""

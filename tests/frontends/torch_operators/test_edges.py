@@ -24,3 +24,22 @@ def test_an_axis_named_twice_is_reduced_once() -> None:
     text = """main (float[3,4] x) => (float[3,1] y, float[1,1] z) <int64[2] one = {1,1}, int64[3] all = {-1,0,1}> {
         y = ReduceMean (x, one) z = ReduceSum (x, all) }"""
     assert_same(inferred_model(text), {"x": np.arange(12, dtype=np.float32).reshape(3, 4)})
+
+
+def test_a_region_is_of_no_use_but_for_crops() -> None:
+    text = """main (float[1,1,4,4] x) => (float[1,1,2,2] y) <float[4] s = {1,1,0.6,0.6}> {
+        y = Resize <antialias = 1, mode = "cubic"> (x, s, s) }"""
+    assert_same(inferred_model(text), {"x": np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)})
+
+
+def test_remainders_of_huge_quotients() -> None:
+    x = np.array([3.4e38] * 16 + [-3.4e38] * 16 + [7.5], np.float32)
+    y = np.array([0.5] * 8 + [1e-44] * 16 + [3] * 9, np.float32)
+    text = f"main (float[{x.size}] x, float[{x.size}] y) => (float[{x.size}] z) {{ z = Mod <fmod = 1> (x, y) }}"
+    assert_same(inferred_model(text), {"x": x, "y": y})
+
+
+def test_batch_normalization_of_a_vector_is_of_one_channel() -> None:
+    text = "main (float[5] x, float[1] s, float[1] v) => (float[5] y) { y = BatchNormalization (x, s, s, s, v) }"
+    one = np.array([0.5], np.float32)
+    assert_same(inferred_model(text), {"x": np.arange(5, dtype=np.float32), "s": one, "v": one})

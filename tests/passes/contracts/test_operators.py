@@ -123,6 +123,11 @@ UNFIT = [
         "2 elements, expected 1",
     ),
     ("(float[2,3] x) => (float[] y) <int64 a = {9}> { y = CumSum(x, a) }", r"axis is 9, which \[2, 3\] does not have"),
+    (
+        """(float[1,1,4,4] x) => (float[] y) <float[4] r = {0,0,1,1}, float[4] s = {1,1,2,2}> {
+            y = Resize<coordinate_transformation_mode='tf_crop_and_resize'>(x, r, s) }""",
+        "4 elements, expected 8",
+    ),
     ("(float[1,3,4,4] x) => (float[] y) { y = LRN<size=-3>(x) }", "size is -3, expected at least 1"),
 ]
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from tvm import te, tirx, topi
 
-from graphprune.analysis.resampling import Axis, Resampling, axis_weights
+from graphprune.analysis.resampling import CROP, Axis, Resampling, axis_weights
 from graphprune.backends.tvm.kernels.builder import Expr
 from graphprune.backends.tvm.kernels.gather import gather_function
 from graphprune.backends.tvm.kernels.view import View
@@ -88,7 +88,8 @@ def _axis(node: ir.Node, axis: int, size: int, length: int) -> Axis:
     if sizes is not None and policy != "stretch":
         ratios = [np.float32(n) / np.float32(_input_shape(node)[a]) for n, a in zip(sizes, axes, strict=True)]
         scale = float(min(ratios) if policy == "not_larger" else max(ratios))
-    region = (0.0, 1.0) if roi is None else (float(roi[position]), float(roi[position + len(axes)]))
+    is_crop = node.attributes.get_string("coordinate_transformation_mode", "half_pixel") == CROP
+    region = (float(roi[position]), float(roi[position + len(axes)])) if is_crop and roi is not None else (0.0, 1.0)
     return Axis(size, length, scale, region)
 
 

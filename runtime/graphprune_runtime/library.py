@@ -159,8 +159,11 @@ def _declare(library: ctypes.CDLL) -> None:
 
 def address(array: np.ndarray) -> int:
     """Where the elements of an array start."""
-    found: int = array.__array_interface__["data"][0]
-    return found
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type] # an array is a buffer
+    except (TypeError, ValueError):  # it cannot be written, is empty, or its elements are none of Python's: slower
+        found: int = array.__array_interface__["data"][0]
+        return found
 
 
 def _addresses(arrays: Sequence[np.ndarray]) -> ctypes.Array[ctypes.c_void_p]:

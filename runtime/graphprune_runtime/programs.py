@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from graphprune_runtime.file import CompiledFile, path_of
 from graphprune_runtime.hosted import HostedPiece, HostedSession
 from graphprune_runtime.interface import TensorInfo, check_feed
 from graphprune_runtime.library import Library, Run
+
+_KEPT = 64  # numbers of samples for which the size of the arena is remembered
 
 Values = Mapping[str, Any]
 """Arrays by name; between hosted pieces also lists of arrays, which are sequences."""
@@ -34,6 +37,7 @@ class Programs:
         self._threads = threads
         self._arenas: list[np.ndarray] = []
         self._library = Library(compiled.code(), path_of(compiled.file), compiled.name, check=check)
+        self._arena_bytes = functools.lru_cache(_KEPT)(self._library.arena_bytes)
         self._hosted = {
             piece: HostedSession(piece, compiled.weights(piece.offset, piece.nbytes), threads)
             for piece in compiled.description.hosted
@@ -62,7 +66,7 @@ class Programs:
     def run_into(self, program: ProgramNote, samples: int, feed: Values, outputs: Sequence[np.ndarray]) -> None:
         """Run a program that is not in pieces once, into arrays for its outputs."""
         number = self._linked.index(program)
-        arena = self._take_arena(self._library.arena_bytes(number, samples, self._threads))
+        arena = self._take_arena(self._arena_bytes(number, samples, self._threads))
         inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
         self._library.run(Run(number, samples, inputs, outputs, arena, self._threads))
         self._arenas.append(arena)
@@ -89,7 +93,7 @@ class Programs:
         number = self._linked.index(program)
         inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
         outputs = _new_outputs(program, samples)
-        arena = self._take_arena(self._library.arena_bytes(number, samples, self._threads))
+        arena = self._take_arena(self._arena_bytes(number, samples, self._threads))
         times = self._library.time(Run(number, samples, inputs, outputs, arena, self._threads))
         self._arenas.append(arena)
         return times, _by_name(program, outputs)
@@ -114,7 +118,9 @@ def shape_with(info: TensorInfo, samples: int) -> tuple[int, ...]:
 
 def _new_outputs(program: ProgramNote, samples: int) -> list[np.ndarray]:
     """An array for each output: two may be called the same."""
-    return [np.empty(shape_with(info, samples), info.dtype) for info in program.outputs]
+    if program.batch.samples is None:
+        return [np.empty(shape_with(info, samples), info.dtype) for info in program.outputs]
+    return [np.empty(info.shape, info.dtype) for info in program.outputs]  # type: ignore[arg-type] # all are fixed
 
 
 def _by_name(program: ProgramNote, outputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

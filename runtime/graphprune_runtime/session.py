@@ -43,6 +43,8 @@ class CompiledSession:
         self._path = path
         self._file = compiled.file
         self._description = compiled.description
+        self._inputs, self._outputs = self._description.inputs, self._description.outputs
+        self._only = _only_program(self._description)
         self._threads = threads
         self._programs: Programs | None = None
         self._refusal: BackendError | None = None
@@ -75,7 +77,7 @@ class CompiledSession:
         run_options: object = None,  # noqa: ARG002 - ONNX Runtime's signature; there is nothing to choose
     ) -> list[np.ndarray]:
         """Run once; see `graphprune_runtime.interface.Session.run`."""
-        names = check_output_names(self.get_outputs(), output_names)
+        names = check_output_names(self._outputs, output_names)
         feed = input_feed or {}
         results = self._opened().run(*self.choose(feed), feed)
         return [results[name] for name in names]
@@ -112,8 +114,10 @@ class CompiledSession:
         Raises:
             InputError: the feed does not fit, or there is no program for its shapes.
         """
+        check_feed(self._inputs, feed)
+        if self._only is not None:
+            return self._only
         programs = self._description.programs
-        check_feed(self._description.inputs, feed)
         program = next((each for each in programs if _takes(each, feed)), None)
         if program is None:
             raise InputError(_no_program(programs, feed), code="GP519")
@@ -133,11 +137,11 @@ class CompiledSession:
 
     def get_inputs(self) -> list[TensorInfo]:
         """The inputs in the model's order; an open number of samples is a name or None."""
-        return list(self._description.inputs)
+        return list(self._inputs)
 
     def get_outputs(self) -> list[TensorInfo]:
         """The outputs in the model's order."""
-        return list(self._description.outputs)
+        return list(self._outputs)
 
     def get_modelmeta(self) -> ModelMeta:
         """Where the model came from."""
@@ -209,6 +213,13 @@ class CompiledSession:
 
 def _closed() -> BackendError:
     return BackendError("the session is closed", code="GP418")
+
+
+def _only_program(description: Description) -> tuple[ProgramNote, int] | None:
+    """The program that runs whatever fits the inputs, and how often it runs; None where that depends on the feed."""
+    program, *others = description.programs
+    samples = program.batch.samples
+    return None if others or samples is None else (program, samples)
 
 
 def _is_open(info: TensorInfo) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import onnx
 
 from graphprune.passes.contrib.contrib import Contrib, any_shape, names, unsupported
+from graphprune.passes.contrib.quantized_lstm import MOST_STEPS, Direction, written_out
 from graphprune.passes.definition import Definition
-from graphprune.passes.recurrence import LSTM, MOST_STEPS, Direction, written_out
 
 _WEIGHT_STEPS = {1: 8, 2: 10}
 """Of the weights of a quantized LSTM: where the scale is; its zero point is behind it."""
@@ -58,12 +56,9 @@ def _multiply_quantized(direction: Direction, value: str, position: int) -> str:
     return _scaled(define, total, scale, weight_scale)
 
 
-_QUANTIZED_LSTM = replace(LSTM, multiply=_multiply_quantized)
-
-
 def _lstm(define: Definition) -> onnx.FunctionProto:
     """As ONNX's LSTM, step by step, on one thread: several may quantize parts of a batch on their own."""
-    body = written_out(define, _QUANTIZED_LSTM, define.shape(2)[1])
+    body = written_out(define, _multiply_quantized, define.shape(2)[1])
     if body is None:
         raise unsupported(f"more than {MOST_STEPS} steps, 'clip', or an activation with parameters")
     return body

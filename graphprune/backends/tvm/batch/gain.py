@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from graphprune.analysis.cost import NodeCost, model_cost
+from graphprune.analysis.products import RECURRENT
 from graphprune.backends.tvm.kernels.builder import Machine
 
 GAIN = 0.2
@@ -28,6 +29,8 @@ def reason_to_keep(model: ir.Model, samples: int, machine: Machine) -> str | Non
     rounds = -(-samples // machine.threads)
     if samples < BALANCE * rounds * machine.threads:
         return f"{machine.threads} threads cannot share {samples} samples evenly"
+    if any(node.op_type in RECURRENT for node in model.graph):
+        return "all samples share what each step of a recurrent layer reads of its weight"
     nodes = model_cost(model).nodes
     gain = sum(GAIN * _operations(node) for node in nodes if (node.activation_bytes or 0) > machine.l2_bytes)
     loss = sum(_loss(node, samples) for node in nodes if node.macs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -100,7 +101,8 @@ def find_batch_axes(graph: ir.Graph, samples: int) -> BatchAxes:
             result = _rule_of(node)(site)
         except MixedSamplesError as error:
             raise MixedSamplesError(f"'{node.name}' ({node.op_type}): {error}") from error
-        found.axes.update(dict.fromkeys(node.outputs, result))
+        each = itertools.repeat(result) if isinstance(result, BatchAxis) else result
+        found.axes.update(zip(node.outputs, each, strict=False))
         found.parts.update({(node, index): part for index, part in site.parts.items()})
     for value in graph.outputs:
         if found.axes.get(value) != BatchAxis(0):

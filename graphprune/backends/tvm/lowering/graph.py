@@ -104,9 +104,11 @@ class Lowering:
         self._recording.call(function, [view.buffer for view in inputs], [result])
         return result
 
-    def call_all(self, function: Handle, inputs: Sequence[View], results: Sequence[View]) -> list[Buffer]:
+    def call_all(
+        self, function: Handle, inputs: Sequence[View], results: Sequence[View], operations: int = 0
+    ) -> list[Buffer]:
         """As `call`, for a function that writes several buffers: one for each of `results`."""
-        self._record(function, 0, _bytes_of([*inputs, *results]))
+        self._record(function, operations, _bytes_of([*inputs, *results]))
         buffers = [Buffer(view.size, view.dtype) for view in results]
         self._recording.call(function, [view.buffer for view in inputs], buffers)
         return buffers

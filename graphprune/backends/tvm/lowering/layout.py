@@ -125,6 +125,7 @@ RULES: dict[str, Rule] = {
     **{name: _linear for name, (_, operator) in CALLS.items() if operator != "Conv"},
     "Gemm": _linear,
     "MatMul": _matmul,
+    **dict.fromkeys(("RNN", "GRU", "LSTM"), _row_major),
     "Transpose": _transpose,
     **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Flatten"), _reshape),
     **dict.fromkeys(("Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization"), _first_input),

@@ -6,6 +6,7 @@ graph, layouts, packed, passes.
 
 from __future__ import annotations
 
+from graphprune.analysis.products import RECURRENT
 from graphprune.backends.tvm.lowering.graph import Lower
 from graphprune.backends.tvm.operators import (
     convolution,
@@ -15,6 +16,7 @@ from graphprune.backends.tvm.operators import (
     normalization,
     pooling,
     products,
+    recurrent,
     scattering,
     te_products,
     te_windows,
@@ -66,6 +68,7 @@ OPERATORS: dict[str, Lower] = {
     "MatMul": either(products.matmul, is_fast_product, lower_with(te_products.matmul)),
     **dict.fromkeys(("PackedMatMul", "PackedNmMatMul"), linear.packed_matmul),
     "Gemm": linear.gemm,
+    **dict.fromkeys(RECURRENT, recurrent.lower_recurrent),
     **dict.fromkeys(("PackedGemm", "PackedNmGemm"), linear.packed_gemm),
 }
 

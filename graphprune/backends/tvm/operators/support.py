@@ -7,8 +7,10 @@ from collections.abc import Callable, Collection
 
 import onnx_ir as ir
 
+from graphprune.analysis.products import RECURRENT
 from graphprune.analysis.resampling import COORDINATES
 from graphprune.backends.tvm.lowering.graph import constant_array, is_constant
+from graphprune.backends.tvm.operators.recurrent_functions import why_no_functions
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.graph.functions import DOMAIN
 from graphprune.packed.forms import CALLS
@@ -152,6 +154,12 @@ def _small_matrix(node: ir.Node) -> str | None:
     return None if isinstance(rows, int) and rows <= LARGEST_DETERMINANT else f"matrices of {rows} rows"
 
 
+def _recurrent(node: ir.Node) -> str | None:
+    value = node.inputs[0]
+    is_empty = value is not None and value.shape is not None and 0 in value.shape
+    return "it has no steps, sequences or inputs" if is_empty else why_no_functions(node)
+
+
 LARGEST_DETERMINANT = 4
 PLANE_AXES = 2
 """Spatial axes of a convolution that its kernels take."""
@@ -171,6 +179,7 @@ REASONS: dict[str, Reason] = {
     "Resize": _known_coordinates,
     "Det": _small_matrix,
     **dict.fromkeys(("Erf", "Gelu"), _error_function),
+    **dict.fromkeys(RECURRENT, _recurrent),
 }
 """Why an operator that has a kernel is refused all the same, by operator."""
 

@@ -15,15 +15,14 @@ from graphprune.backends.tvm.rewrites.quantized import QUANTIZED
 from graphprune.backends.tvm.rewrites.transposed import transposed_convolution
 from graphprune.passes.contrib.table import contrib_body, is_contrib, why_not_rewritten
 from graphprune.passes.definition import Define, Definition, is_static
-from graphprune.passes.recurrence import RECURRENT
 from graphprune.passes.schema_functions import schema_body
 
 CONVOLUTIONS: dict[str, Define] = {"Conv": convolution, "ConvTranspose": transposed_convolution}
 
-DEFINITIONS: dict[str, Define] = {**QUANTIZED, **NORMALIZING, **PRODUCTS, **CONVOLUTIONS, **MOVING, **RECURRENT}
+DEFINITIONS: dict[str, Define] = {**QUANTIZED, **NORMALIZING, **PRODUCTS, **CONVOLUTIONS, **MOVING}
 """What ONNX does not define by simpler operators, or in a way that does not suit static shapes."""
 
-_COMPUTED = frozenset({*NORMALIZING, *PRODUCTS, *CONVOLUTIONS, *RECURRENT}) - HALF_OPERATORS
+_COMPUTED = frozenset({*NORMALIZING, *PRODUCTS, *CONVOLUTIONS}) - HALF_OPERATORS
 """Definitions of several steps: half-precision floats take them in float32, and are rounded once at the end."""
 
 

@@ -111,7 +111,8 @@ def _recurrent(
         peep = None if peepholes is None else peepholes[d].chunk(3)
         functions = [ACTIVATIONS[name] for name in chosen[d * len(defaults) : (d + 1) * len(defaults)]]
         cell = _Cell(recurrence[d], from_h, functions, peep, **attributes)
-        state = tuple(s[d] for s in states)
+        begun = 1 if ends is None else (ends > 0)[:, None]  # ONNX Runtime has the last state of no steps zero
+        state = tuple(s[d] * begun for s in states)
         backwards = direction == "reverse" or d == 1
         sequence, final = _run(cell, step, functional.linear(x, weight[d], from_x), state, ends, backwards=backwards)
         sequences.append(sequence)

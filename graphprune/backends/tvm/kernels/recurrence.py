@@ -183,9 +183,19 @@ class _Sequences:
             self._lanes(p.rows * p.pitch, partial(self._clear, state))
         for number, state in enumerate(self.states):
             if f"initial{number}" in p.operands:
-                self._each(partial(self._copy, state, self._row, self.kernel[f"initial{number}"], self._at))
+                self._begin_state(state, self.kernel[f"initial{number}"])
         if "bias" in p.operands:
             self._begin_bias(self.kernel["bias"])
+
+    def _begin_state(self, state: Expr, initial: Expr) -> None:
+        """Copy what is given, but for sequences without a step: ONNX Runtime has their last state zero."""
+        with loop(self.problem.rows) as row:
+            copy = partial(self._copy, state, self._row, initial, self._at, row)
+            if "lengths" in self.problem.operands:
+                with T.If(self.kernel["lengths"][self.first + row] > 0), T.Then():
+                    self._lanes(self.problem.hidden, copy)
+            else:
+                self._lanes(self.problem.hidden, copy)
 
     def _begin_bias(self, bias: Expr) -> None:
         """Add the input's and the state's up, but of a last gate that is apart."""

@@ -14,8 +14,8 @@ from graphprune.backends.tvm.operators.scalar import CHANNEL_OPERANDS, SCALAR
 from graphprune.packed.calls import extra_index
 from graphprune.packed.forms import CALLS
 
-Rule = Callable[[Site], BatchAxis | tuple[BatchAxis, ...]]
-"""The batch axis of a node's outputs, of all or of each; one of its inputs has one.
+Rule = Callable[[Site], BatchAxis]
+"""The batch axis of a node's outputs; one of its inputs has one.
 
 Raises `MixedSamplesError` where samples are not independent.
 """
@@ -217,22 +217,19 @@ def _gather_nd(site: Site) -> BatchAxis:
     return BatchAxis(0)
 
 
-def _recurrent(site: Site) -> tuple[BatchAxis, ...]:
-    """Sequences are samples: of the inputs, the lengths, and the initial states."""
+def _recurrent(site: Site) -> BatchAxis:
+    """The sequences of the inputs, of their lengths, and of the initial states are samples."""
     first = site.node.attributes.get_int("layout", 0) == 1
     axes = {0: 0, 4: 0, 5: 0, 6: 0} if first else {0: 1, 4: 0, 5: 1, 6: 1}
     batched = site.batched()
-    if any(axes.get(index) != axis for index, (axis, _) in batched.items()):
-        raise MixedSamplesError("the samples are not its sequences")
     inner = {each.inner for each in batched.values()}
-    if len(inner) > 1:
-        raise MixedSamplesError("inputs hold the samples in different ways")
-    (each,) = inner
-    for index in site.given():
-        if index in axes and index not in batched:
-            site.take_part(index, BatchAxis(axes[index], each))
-    state = BatchAxis(0 if first else 1, each)
-    return (BatchAxis(0 if first else 2, each), state, state)
+    if any(axes.get(index) != each.axis for index, each in batched.items()) or len(inner) > 1:
+        raise MixedSamplesError("the samples are not its sequences")
+    (count,) = inner
+    for index in axes.keys() & set(site.given()) - batched.keys():
+        site.take_part(index, BatchAxis(axes[index], count))
+    site.others.update({output: BatchAxis(axes[5], count) for output in (1, 2)})
+    return BatchAxis(0 if first else 2, count)
 
 
 RULES: dict[str, Rule] = {

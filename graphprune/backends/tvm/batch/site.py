@@ -31,13 +31,15 @@ class MixedSamplesError(Exception):
 class Site:
     """A node, the batch axes of the values before it, and constants that it needs a sample's part of.
 
-    `parts` is written by rules: by input index, what to replace a constant by that repeats itself for each sample.
+    Rules write `parts`: by input index, what to replace a constant by that repeats itself for each sample; and
+    `others`: by output index, the batch axis of an output that has another one than the first.
     """
 
     node: ir.Node
     axes: Mapping[ir.Value, BatchAxis]
     samples: int
     parts: dict[int, Array] = field(default_factory=dict)
+    others: dict[int, BatchAxis] = field(default_factory=dict)
 
     @property
     def output_shape(self) -> tuple[int, ...]:

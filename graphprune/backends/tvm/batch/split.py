@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -101,8 +100,7 @@ def find_batch_axes(graph: ir.Graph, samples: int) -> BatchAxes:
             result = _rule_of(node)(site)
         except MixedSamplesError as error:
             raise MixedSamplesError(f"'{node.name}' ({node.op_type}): {error}") from error
-        each = itertools.repeat(result) if isinstance(result, BatchAxis) else result
-        found.axes.update(zip(node.outputs, each, strict=False))
+        found.axes.update({value: site.others.get(index, result) for index, value in enumerate(node.outputs)})
         found.parts.update({(node, index): part for index, part in site.parts.items()})
     for value in graph.outputs:
         if found.axes.get(value) != BatchAxis(0):

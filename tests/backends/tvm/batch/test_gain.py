@@ -72,3 +72,10 @@ def test_values_of_one_byte_more_than_the_cache_do_not_fit() -> None:
 )
 def test_what_calling_and_reading_for_each_sample_costs(macs: int, weight: int, samples: int, operations: int) -> None:
     assert _loss(NodeCost("n", "MatMul", macs, 0, weight, None), samples) == operations
+
+
+def test_the_weights_of_a_step_are_read_for_all_samples() -> None:
+    text = "g (float[4,8,9] x) => (float[4,8,1,5] y) { y = RNN<hidden_size=5, layout=1>(x,w,r) }"
+    model = prepare(parse(text, {"w": (1, 5, 9), "r": (1, 5, 5)}), lambda node: refusal(node, OPERATORS))
+    found = str(reason_to_keep(model, 4, Machine(16, 32, 32768, 0, 1, frozenset())))
+    assert found.startswith("all samples share what each step")

@@ -124,6 +124,22 @@ APART: dict[str, tuple[str, Initializers]] = {
         {"i": ints(0, 2)},
     ),
     "a place of each sample": ("(float[3,5] x) => (float[3,1,5] y) { y = GatherND(x,i) }", {"i": MASK_PLACES}),
+    "sequences, their lengths, and states that are the same": (
+        """(float[3,5,4] x, int32[3] n) => (float[3,5,6] y, float[3,6] z) {
+            a = Transpose<perm=[1,0,2]>(x)
+            s, h = GRU<hidden_size=6>(a,w,r,b,n,i)
+            t = Squeeze(s,o)
+            y = Transpose<perm=[1,0,2]>(t)
+            z = Reshape(h,u) }""",
+        {
+            "w": (1, 18, 4),
+            "r": (1, 18, 6),
+            "b": (1, 36),
+            "i": np.ones((1, 3, 6), np.float32),
+            "o": ints(1),
+            "u": ints(3, 6),
+        },
+    ),
 }
 
 

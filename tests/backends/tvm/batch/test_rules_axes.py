@@ -125,6 +125,31 @@ AXIS_OF_T: dict[str, tuple[str, Initializers, BatchAxis]] = {
         "(float[3,4] x) => (float[3] t) { a = Transpose(x)\n t = Gather<axis=0>(a,i) }", {"i": np.array(2)},
         BatchAxis(0),
     ),
+    "sequences": (
+        """(float[3,2,4] x) => (float[2,1,3,5] t) {
+            a = Transpose<perm=[1,0,2]>(x)
+            t = GRU<hidden_size=5>(a,w,r) }""", {"w": (1, 15, 4), "r": (1, 15, 5)}, BatchAxis(2),
+    ),
+    "the last states of sequences": (
+        """(float[3,2,4] x) => (float[2,3,5] t) {
+            a = Transpose<perm=[1,0,2]>(x)
+            b, t = RNN<hidden_size=5, direction="bidirectional">(a,w,r) }""",
+        {"w": (2, 5, 4), "r": (2, 5, 5)}, BatchAxis(1),
+    ),
+    "sequences first": (
+        "(float[3,2,4] x) => (float[3,2,1,5] t) { t = GRU<hidden_size=5, layout=1>(x,w,r) }",
+        {"w": (1, 15, 4), "r": (1, 15, 5)}, BatchAxis(0),
+    ),
+    "the last states of sequences that are first": (
+        "(float[3,2,4] x) => (float[3,1,5] t) { b, t = GRU<hidden_size=5, layout=1>(x,w,r) }",
+        {"w": (1, 15, 4), "r": (1, 15, 5)}, BatchAxis(0),
+    ),
+    "states alone": (
+        """(float[3,5] h) => (float[2,1,3,5] t) {
+            a = Unsqueeze(h,o)
+            t = RNN<hidden_size=5>(c,w,r,,,a) }""",
+        {"c": np.ones((2, 3, 4), np.float32), "o": ints(0), "w": (1, 5, 4), "r": (1, 5, 5)}, BatchAxis(2),
+    ),
 }  # fmt: skip
 
 
@@ -144,7 +169,8 @@ def axes_in(graph: ir.Graph) -> dict[str, BatchAxis]:
     for node in graph:
         site = Site(node, axes, 3)
         if site.batched():
-            axes |= dict.fromkeys(node.outputs, RULES[node.op_type](site))
+            result = RULES[node.op_type](site)
+            axes |= {value: site.others.get(index, result) for index, value in enumerate(node.outputs)}
     return {str(value.name): axis for value, axis in axes.items()}
 
 
@@ -251,6 +277,16 @@ REFUSED: dict[str, tuple[str, Initializers, str]] = {
     ),
     "places that are computed": (
         "(float[3,5] x, int64[2,2,2] i) => (float[2,2] t) { t = GatherND(x,i) }", {}, "is no constant"
+    ),
+    "steps": (
+        "(float[3,2,4] x) => (float[3,1,2,5] t) { t = RNN<hidden_size=5>(x,w,r) }", {"w": (1, 5, 4), "r": (1, 5, 5)},
+        "not its sequences",
+    ),
+    "states that differ": (
+        """(float[3,2,4] x) => (float[2,1,3,5] t) {
+            a = Transpose<perm=[1,0,2]>(x)
+            t = RNN<hidden_size=5>(a,w,r,,,h) }""", {"w": (1, 5, 4), "r": (1, 5, 5), "h": (1, 3, 5)},
+        "input 5, a constant, differs between samples",
     ),
 }  # fmt: skip
 

@@ -40,9 +40,8 @@ class Layer:
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of the inputs of the graph."""
-        given = {
-            "x": (self.batch, self.steps, self.inputs) if self.batch_first else (self.steps, self.batch, self.inputs)
-        }
+        ends = (self.batch, self.steps) if self.batch_first else (self.steps, self.batch)
+        given: dict[str, tuple[int, ...]] = {"x": (*ends, self.inputs)}
         given |= {"n": (self.batch,)} if "n" in self.operands else {}
         return given | {name: self.state for name in ("h", "c") if name in self.operands}
 

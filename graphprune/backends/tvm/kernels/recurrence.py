@@ -51,7 +51,8 @@ class RecurrenceProblem:
         results: Which of `y`, `final0` and `final1` it computes.
         is_reverse: Whether the first direction begins with the last step, as the second one does.
         clip: The largest magnitude of what goes into the activation of a gate, or None.
-        threads: That share the work.
+        threads: That share the directions and the sequences, or the products of each step.
+        shares_products: Which of both.
     """
 
     cell: Cell
@@ -65,6 +66,7 @@ class RecurrenceProblem:
     is_reverse: bool
     clip: float | None
     threads: int
+    shares_products: bool = False
 
     @property
     def directions(self) -> int:
@@ -122,7 +124,7 @@ def recurrence_function(name: str, problem: RecurrenceProblem) -> Expr:
 
     def body(kernel: Kernel) -> None:
         for first, count in runs:
-            with loop(count * parts, parallel=p.threads > 1) as task:
+            with loop(count * parts, parallel=p.threads > 1 and not p.shares_products) as task:
                 direction, row = bind(task // parts + first), bind(task % parts * p.rows)
                 _Sequences.of(kernel, p, p.activations[first], direction, row).emit()
 
@@ -225,7 +227,8 @@ class _Sequences:
         def write(row: Expr, output: Expr, total: Expr) -> None:
             store(self.sums, row * p.width + gate + output, total)
 
-        product.emit(self.kernel, self.direction, Rows(state, 0, p.pitch), start, write)
+        rows = Rows(state, 0, p.pitch)
+        product.emit(self.kernel, self.direction, rows, start, write, parallel=p.shares_products)
 
     def _biased(self, value: Expr | None, place: Expr) -> Expr:
         """A value plus an element of the bias, where there is one."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from graphprune.backends.tvm.kernels.cells import COUPLED_LSTM, GRU, LINEAR_GRU, LSTM, RNN, Cell, Stage
+from graphprune.backends.tvm.kernels.elements import itemsize
 from graphprune.backends.tvm.kernels.problem import Planes
 from graphprune.backends.tvm.kernels.recurrence import RecurrenceProblem, recurrence_function
 from graphprune.backends.tvm.kernels.row_product import RowProduct, row_product_function
@@ -28,15 +30,13 @@ OPERANDS = {3: "bias", 4: "lengths", 5: "initial0", 6: "initial1", 7: "peepholes
 
 RESULTS = ("y", "final0", "final1")
 
+L2_SHARE = 0.5
+"""The share of L2 up to which one core keeps the nonzeros of a recurrence weight there (measured)."""
+
 
 def lower_recurrent(lowering: Lowering, group: Group) -> None:
     """RNN, GRU, LSTM."""
-    node = group.anchor
-    steps, batch, _ = static_shape(input_value(node, 0))
-    if is_batch_first(node):
-        steps, batch = batch, steps
-    directions, _, hidden = static_shape(input_value(node, 2))
-    _Recurrent(lowering, node, steps, batch, directions, hidden).lower()
+    Recurrent.of(lowering, group.anchor).lower()
 
 
 def is_batch_first(node: ir.Node) -> bool:
@@ -45,7 +45,7 @@ def is_batch_first(node: ir.Node) -> bool:
 
 
 @dataclass(frozen=True)
-class _Recurrent:
+class Recurrent:
     """The lowering of a recurrent node of these extents."""
 
     lowering: Lowering
@@ -54,6 +54,13 @@ class _Recurrent:
     batch: int
     directions: int
     hidden: int
+
+    @classmethod
+    def of(cls, lowering: Lowering, node: ir.Node) -> Recurrent:
+        """With the extents of the node's inputs."""
+        steps, batch, _ = static_shape(input_value(node, 0))
+        directions, _, hidden = static_shape(input_value(node, 2))
+        return cls(lowering, node, *((batch, steps) if is_batch_first(node) else (steps, batch)), directions, hidden)
 
     @property
     def cell(self) -> Cell:
@@ -67,8 +74,17 @@ class _Recurrent:
     @property
     def rows(self) -> int:
         """Sequences of one thread: all threads have as many, and share the directions first."""
+        if self.shares_products:
+            return self.batch
         most = max(1, self.lowering.machine.threads // self.directions)
         return self.batch // next(parts for parts in range(most, 0, -1) if self.batch % parts == 0)
+
+    @property
+    def shares_products(self) -> bool:
+        """Whether each thread keeps a part of the weight near, since the whole does not fit: threads meet each step."""
+        weight, machine = self.weight(2), self.lowering.machine
+        stored = (1 - zeros_of(weight)) * math.prod(weight.shape) * itemsize(str(weight.dtype)) / self.directions
+        return machine.threads > 1 and stored > L2_SHARE * machine.l2_bytes
 
     def lower(self) -> None:
         """Emit the product of the inputs, then all steps."""
@@ -89,6 +105,7 @@ class _Recurrent:
             is_reverse=attributes.get_string("direction", "forward") == "reverse",
             clip=attributes["clip"].as_float() if "clip" in attributes else None,
             threads=self.lowering.machine.threads,
+            shares_products=self.shares_products,
         )
         inputs = [projected, *(view for _, views in stages for view in views), *operands.values()]
         views = [self.result(name, projected.dtype) for name in results]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -11,7 +13,12 @@ from hypothesis import strategies as st
 
 import graphprune as gp
 from graphprune.backends.onnxruntime import session_for
+from graphprune.backends.tvm.backend import machine_of
+from graphprune.backends.tvm.lowering.graph import Lowering
+from graphprune.backends.tvm.operators import recurrent
+from graphprune.backends.tvm.program.recording import Kernels, Recording, Weights
 from graphprune.errors import UnsupportedModelError
+from graphprune.targets.target import resolve_target
 from tests.backends.tvm.graphs import compile_, parse
 from tests.backends.tvm.operators.recurrent_layers import GATES, Layer
 
@@ -91,6 +98,29 @@ def test_each_direction_has_its_own_activations_and_their_parameters() -> None:
 def test_threads_share_directions_and_sequences(batch: int, direction: str, threads: int, zeros: float) -> None:
     layer = Layer("GRU", batch=batch, direction=direction, operands=("b", "n", "h"), zeros=zeros)
     assert_as_onnxruntime(layer, threads=threads)
+
+
+@pytest.mark.parametrize("zeros", [0, 0.9])
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_share_the_products_of_a_large_weight(
+    threads: int, zeros: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recurrent, "L2_SHARE", 0)
+    layer = Layer("GRU", hidden=150, direction="bidirectional", operands=("b", "n", "h"), zeros=zeros)
+    assert_as_onnxruntime(layer, threads=threads)
+    assert_as_onnxruntime(Layer("LSTM", hidden=150, batch=1, zeros=zeros), threads=threads)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "zeros", "shares"), [(256, 0, False), (260, 0, True), (260, 0.5, False), (512, 0.5, True)]
+)
+def test_a_large_weight_has_more_nonzeros_than_half_of_l2(hidden: int, zeros: float, *, shares: bool) -> None:
+    """Of 2 MB: an LSTM of 256 has 4 * 256 * 256 elements of 4 bytes, in each direction."""
+    layer = Layer("LSTM", hidden=hidden, zeros=zeros, direction="bidirectional")
+    machine = replace(machine_of(resolve_target("x86-64-v4"), 2), l2_bytes=2 << 20)
+    model = layer.model()
+    lowering = Lowering(Recording(Kernels(), Weights()), machine, {}, {})
+    assert recurrent.Recurrent.of(lowering, model.graph.node(0)).shares_products == shares
 
 
 @pytest.mark.parametrize("zeros", [0, 0.95])

@@ -47,9 +47,9 @@ class Lowering:
         self._layouts = layouts
         self._views: dict[ir.Value, View] = {}
 
-    def begin(self, group: Group) -> None:
-        """Say which nodes the kernels that follow are for."""
-        self._node = group.anchor.name or ""
+    def begin(self, group: Group, part: str = "") -> None:
+        """Say which nodes the kernels that follow are for, or which part of the first of them."""
+        self._node = f"{group.anchor.name or ''}{part}"
         self._operators = "+".join(node.op_type for node in group.nodes)
 
     def note(self, kernel: str, why: str, eligible: tuple[str, ...]) -> None:

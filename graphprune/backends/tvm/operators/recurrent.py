@@ -36,7 +36,7 @@ L2_SHARE = 0.5
 
 def lower_recurrent(lowering: Lowering, group: Group) -> None:
     """RNN, GRU, LSTM."""
-    Recurrent.of(lowering, group.anchor).lower()
+    Recurrent.of(lowering, group).lower()
 
 
 def is_batch_first(node: ir.Node) -> bool:
@@ -49,18 +49,24 @@ class Recurrent:
     """The lowering of a recurrent node of these extents."""
 
     lowering: Lowering
-    node: ir.Node
+    group: Group
     steps: int
     batch: int
     directions: int
     hidden: int
 
     @classmethod
-    def of(cls, lowering: Lowering, node: ir.Node) -> Recurrent:
+    def of(cls, lowering: Lowering, group: Group) -> Recurrent:
         """With the extents of the node's inputs."""
+        node = group.anchor
         steps, batch, _ = static_shape(input_value(node, 0))
         directions, _, hidden = static_shape(input_value(node, 2))
-        return cls(lowering, node, *((batch, steps) if is_batch_first(node) else (steps, batch)), directions, hidden)
+        return cls(lowering, group, *((batch, steps) if is_batch_first(node) else (steps, batch)), directions, hidden)
+
+    @property
+    def node(self) -> ir.Node:
+        """The node itself."""
+        return self.group.anchor
 
     @property
     def cell(self) -> Cell:
@@ -88,7 +94,9 @@ class Recurrent:
 
     def lower(self) -> None:
         """Emit the product of the inputs, then all steps."""
+        self.lowering.begin(self.group, ".W")
         projected = self.projected()
+        self.lowering.begin(self.group, ".R")
         stages = [self.stage(stage, number) for number, stage in enumerate(self.cell.stages)]
         operands = {name: self.operand(index) for index, name in OPERANDS.items() if self.has(index)}
         results = {name: v for name, v in zip(RESULTS, self.node.outputs, strict=False) if _is_read(v)}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import graphprune as gp
 from graphprune.backends.onnxruntime import session_for
 from graphprune.backends.tvm.backend import machine_of
+from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Lowering
 from graphprune.backends.tvm.operators import recurrent
 from graphprune.backends.tvm.program.recording import Kernels, Recording, Weights
@@ -120,7 +121,7 @@ def test_a_large_weight_has_more_nonzeros_than_half_of_l2(hidden: int, zeros: fl
     machine = replace(machine_of(resolve_target("x86-64-v4"), 2), l2_bytes=2 << 20)
     model = layer.model()
     lowering = Lowering(Recording(Kernels(), Weights()), machine, {}, {})
-    assert recurrent.Recurrent.of(lowering, model.graph.node(0)).shares_products == shares
+    assert recurrent.Recurrent.of(lowering, Group(model.graph.node(0))).shares_products == shares
 
 
 @pytest.mark.parametrize("zeros", [0, 0.95])
@@ -239,8 +240,10 @@ def test_a_layer_reads_the_one_before() -> None:
 @pytest.mark.parametrize("operator", GATES)
 def test_zeros_get_sparse_kernels(operator: str) -> None:
     layer = Layer(operator, steps=20, hidden=64, inputs=40, zeros=0.9, direction="bidirectional")
-    kernels = [note.kernel for note in compile_(layer.model()).kernels]
-    assert kernels == ["rows", *["slots"] * (2 if operator == "GRU" else 1)]
+    products = 2 if operator == "GRU" else 1
+    session = compile_(layer.model())
+    assert [note.kernel for note in session.kernels] == ["rows", *["slots"] * products]
+    assert [note.node for note in session.kernels] == ["cell.W", *["cell.R"] * products]
     assert_as_onnxruntime(layer)
 
 

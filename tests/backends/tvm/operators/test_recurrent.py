@@ -68,19 +68,22 @@ def test_variants(name: str) -> None:
     assert_as_onnxruntime(VARIANTS[name])
 
 
-ACTIVATIONS = {
-    **{name: f'activations=["{name}"]' for name in ("Elu", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid")},
-    **{name: f'activations=["{name}"]' for name in ("Softplus", "Softsign")},
-    **{
-        f"{name} of alpha and beta": f'activations=["{name}"], activation_alpha=[0.3], activation_beta=[0.7]'
+ACTIVATIONS = [
+    *(f'activations=["{name}"]' for name in ("Elu", "HardSigmoid", "LeakyRelu", "Relu", "Sigmoid", "Softplus")),
+    'activations=["Softsign"]',
+    *(
+        f'activations=["{name}"], activation_alpha=[0.3], activation_beta=[0.7]'
         for name in ("Affine", "Elu", "HardSigmoid", "LeakyRelu", "ScaledTanh", "ThresholdedRelu")
-    },
-}
+    ),
+]
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations(name: str) -> None:
-    assert_as_onnxruntime(Layer("RNN", attributes=f", {ACTIVATIONS[name]}"))
+def test_activations() -> None:
+    layer, numbers = Layer("RNN"), range(len(ACTIVATIONS))
+    nodes = [f"y{i} = RNN<hidden_size=20, {ACTIVATIONS[i]}>(x, w, r, b)" for i in numbers]
+    outputs = ", ".join(f"float[5,1,3,20] y{i}" for i in numbers)
+    model = parse(f"g (float[5,3,7] x) => ({outputs}) {{ {' '.join(nodes)} }}", layer.weights())
+    assert_as_onnxruntime(layer, model)
 
 
 def test_each_direction_has_its_own_activations_and_their_parameters() -> None:
@@ -93,23 +96,20 @@ def test_each_direction_has_its_own_activations_and_their_parameters() -> None:
 
 @pytest.mark.parametrize(
     ("batch", "direction", "threads"),
-    [(1, "forward", 2), (8, "forward", 2), (3, "forward", 2), (8, "bidirectional", 2), (6, "bidirectional", 5)],
+    [(1, "forward", 2), (8, "forward", 2), (3, "forward", 2), (6, "bidirectional", 5)],
 )
-@pytest.mark.parametrize("zeros", [0, 0.9])
-def test_threads_share_directions_and_sequences(batch: int, direction: str, threads: int, zeros: float) -> None:
-    layer = Layer("GRU", batch=batch, direction=direction, operands=("b", "n", "h"), zeros=zeros)
+def test_threads_share_directions_and_sequences(batch: int, direction: str, threads: int) -> None:
+    layer = Layer("GRU", batch=batch, direction=direction, operands=("b", "n", "h"), zeros=0.9)
     assert_as_onnxruntime(layer, threads=threads)
 
 
-@pytest.mark.parametrize("zeros", [0, 0.9])
-@pytest.mark.parametrize("threads", [2, 5])
+@pytest.mark.parametrize(("threads", "zeros"), [(2, 0), (5, 0.9)])
 def test_threads_share_the_products_of_a_large_weight(
     threads: int, zeros: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recurrent, "L2_SHARE", 0)
     layer = Layer("GRU", hidden=150, direction="bidirectional", operands=("b", "n", "h"), zeros=zeros)
     assert_as_onnxruntime(layer, threads=threads)
-    assert_as_onnxruntime(Layer("LSTM", hidden=150, batch=1, zeros=zeros), threads=threads)
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,9 @@ def test_a_large_weight_has_more_nonzeros_than_half_of_l2(hidden: int, zeros: fl
     assert recurrent.Recurrent.of(lowering, Group(model.graph.node(0))).shares_products == shares
 
 
-@pytest.mark.parametrize("zeros", [0, 0.95])
-@pytest.mark.parametrize("target", ["x86-64-v3", "x86-64-v4"])
+@pytest.mark.parametrize(("target", "zeros"), [("x86-64-v3", 0), ("x86-64-v3", 0.95), ("x86-64-v4", 0.95)])
 def test_machines(target: str, zeros: float) -> None:
-    layer = Layer("LSTM", hidden=33, zeros=zeros)
-    assert_as_onnxruntime(layer, target=target)
-    assert compile_(layer.model(), target).kernels[-1].kernel == ("slots" if zeros else "dense")
+    assert_as_onnxruntime(Layer("LSTM", hidden=33, zeros=zeros), target=target)
 
 
 @pytest.mark.parametrize("direction", ["forward", "bidirectional"])
@@ -274,7 +271,7 @@ def test_operations_count_what_is_stored() -> None:
         zeros=st.sampled_from([0, 0.5, 0.9, 1]),
     )
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_any_layer(layer: Layer) -> None:
     assert_as_onnxruntime(layer)
 

@@ -48,6 +48,11 @@ def test_forward_is_that_of_onnx_runtime(case: str) -> None:
     assert_same(weighted_model(case))
 
 
+def test_a_sequence_without_a_step_ends_in_zeros() -> None:
+    source = text("GRU", rest=", lengths, w_h").replace("{5, 3}", "{5, 0}")
+    assert_same(weighted_model(source.replace(" w_b)", " w_b, float[1,2,4] w_h)")))
+
+
 @pytest.mark.parametrize("operator", GATES)
 def test_gradients_agree_with_finite_differences(operator: str) -> None:
     source = text(operator, ', direction = "bidirectional"', directions=2, kind="double")

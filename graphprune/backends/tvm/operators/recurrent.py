@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -10,7 +11,8 @@ import onnx_ir as ir
 from graphprune.backends.tvm.kernels.cells import COUPLED_LSTM, GRU, LINEAR_GRU, LSTM, RNN, Cell, Stage
 from graphprune.backends.tvm.kernels.elements import itemsize
 from graphprune.backends.tvm.kernels.problem import Planes
-from graphprune.backends.tvm.kernels.recurrence import RecurrenceProblem, recurrence_function
+from graphprune.backends.tvm.kernels.recurrence import recurrence_function
+from graphprune.backends.tvm.kernels.recurrence_problem import RecurrenceProblem
 from graphprune.backends.tvm.kernels.row_product import RowProduct, row_product_function
 from graphprune.backends.tvm.kernels.view import View, merged_stride
 from graphprune.backends.tvm.lowering.fusion import Group
@@ -100,28 +102,35 @@ class Recurrent:
         stages = [self.stage(stage, number) for number, stage in enumerate(self.cell.stages)]
         operands = {name: self.operand(index) for index, name in OPERANDS.items() if self.has(index)}
         results = {name: v for name, v in zip(RESULTS, self.node.outputs, strict=False) if _is_read(v)}
-        attributes = self.node.attributes
-        problem = RecurrenceProblem(
+        problem = self.problem([product for product, _ in stages], operands, results)
+        function = recurrence_function(self.node.op_type.lower(), problem)
+        inputs = [projected, *(view for _, views in stages for view in views), *operands.values()]
+        views = [self.result(name, projected.dtype) for name in results]
+        steps = self.steps * self.directions * (self.batch // self.rows)
+        operations = 2 * steps * sum(product.operations for product, _ in stages)
+        buffers = self.lowering.call_all(function, inputs, views, operations)
+        for value, view, buffer in zip(results.values(), views, buffers, strict=True):
+            self.lowering.define(value, self.turned(View.dense(buffer, view.dtype, view.shape)))
+
+    def problem(
+        self, products: Sequence[RowProduct], operands: Iterable[str], results: Iterable[str]
+    ) -> RecurrenceProblem:
+        """What the kernel of all steps computes."""
+        attributes, shares_products = self.node.attributes, self.shares_products
+        return RecurrenceProblem(
             self.cell,
             self.steps,
             self.batch,
             self.hidden,
             functions_of(self.node),
-            [product for product, _ in stages],
+            products,
             frozenset(operands),
             list(results),
             is_reverse=attributes.get_string("direction", "forward") == "reverse",
             clip=attributes["clip"].as_float() if "clip" in attributes else None,
-            threads=self.lowering.machine.threads,
-            shares_products=self.shares_products,
+            shares_sequences=self.lowering.machine.threads > 1 and not shares_products,
+            shares_products=shares_products,
         )
-        inputs = [projected, *(view for _, views in stages for view in views), *operands.values()]
-        views = [self.result(name, projected.dtype) for name in results]
-        function = recurrence_function(self.node.op_type.lower(), problem)
-        operations = 2 * self.steps * self.directions * sum(product.operations for product, _ in stages)
-        buffers = self.lowering.call_all(function, inputs, views, operations)
-        for value, view, buffer in zip(results.values(), views, buffers, strict=True):
-            self.lowering.define(value, self.turned(View.dense(buffer, view.dtype, view.shape)))
 
     def has(self, index: int) -> bool:
         """Whether the node has this optional input."""

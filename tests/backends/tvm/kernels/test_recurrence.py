@@ -11,7 +11,8 @@ import pytest
 from graphprune.backends.tvm.kernels import math
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.cells import COUPLED_LSTM, GRU, LINEAR_GRU, LSTM, RNN, Cell
-from graphprune.backends.tvm.kernels.recurrence import RecurrenceProblem, recurrence_function
+from graphprune.backends.tvm.kernels.recurrence import recurrence_function
+from graphprune.backends.tvm.kernels.recurrence_problem import RecurrenceProblem
 from graphprune.backends.tvm.kernels.row_product import DenseProduct, RowProduct
 from graphprune.backends.tvm.kernels.slots import SlotProduct
 from tests.backends.tvm.kernels.harness import MACHINES, V4, Array, random, run
@@ -134,7 +135,7 @@ def check(name: str, machine: Machine, rows: int, *, dense: bool = True, shares_
         ["y"],
         is_reverse=False,
         clip=None,
-        threads=machine.threads,
+        shares_sequences=machine.threads > 1 and not shares_products,
         shares_products=shares_products,
     )
     read = [x, *arrays, bias, lengths, *initial]

@@ -251,11 +251,11 @@ def test_why_a_weight_with_zeros_runs_dense() -> None:
 
 
 def test_operations_count_what_is_stored() -> None:
-    dense, sparse = (
-        compile_(Layer("LSTM", steps=9, hidden=64, zeros=zeros).model()).calls[-1].operations for zeros in (0, 0.9)
-    )
-    assert dense == 2 * 9 * 3 * 4 * 64 * 64
-    assert sparse < dense / 2
+    models = {zeros: Layer("LSTM", steps=9, batch=4, hidden=64, zeros=zeros).model() for zeros in (0, 0.9)}
+    for threads in (1, 2):
+        dense, sparse = (compile_(model, threads=threads).calls[-1].operations for model in models.values())
+        assert dense == 2 * 9 * 4 * 4 * 64 * 64
+        assert sparse < dense / 2
 
 
 @given(

@@ -164,6 +164,6 @@ def test_what_is_decoded_compiles_to_sparse_kernels(case: str) -> None:
     session = compile_model(packed)
     assert isinstance(session, CompiledSession)
     assert session.kernels
-    assert all({"rows", "2:4"} & set(note.eligible) for note in session.kernels)
+    assert all({"rows", "2:4", "slots"} & set(note.eligible) for note in session.kernels)
     verify(packed, session).raise_for_failure()
     verify(model, packed).raise_for_failure()

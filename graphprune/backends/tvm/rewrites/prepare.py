@@ -17,6 +17,7 @@ from graphprune.backends.tvm.rewrites.static_values import become_initializer, f
 from graphprune.errors import UnsupportedModelError
 from graphprune.graph.functions import DOMAIN
 from graphprune.graph.nodes import operator_name
+from graphprune.packed.calls import is_decoding, read_call
 from graphprune.passes.bounded_evaluation import Budget
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
 from graphprune.passes.inline_branches import inline_branches
@@ -92,11 +93,18 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
 
 
 def inline_packed(model: ir.Model, refusal: Refusal) -> None:
-    """Replace packed calls without a kernel (doubles, three axes) by their bodies, which fold to dense weights."""
+    """Replace packed calls without a kernel (doubles, three axes) by their bodies, which fold to dense weights.
+
+    What only decodes a weight is computed here, since its body takes long.
+    """
+    decoding = [node for node in model.graph if is_decoding(node)]
+    for node in decoding:
+        become_initializer(model.graph, node.outputs[0], ir.tensor(read_call(node).decoded))
+    model.graph.remove(decoding, safe=True)
     refused = [node for node in model.graph if node.domain == DOMAIN and refusal(node) is not None]
     for node in refused:
         _give_own_function(model, node)
-    if refused:
+    if decoding or refused:
         InlinePass(criteria=lambda function: function.overload.startswith(_REFUSED))(model)
         simplify(model)
 

@@ -6,6 +6,7 @@ import pytest
 
 from graphprune.backends.tvm.operators import OPERATORS
 from graphprune.backends.tvm.operators.support import refusal
+from graphprune.backends.tvm.rewrites import prepare as prepare_module
 from graphprune.backends.tvm.rewrites.prepare import prepare
 from graphprune.errors import UnsupportedModelError
 from graphprune.passes.base import run_pass
@@ -161,3 +162,13 @@ def test_more_elements_than_kernels_count_are_refused() -> None:
     message = r"^value 'h' has 4294967296 elements, expected at most 2147483647 \[GP263\]$"
     with pytest.raises(UnsupportedModelError, match=message):
         prepared(parse(text, {"a": np.array([1])}))
+
+
+def test_what_only_decodes_a_weight_is_not_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "g (float[3,2,8] x) => (float[3,1,2,16] y) { y = RNN<hidden_size=16>(x,w,r) }"
+    model = parse(text, {"w": pruned(1, 16, 8, zeros=0.9), "r": pruned(1, 16, 16, zeros=0.9) / 4})
+    packed = run_pass(PackWeights(), model).model
+    assert [node.op_type for node in packed.graph] != ["RNN"]
+    monkeypatch.setattr(prepare_module, "evaluate", None)
+    assert [node.op_type for node in prepare(packed, lambda node: refusal(node, OPERATORS)).graph] == ["RNN"]
+    assert_equal_on({"x": np.ones((3, 2, 8), np.float32)}, packed)

@@ -27,6 +27,9 @@ DTYPES = frozenset(
 )
 """Element types that kernels exist for."""
 
+MOST_ELEMENTS = 2**31 - 1
+"""Of a value: kernels count in 32 bits."""
+
 CONSTANT_INPUTS: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("Reshape", "Expand", "Squeeze", "Unsqueeze", "Split", "Tile", "TopK", "Trilu"), (1,)),
     **dict.fromkeys(("CumSum", "CumProd", "OneHot", "Compress", "CenterCropPad"), (1,)),
@@ -155,9 +158,13 @@ def _small_matrix(node: ir.Node) -> str | None:
 
 
 def _recurrent(node: ir.Node) -> str | None:
-    value = node.inputs[0]
-    is_empty = value is not None and value.shape is not None and 0 in value.shape
-    return "it has no steps, sequences or inputs" if is_empty else why_no_functions(node)
+    x, weight = node.inputs[:2]
+    if x is not None and x.shape is not None and 0 in x.shape:
+        return "it has no steps, sequences or inputs"
+    products = _rows(x) * _rows(weight)
+    if products > MOST_ELEMENTS:
+        return f"the products of its inputs have {products} elements, expected at most {MOST_ELEMENTS}"
+    return why_no_functions(node)
 
 
 LARGEST_DETERMINANT = 4
@@ -192,6 +199,12 @@ def _size(value: ir.Value | None) -> int:
     if value is None or value.shape is None or not value.shape.is_static():
         return 0
     return math.prod(int(n) for n in value.shape.numpy())
+
+
+def _rows(value: ir.Value | None) -> int:
+    """How often the last axis of a value repeats; 0 where that is not known, or it is empty."""
+    size = _size(value)
+    return size // int(value.shape[-1]) if size and value is not None and value.shape is not None else 0  # type: ignore[arg-type]
 
 
 def refusal(node: ir.Node, operators: Collection[str]) -> str | None:

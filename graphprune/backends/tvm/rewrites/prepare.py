@@ -9,7 +9,7 @@ from collections.abc import Callable
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, TopologicalSortPass
 
-from graphprune.backends.tvm.operators.support import DTYPES
+from graphprune.backends.tvm.operators.support import DTYPES, MOST_ELEMENTS
 from graphprune.backends.tvm.rewrites.definitions import definition_of
 from graphprune.backends.tvm.rewrites.lift_functions import lift_functions
 from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
@@ -30,9 +30,6 @@ OLDEST_OPSET = 18
 """What operators mean here; `graphprune.load` converts older files."""
 
 _REFUSED = "refused"
-MOST_ELEMENTS = 2**31 - 1
-"""Of a value: kernels count in 32 bits."""
-
 FALLBACK = "--fallback onnxruntime runs them there"
 """The way on for nodes that cannot be lowered."""
 

@@ -294,3 +294,9 @@ def test_refusals(why: str) -> None:
 def test_no_steps_are_refused() -> None:
     with pytest.raises(UnsupportedModelError, match=r"'cell' \(LSTM\): it has no steps, sequences or inputs \[GP401\]"):
         compile_(Layer("LSTM", steps=0).model(("yh",)))
+
+
+def test_more_products_than_kernels_count_are_refused() -> None:
+    products = r"the products of its inputs have 2147614720 elements, expected at most 2147483647"
+    with pytest.raises(UnsupportedModelError, match=rf"'cell' \(LSTM\): {products} \[GP401\]"):
+        compile_(Layer("LSTM", steps=8192, batch=3277, hidden=20).model(("yh",)))

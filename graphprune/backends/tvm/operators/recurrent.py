@@ -21,9 +21,9 @@ from graphprune.backends.tvm.lowering.layout import channel_major
 from graphprune.backends.tvm.operators.planes import lower_positions
 from graphprune.backends.tvm.operators.recurrent_functions import functions_of
 from graphprune.backends.tvm.operators.region import NO_EPILOGUE
-from graphprune.backends.tvm.operators.row_products import FEWEST_ZEROS, choose_product, dense_product, zeros_of
+from graphprune.backends.tvm.operators.row_products import choose_product, dense_product, zeros_of
 from graphprune.backends.tvm.operators.views import input_value
-from graphprune.backends.tvm.operators.weights import Weight
+from graphprune.backends.tvm.operators.weights import FEWEST_ZEROS, Weight
 from graphprune.backends.tvm.program.recording import Array
 from graphprune.layouts import csr
 

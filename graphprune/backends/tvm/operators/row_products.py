@@ -9,10 +9,8 @@ from graphprune.backends.tvm.kernels.row_product import DenseProduct, RowProduct
 from graphprune.backends.tvm.kernels.slots import SlotProduct, pick_of
 from graphprune.backends.tvm.kernels.view import View
 from graphprune.backends.tvm.lowering.graph import Lowering
+from graphprune.backends.tvm.operators.weights import FEWEST_ZEROS
 from graphprune.backends.tvm.program.recording import Array
-
-FEWEST_ZEROS = 0.1
-"""The share of zeros below which no sparse kernel is faster, whatever the pattern."""
 
 SLOT_COST = 1.3
 """Time of a vector of slots over that of a vector of a dense weight (measured, one thread)."""

@@ -15,6 +15,9 @@ from graphprune.layouts import csr
 from graphprune.packed.calls import read_call
 from graphprune.packed.rows import RowsWeight
 
+FEWEST_ZEROS = 0.1
+"""The share of zeros below which no sparse kernel is faster, whatever the pattern."""
+
 COST = {1: 1.8, 2: 1.25, 4: 1.11}
 """Rows summed together -> the time of an element over that of one in our dense kernels (measured, one thread)."""
 

@@ -12,8 +12,9 @@ from onnx import helper
 from graphprune.passes.bounded_evaluation import Budget, BudgetExceededError, bounded_evaluator
 from graphprune.passes.structure import one_line, subgraphs
 
-_OTHERWISE = frozenset({"LpNormalization", "Resize"})
-"""Operators that onnx (seen on 1.23) computes otherwise than ONNX Runtime: the first with the sign of its terms."""
+_OTHERWISE = frozenset({"LpNormalization", "LpPool", "Resize"})
+"""Operators that onnx (seen on 1.23) computes otherwise than ONNX Runtime: the first with the sign of its terms, the
+second with other windows where it rounds up and has dilations."""
 
 _HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 

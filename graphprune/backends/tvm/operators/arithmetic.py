@@ -105,9 +105,10 @@ def _absolute(x: Expr) -> Expr:
 
 
 def _sign(x: Expr) -> Expr:
-    """-1, 0 or 1; NaN for NaN."""
-    rest = x if is_unsigned(x) else tirx.Select(x < like(x, 0), like(x, -1), x)
-    return tirx.Select(x > like(x, 0), like(x, 1), rest)
+    """-1, 0 or 1; 0 for -0, NaN for NaN."""
+    rest = tirx.Select(x == like(x, 0), like(x, 0), x)
+    below = rest if is_unsigned(x) else tirx.Select(x < like(x, 0), like(x, -1), rest)
+    return tirx.Select(x > like(x, 0), like(x, 1), below)
 
 
 def clip(node: ir.Node, a: Arguments) -> Expr:

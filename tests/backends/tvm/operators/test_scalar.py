@@ -45,7 +45,7 @@ def many(operators: list[str], kind: str, count: int, inputs: str, result: str =
 
 @pytest.mark.parametrize("dtype", ["float", "double"])
 def test_the_sign_of_zero_and_the_digits_near_it(dtype: str) -> None:
-    operators = ["Round", "Ceil", "Floor", "Neg", "Sqrt"]
+    operators = ["Round", "Ceil", "Floor", "Neg", "Sign", "Sqrt"]
     if dtype == "float":  # ONNX Runtime lacks these in double precision
         operators += ["Sin", "Tan", "Tanh", "Atan", "Asin", "Sinh", "Asinh", "Atanh", "Erf", "Elu", "Softsign"]
     x = np.array([-0.0, 0.0, -0.5, 0.5, -0.3, -1e-30, 1e-30, -1e-4, 3e-2, -3.2e-2], FLOATS[dtype])

@@ -71,16 +71,7 @@ def _fast() -> list[Handle]:
     """What of TVM's default pipeline does something on a processor."""
     s, t = s_tir.transform, tirx.transform
     return [
-        s.CanonicalizeLoop(),
-        s.LowerInitBlock(),
-        s.PlanAndUpdateBufferAllocationLocation(),
-        s.ConvertBlocksToOpaque(),
-        s.CompactBufferAllocation(),
-        s.LowerMatchBuffer(),
         s.StmtSimplify(),
-        s.AnnotateIrregularLoop(),
-        s.LowerOpaqueBlock(),
-        t.FlattenBuffer(),
         t.BF16ComputeLegalize(),
         t.NarrowDataType(32),
         s.LoopPartition(),
@@ -102,13 +93,6 @@ def _checked() -> list[Handle]:
     """The same with checks put in, without what only serves speed."""
     s, t = s_tir.transform, tirx.transform
     return [
-        s.LowerInitBlock(),
-        s.PlanAndUpdateBufferAllocationLocation(),
-        s.ConvertBlocksToOpaque(),
-        s.CompactBufferAllocation(),
-        s.LowerMatchBuffer(),
-        s.LowerOpaqueBlock(),
-        t.FlattenBuffer(),
         t.BF16ComputeLegalize(),
         t.NarrowDataType(32),
         t.VectorizeLoop(),

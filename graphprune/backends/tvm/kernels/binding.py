@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from tvm import tirx
@@ -88,7 +88,7 @@ def vector(width: int) -> Iterator[Expr]:
     used = emission.scopes[-1].used
     for key in [key for key in used if key[1] == width]:
         del used[key]
-    with T.vectorized(width) as lane:
+    with nullcontext(tirx.IntImm("int32", 0)) if width == 1 else T.vectorized(width) as lane:
         emission.vector = lane, width
         try:
             yield lane

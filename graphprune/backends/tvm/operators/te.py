@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
-from tvm import s_tir, te
+import tvm
+from tvm import s_tir, te, tirx
 
 from graphprune.backends.tvm.kernels.builder import NAME, Expr, Machine
 from graphprune.backends.tvm.kernels.view import Handle, View, row_major
@@ -126,7 +127,25 @@ def _scheduled(function: Handle, machine: Machine) -> Handle:
             _try_inline(schedule, block)
     for block in schedule.get_child_blocks(root):
         _order_loops(schedule, block, machine)
-    return schedule.mod["main"].without_attr("global_symbol").with_attr("tirx.noalias", True)  # noqa: FBT003
+    return _without_blocks(schedule.mod)["main"].without_attr("global_symbol").with_attr("tirx.noalias", True)  # noqa: FBT003
+
+
+def _without_blocks(module: Handle) -> Handle:
+    """The same as loops over flat buffers, which is what the kernels that are emitted here are."""
+    s = s_tir.transform
+    passes = [
+        s.CanonicalizeLoop(),
+        s.LowerInitBlock(),
+        s.PlanAndUpdateBufferAllocationLocation(),
+        s.ConvertBlocksToOpaque(),
+        s.CompactBufferAllocation(),
+        s.LowerMatchBuffer(),
+        s.StmtSimplify(),
+        s.AnnotateIrregularLoop(),
+        s.LowerOpaqueBlock(),
+        tirx.transform.FlattenBuffer(),
+    ]
+    return tvm.transform.Sequential(passes)(module)
 
 
 def _is_injective(schedule: Handle, block: Handle) -> bool:

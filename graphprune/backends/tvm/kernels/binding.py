@@ -54,16 +54,19 @@ _emissions = _ThreadEmissions()
 
 
 def emit_twice(emit: Callable[[], Expr]) -> Expr:
-    """The second result of `emit`, which builds a whole function."""
-    counts: list[Counter[_Key]] | None = None
-    for _ in range(2):
-        _emissions.stack.append(_Emission(counts))
-        try:
-            function = emit()
-        finally:
-            emission = _emissions.stack.pop()
-        counts = [scope.needed for scope in emission.opened]
-    return function
+    """The second result of `emit`, which builds a whole function; the first where it needs no buffers."""
+    function, counts = _emitted(emit, None)
+    return _emitted(emit, counts)[0] if any(counts) else function
+
+
+def _emitted(emit: Callable[[], Expr], counts: list[Counter[_Key]] | None) -> tuple[Expr, list[Counter[_Key]]]:
+    """The function, and the buffers that each of its scopes needs."""
+    emission = _Emission(counts)
+    _emissions.stack.append(emission)
+    try:
+        return emit(), [scope.needed for scope in emission.opened]
+    finally:
+        _emissions.stack.pop()
 
 
 @contextmanager

@@ -27,13 +27,23 @@ _TWICE_AS_WIDE = {"int32": "int64", "int64": "int128"}
 
 _WRAPPING = (tirx.Add, tirx.Sub, tirx.Mul)
 _OPERATIONS = (*_WRAPPING, tirx.Div, tirx.Mod, tirx.EQ, tirx.NE, tirx.LT, tirx.LE, tirx.GT, tirx.GE)
+_LEAVES = (TensorLoad, tirx.Var, tirx.IntImm, tirx.FloatImm)
 
 
 def opaque(value: Expr) -> Expr:
     """The same value, each operation in it a call; what it loads, and at which index, stays as it is."""
     if isinstance(value, ObjectConvertible):  # what `==` of expressions gives is an expression only when asked
         value = value.asobject()
-    return structural_mutate(value, _CALLBACKS)
+    if isinstance(value, _OPERATIONS):
+        arguments = [opaque(value.a), opaque(value.b)]
+        return _call(_PREFIX + type(value).__name__, arguments, str(value.ty.dtype))
+    if isinstance(value, _LEAVES) or _is_kept(value):
+        return value
+
+    def part(each: Expr, mutator: Expr) -> Expr:
+        return mutator.default_mutate(each) if each.same_as(value) else opaque(each)
+
+    return structural_mutate(value, (tirx.Expr, part))
 
 
 def opaque_literal(value: float, dtype: str) -> Expr:
@@ -60,22 +70,9 @@ def _call(name: str, arguments: list[Expr], dtype: str) -> Expr:
     return Call(Op.get(name), arguments, ret_ty=PrimType(dtype))
 
 
-def _as_call(operation: Expr, mutator: Expr) -> Expr:
-    name = _PREFIX + type(operation).__name__
-    return _call(name, [mutator.mutate(operation.a), mutator.mutate(operation.b)], str(operation.ty.dtype))
-
-
-def _call_kept(call: Expr, mutator: Expr) -> Expr:
-    """Calls of ours as they are, and reads of tensor expressions, which are calls too."""
-    is_kept = not isinstance(call.op, Op) or call.op.name.startswith(_PREFIX)
-    return call if is_kept else mutator.default_mutate(call)
-
-
-_CALLBACKS = [
-    (TensorLoad, lambda load, _mutator: load),
-    (Call, _call_kept),
-    *((node, _as_call) for node in _OPERATIONS),
-]
+def _is_kept(value: Expr) -> bool:
+    """Calls of ours, and reads of tensor expressions, which are calls too."""
+    return isinstance(value, Call) and (not isinstance(value.op, Op) or value.op.name.startswith(_PREFIX))
 
 
 def _revealed(node: type) -> Callable[[Expr], Expr]:

@@ -10,7 +10,7 @@ from tvm import ir
 
 from graphprune.backends.tvm.building.image import lay_out, make_image
 from graphprune.backends.tvm.building.linking import Code, link_library
-from graphprune.backends.tvm.building.objects import compile_object
+from graphprune.backends.tvm.building.objects import compile_objects
 from graphprune.backends.tvm.building.tables import ProgramSizes, write_tables
 from graphprune.backends.tvm.program.entry import Entry
 from graphprune.backends.tvm.program.recording import Kernels, Weights
@@ -50,11 +50,12 @@ def build(
     """
     symbols = [f"gp_program_{number}" for number in range(len(programs))]
     entries = {ir.GlobalVar(symbol): program.entry.function for symbol, program in zip(symbols, programs, strict=True)}
-    kernel_code = compile_object({**kernels.functions, **entries}, target)
+    objects = compile_objects({**kernels.functions, **entries}, target)
+    workspace_bytes = max(each.workspace_bytes for each in objects)
     sizes = [
-        ProgramSizes(symbol, program.entry.arena_bytes, kernel_code.workspace_bytes)
+        ProgramSizes(symbol, program.entry.arena_bytes, workspace_bytes)
         for symbol, program in zip(symbols, programs, strict=True)
     ]
     data = lay_out(weights, description)
-    code = Code(kernel_code.content, write_tables(data, sizes), tuple(sources))
+    code = Code(tuple(each.content for each in objects), write_tables(data, sizes), tuple(sources))
     return Built(make_image(link_library(code), data), code)

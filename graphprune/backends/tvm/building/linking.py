@@ -1,4 +1,4 @@
-"""Linking: the object file of a model's kernels, its tables and the C part of every model."""
+"""Linking: the object files of a model's kernels, its tables and the C part of every model."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ C_FLAGS = ("-std=gnu11", "-O2", "-fPIC", "-fvisibility=hidden", f"-I{INCLUDE}")
 
 @dataclass(frozen=True)
 class Code:
-    """What is linked for a model: the object file of its kernels, the C text of its tables, and further C files."""
+    """What is linked for a model: the object files of its kernels, the C text of its tables, and further C files."""
 
-    kernels: bytes
+    kernels: tuple[bytes, ...]
     tables: str
     sources: tuple[Path, ...] = ()
 
@@ -47,7 +47,8 @@ def compile_parts(code: Code, symbol: str, options: tuple[str, ...], folder: Pat
     Raises:
         BackendError: no C compiler is installed, or it failed.
     """
-    (folder / "kernels.o").write_bytes(code.kernels)
+    for number, content in enumerate(code.kernels):
+        (folder / f"kernels_{number}.o").write_bytes(content)
     (folder / "tables.c").write_text(code.tables, encoding="utf-8")
     run_compiler([*C_FLAGS, *options, f"-DGP_SYMBOL={symbol}", "-c", "tables.c", *map(str, code.sources)], folder)
     for part, content in _runtime_objects(find_compiler(), options).items():

@@ -1,10 +1,12 @@
-"""Machine code: TIR functions to one object file."""
+"""Machine code: TIR functions to object files."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import tvm
@@ -20,6 +22,9 @@ from graphprune.targets.target import Target
 
 _TAKE_WORKSPACE = "tirx.TVMBackendAllocWorkspace"
 
+FUNCTIONS_A_MODULE = 8
+"""Compiled together: enough to share what a module costs, few enough to leave work for each processor."""
+
 CODE_BYTES = 64 << 20
 """More than the code of any model takes: LLVM ends the process where it cannot write an object file."""
 
@@ -32,23 +37,30 @@ class ObjectFile:
     workspace_bytes: int
 
 
-def compile_object(functions: Mapping[Handle, Handle], target: Target) -> ObjectFile:
-    """The object file of these functions, each a C function of the name of its global variable.
+def compile_objects(functions: Mapping[Handle, Handle], target: Target) -> list[ObjectFile]:
+    """The object files of these functions, each a C function of the name of its global variable.
+
+    They are compiled in modules, on all processors; which function is in which one depends on their order only.
 
     Raises:
-        BackendError: TVM could not compile them, or there is no room for the file.
+        BackendError: TVM could not compile them, or there is no room for the files.
     """
-    chip = tvm.target.Target(target.llvm)
-    with work_folder() as folder:
-        path = folder / "model.o"
-        _check_room(path)
-        try:
-            with tvm.transform.PassContext(opt_level=3):
-                module = lower(functions, chip)
-                tvm.get_global_func(f"target.build.{chip.kind.name}")(module, chip).write_to_file(str(path), "o")
-        except Exception as error:
-            raise BackendError(f"tvm could not compile the model: {_one_line(error)}", code="GP406") from error
-        return ObjectFile(path.read_bytes(), max(map(_workspace_bytes, module.functions.values())))
+    items = list(functions.items())
+    modules = [dict(items[start : start + FUNCTIONS_A_MODULE]) for start in range(0, len(items), FUNCTIONS_A_MODULE)]
+    with work_folder() as folder, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        _check_room(folder / "room")
+        paths = [folder / f"{number}.o" for number in range(len(modules))]
+        return list(pool.map(partial(_compile, tvm.target.Target(target.llvm)), modules, paths))
+
+
+def _compile(chip: Handle, functions: Mapping[Handle, Handle], path: Path) -> ObjectFile:
+    try:
+        with tvm.transform.PassContext(opt_level=3):
+            module = lower(functions, chip)
+            tvm.get_global_func(f"target.build.{chip.kind.name}")(module, chip).write_to_file(str(path), "o")
+    except Exception as error:
+        raise BackendError(f"tvm could not compile the model: {_one_line(error)}", code="GP406") from error
+    return ObjectFile(path.read_bytes(), max(map(_workspace_bytes, module.functions.values())))
 
 
 def _workspace_bytes(function: Handle) -> int:

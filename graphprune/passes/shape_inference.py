@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from operator import is_
 
 import onnx
 import onnx_ir as ir
@@ -14,10 +16,12 @@ from onnx import shape_inference
 from graphprune.errors import UnsupportedModelError
 from graphprune.graph.opaque import is_opaque
 from graphprune.passes.contracts import broken_contract
+from graphprune.passes.fingerprint import Fingerprint, fingerprint
 from graphprune.passes.length_corrections import LengthCorrections
 from graphprune.passes.shape_refinement import refined_shapes
 from graphprune.passes.structure import checked_proto, one_line, subgraphs
 
+_INFERRED = "graphprune.inferred"  # where a graph keeps what it was after inference
 _GENERATED = "unk__"  # prefix of the symbols that onnx makes up
 
 
@@ -28,10 +32,52 @@ def infer_shapes(model: ir.Model) -> None:
     as long as the shapes of its inputs, as far as they were known, are what they were. Weights are not read, so the
     model may be larger than 2 GB.
 
+    A graph that has not changed since its shapes were inferred, in this model or in one that it was cloned from, is
+    left as it is.
+
     Raises:
         UnsupportedModelError: The graph is ill-formed (GP261), its types and shapes contradict each other (GP262),
             or are too large to infer (GP388).
     """
+    if model.graph.meta.get(_INFERRED) == _State.of(model):
+        return
+    _infer(model)
+    model.graph.meta[_INFERRED] = _State.of(model)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """All that inference reads and writes. Tensors are compared by identity: they are replaced, not written into."""
+
+    identity: Fingerprint
+    ir_version: int | None
+    types: tuple[tuple[str, str], ...]
+
+    @staticmethod
+    def of(model: ir.Model) -> _State:
+        types = tuple((str(value.type), str(value.shape)) for graph in model.graphs() for value in _values(graph))
+        return _State(fingerprint(model), model.ir_version, types)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _State)
+            and (self.ir_version, self.types) == (other.ir_version, other.types)
+            and self.identity.structure == other.identity.structure
+            and len(self.identity.tensors) == len(other.identity.tensors)
+            and all(map(is_, self.identity.tensors, other.identity.tensors))
+        )
+
+    __hash__ = None  # type: ignore[assignment] # nothing keys on it
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    yield from graph.inputs
+    yield from graph.initializers.values()
+    for node in graph:
+        yield from node.outputs
+
+
+def _infer(model: ir.Model) -> None:
     opaque = [node for node in model.graph.all_nodes() if is_opaque(model, node)]
     seen = [_input_shapes(node) for node in opaque]
     while True:

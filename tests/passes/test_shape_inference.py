@@ -1,10 +1,13 @@
 """Strict shape inference: stale shapes go, contradictions are errors, large weights are not read."""
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx_ir as ir
 import pytest
 
 from graphprune.errors import UnsupportedModelError
+from graphprune.passes import shape_inference
 from graphprune.passes.shape_inference import infer_shapes
 
 HEADER = '<ir_version: 10, opset_import: ["" : 18, "graphprune" : 1, "other" : 1]>'
@@ -48,6 +51,73 @@ def test_a_cut_weight_leaves_no_stale_shape() -> None:
     infer_shapes(model)
     assert shape_of(model, "w") == "[5,4,3,3]"
     assert shape_of(model, "c") == "[1,5,8,8]"
+
+
+@pytest.fixture
+def inferences(monkeypatch: pytest.MonkeyPatch) -> list[ir.Model]:
+    """The models whose shapes were not known from before."""
+    found: list[ir.Model] = []
+
+    def infer(model: ir.Model) -> None:
+        found.append(model)
+        real(model)
+
+    real = shape_inference._infer
+    monkeypatch.setattr(shape_inference, "_infer", infer)
+    return found
+
+
+def test_what_has_not_changed_is_not_inferred_again(inferences: list[ir.Model]) -> None:
+    model = conv_model()
+    clone = model.clone()
+    infer_shapes(model)
+    infer_shapes(clone)
+    assert inferences == [model]
+
+
+def cut_weight(model: ir.Model) -> None:
+    model.graph.initializers["w"].const_value = ir.tensor(np.zeros((6, 4, 3, 3), np.float32), name="w")
+
+
+def other_padding(model: ir.Model) -> None:
+    model.graph[0].attributes.add(ir.AttrInt64s("pads", [1, 1, 1, 1]))
+    model.graph[0].attributes.add(ir.AttrInt64s("strides", [1, 1]))
+
+
+def other_input(model: ir.Model) -> None:
+    model.graph.inputs[0].shape = ir.Shape([1, 4, 8, "columns"])
+
+
+def stale_shape(model: ir.Model) -> None:
+    model.graph[0].outputs[0].shape = ir.Shape([1, 7, 8, 8])
+
+
+def other_type(model: ir.Model) -> None:
+    model.graph[0].outputs[0].type = ir.TensorType(ir.DataType.DOUBLE)
+
+
+def other_opset(model: ir.Model) -> None:
+    model.graph.opset_imports[""] = 19
+
+
+def other_reader(model: ir.Model) -> None:
+    model.graph[1].replace_input_with(0, model.graph[0].inputs[0])
+    model.graph.outputs[0].shape = None
+
+
+CHANGES = (cut_weight, other_padding, other_input, stale_shape, other_type, other_opset, other_reader)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_has_changed_is_inferred_again(change: Callable[[ir.Model], None], inferences: list[ir.Model]) -> None:
+    model = conv_model().clone()
+    change(model)
+    fresh = ir.from_proto(ir.to_proto(model))
+    infer_shapes(model)
+    infer_shapes(fresh)
+    assert inferences[1:] == [model, fresh]
+    assert ir.to_proto(model).graph.value_info == ir.to_proto(fresh).graph.value_info
+    assert ir.to_proto(model).graph.output == ir.to_proto(fresh).graph.output
 
 
 def test_a_declared_output_that_contradicts_is_an_error() -> None:

@@ -8,6 +8,7 @@ column: each tap then reads one phase at a constant distance from `oh * pitch + 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -145,10 +146,42 @@ def pad_plane(
     What lies beyond the last row of the last phase, to the end of the channel, stays unset: no output reads it.
     """
     origin = bind(x.offset + place[0] * x.strides[0] + place[1] * x.strides[1])
-    for a in range(layout.phases[0]):
-        for b in range(layout.phases[1]):
-            at = start + (a * layout.phases[1] + b) * layout.rows * layout.pitch
-            _copy_phase(machine, layout, x, (a, b), (source, origin), (target, at), fill)
+    for rows in _alike(layout, 0):
+        for columns in _alike(layout, 1):
+            with loop(rows.count) as i, loop(columns.count) as j:
+                a, b = rows.first + i, columns.first + j
+                at = start + (a * layout.phases[1] + b) * layout.rows * layout.pitch
+                _copy_phase(machine, layout, x, (rows, columns), (a, b), (source, origin), (target, at), fill)
+
+
+@dataclass(frozen=True)
+class _Phases:
+    """Neighbouring phases along an axis, `first` and `count`, that have their input at the same places.
+
+    Attributes:
+        begin: The first place that has some.
+        inputs: How many places have some.
+    """
+
+    first: int
+    count: int
+    begin: int
+    inputs: int
+
+    @property
+    def last(self) -> int:
+        """The last phase."""
+        return self.first + self.count - 1
+
+
+def _alike(layout: PaddedPlanes, axis: int) -> Iterator[_Phases]:
+    """The phases along an axis, in runs of those that are copied by the same code: there are hundreds in a patch."""
+    extents = ((layout.height, layout.rows), (layout.width, layout.pitch))[axis]
+    shift, stride = layout.window.pads[axis], layout.window.strides[axis]
+    phases = range(layout.phases[axis])
+    for where, run in itertools.groupby(phases, lambda phase: _range(phase - shift, stride, *extents)):
+        found = list(run)
+        yield _Phases(found[0], len(found), *where)
 
 
 def _fill(machine: Machine, target: Expr, value: Expr, start: Expr, count: int) -> None:
@@ -160,24 +193,28 @@ def _copy_phase(
     machine: Machine,
     layout: PaddedPlanes,
     x: View,
-    phase: tuple[int, int],
+    alike: tuple[_Phases, _Phases],
+    phase: tuple[Expr, Expr],
     source: tuple[Expr, Expr],
     target: tuple[Expr, Expr],
     fill: float,
 ) -> None:
-    """Copy the input rows and columns of one phase and fill around them; buffers come with the place of their plane."""
-    (stride_h, stride_w), (top, left) = layout.window.strides, layout.window.pads[:2]
+    """Copy the input rows and columns of one phase and fill around them; buffers come with the place of their plane.
+
+    `phase` is one of those that are `alike`.
+    """
+    stride_h = layout.window.strides[0]
     border = partial(_fill, machine, target[0], constant(fill, x.dtype))
-    first_row, rows = _range(phase[0] - top, stride_h, layout.height, layout.rows)
-    first_col, columns = _range(phase[1] - left, stride_w, layout.width, layout.pitch)
+    (first_row, rows), (first_col, columns) = ((each.begin, each.inputs) for each in alike)
     start, pitch = target[1], layout.pitch
     if rows <= 0 or columns <= 0:
         border(start, layout.rows * pitch)
         return
-    step = stride_w * x.strides[3]
+    step = layout.window.strides[1] * x.strides[3]
     wide = in_half_vectors(columns, machine.lanes)
-    corner = (phase[0] - top + first_row * stride_h, phase[1] - left + first_col * stride_w)
-    ahead = _rows_with_room(layout, x, corner, (first_row, first_col), rows, wide)
+    corner = _corner(layout, alike, phase)
+    farthest = _corner(layout, alike, (alike[0].last, alike[1].last))
+    ahead = _rows_with_room(layout, x, farthest, (first_row, first_col), rows, wide)
 
     def row_of(r: Expr) -> tuple[Run, Run]:
         at = bind(source[1] + (corner[0] + r * stride_h) * x.strides[2] + corner[1] * x.strides[3])
@@ -195,6 +232,13 @@ def _copy_phase(
         copy_run(columns, machine.lanes, run, place)
         border(place.start + columns, pitch - first_col - columns)
     border(start + (first_row + rows) * pitch, (layout.rows - first_row - rows) * pitch)
+
+
+def _corner(layout: PaddedPlanes, alike: tuple[_Phases, _Phases], phase: tuple[Expr, Expr]) -> tuple[Expr, Expr]:
+    """The first row and column of the input that a phase has."""
+    (stride_h, stride_w), (top, left) = layout.window.strides, layout.window.pads[:2]
+    rows, columns = alike
+    return phase[0] - top + rows.begin * stride_h, phase[1] - left + columns.begin * stride_w
 
 
 def _rows_with_room(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from graphprune.backends.tvm.kernels.pad import Window
+from graphprune.backends.tvm.building.pipeline import CHECKS_VARIABLE
+from graphprune.backends.tvm.kernels.pad import Window, pad_function, padded_planes, padded_size
 from graphprune.backends.tvm.kernels.view import View
 from tests.backends.tvm.kernels.convolution import WINDOWS, padded, shown, taps_of, window
 from tests.backends.tvm.kernels.harness import V3, V4, random
@@ -69,6 +70,27 @@ def test_any_window(
     w = window(kernel, stride, dilation, pads)
     assume(min(w.output(*size)) > 0)
     check(w, View.dense(None, "float32", (1, 2, *size)))
+
+
+@pytest.mark.parametrize("pads", [(0, 0, 0, 0), (3, 5, 2, 4)], ids=["no pads", "pads"])
+@pytest.mark.parametrize("kernel", [5, 6])
+def test_a_patch_of_many_phases(kernel: int, pads: tuple[int, int, int, int]) -> None:
+    check(window(kernel, 6, pads=pads), View.dense(None, "float32", (1, 2, 25, 111)))
+
+
+def test_the_farthest_of_the_phases_stays_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHECKS_VARIABLE, "1")
+    check(window((1, 2), (1, 2)), View.dense(None, "float32", (1, 1, 5, 4)))
+
+
+def test_code_does_not_grow_with_the_stride() -> None:
+    def loops(patch: int) -> int:
+        height, width = 4 * patch, 24 * patch
+        view = View.dense(None, "float32", (1, 1, height, width))
+        layout = padded_planes(window(patch, patch), 1, height, width, (4, 24), V3.lanes)
+        return str(pad_function("pad", V3, view, layout, padded_size(layout, 1, 0), 0.0)).count("for ")
+
+    assert loops(32) == loops(4)
 
 
 def test_wide_vectors() -> None:

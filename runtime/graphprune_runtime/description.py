@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,12 +152,12 @@ class Description:
     threads: int
     origin: Origin = NOT_SAID
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[TensorInfo, ...]:
         """The inputs; an extent in which the programs differ is None."""
         return _joined([program.inputs for program in self.programs])
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[TensorInfo, ...]:
         """The outputs; an extent in which the programs differ is None."""
         return _joined([program.outputs for program in self.programs])

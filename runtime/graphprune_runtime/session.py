@@ -43,7 +43,6 @@ class CompiledSession:
         self._path = path
         self._file = compiled.file
         self._description = compiled.description
-        self._inputs, self._outputs = self._description.inputs, self._description.outputs
         self._only = _only_program(self._description)
         self._threads = threads
         self._programs: Programs | None = None
@@ -77,7 +76,7 @@ class CompiledSession:
         run_options: object = None,  # noqa: ARG002 - ONNX Runtime's signature; there is nothing to choose
     ) -> list[np.ndarray]:
         """Run once; see `graphprune_runtime.interface.Session.run`."""
-        names = check_output_names(self._outputs, output_names)
+        names = check_output_names(self._description.outputs, output_names)
         feed = input_feed or {}
         results = self._opened().run(*self.choose(feed), feed)
         return [results[name] for name in names]
@@ -114,7 +113,7 @@ class CompiledSession:
         Raises:
             InputError: the feed does not fit, or there is no program for its shapes.
         """
-        check_feed(self._inputs, feed)
+        check_feed(self._description.inputs, feed)
         if self._only is not None:
             return self._only
         programs = self._description.programs
@@ -137,11 +136,11 @@ class CompiledSession:
 
     def get_inputs(self) -> list[TensorInfo]:
         """The inputs in the model's order; an open number of samples is a name or None."""
-        return list(self._inputs)
+        return list(self._description.inputs)
 
     def get_outputs(self) -> list[TensorInfo]:
         """The outputs in the model's order."""
-        return list(self._outputs)
+        return list(self._description.outputs)
 
     def get_modelmeta(self) -> ModelMeta:
         """Where the model came from."""

@@ -39,6 +39,12 @@ def test_describes_itself(session: CompiledSession) -> None:
     assert [info.name for info in session.get_outputs()] == ["y", "z"]
 
 
+def test_inputs_and_outputs_are_joined_once_for_all_runs(session: CompiledSession) -> None:
+    described = session.description
+    assert described.inputs is described.inputs
+    assert described.outputs is described.outputs
+
+
 def test_tells_how_values_lie(session: CompiledSession, tmp_path: Path) -> None:
     session.save(tmp_path / "m.so")
     for each in (session, load_session(tmp_path / "m.so")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
@@ -45,7 +46,7 @@ def lowered() -> frozenset[str]:
 
     Calls of packed weights, which benchmarks/models.py and nm_layers.py time, are left out.
     """
-    schemas: list[Any] = onnx.defs.get_all_schemas()  # its type stubs lack everything about functions
+    schemas: Sequence[Any] = onnx.defs.get_all_schemas()  # its type stubs lack everything about functions
     defined = {
         schema.name
         for schema in schemas

@@ -51,7 +51,7 @@ ELEMENTWISE = (
     case("BitwiseNot", f"uint8 {_MAP}"),
     case("BitShift", f"uint8 {_MAP}", f"uint8 {_MAP} <8", direction="LEFT"),
     case("BitCast", _MAP, to=onnx.TensorProto.INT32),
-    case("Mod", "int64 1x128x128", "int64 1x128x128 <100"),
+    case("Mod", "int64 1x128x128", 7),
     case("Mod", _MAP, _MAP, fmod=1),
     case("Pow", _POSITIVE, _SCALAR),
     case("Pow", _POSITIVE, "=1 <1"),

@@ -67,7 +67,7 @@ MOVING = (
     case("GatherND", "1x64x64x256", "int64 1x1000x2 <64", batch_dims=1),
     case("ScatterElements", "1x64x56x56", "int64 1x64x56x8 <56", "1x64x56x8", axis=3),
     case("ScatterElements", "8400x80", "int64 300x80 <8400", "300x80", axis=0, reduction="add"),
-    case("ScatterND", "1x8x512x64", "int64 1x8x1x2 <8", "1x8x1x512x64"),
+    case("ScatterND", "8x512x64", "int64 8x1x2 <8", "8x1x64"),
     case("ScatterND", "8400x80", "int64 1000x2 <80", "1000"),
     case("ScatterND", "64x128x128", "int64 2000x2 <64", "2000x128", reduction="add"),
     case("TensorScatter", "1x8x512x64", "1x8x1x64", "int64 1 <512", axis=2),

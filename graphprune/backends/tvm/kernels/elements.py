@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import tvm
 
+from graphprune.backends.tvm.kernels.builder import Machine
+
 
 @dataclass(frozen=True)
 class Elements:
@@ -33,3 +35,8 @@ FLOAT32 = Elements("float32", "float32", "float32")
 def itemsize(dtype: str) -> int:
     """Bytes of an element of the type that TVM calls so."""
     return int(tvm.DataType(dtype).itemsize)
+
+
+def lanes_of(machine: Machine, dtype: str) -> int:
+    """Elements of this type in a vector."""
+    return machine.lanes * 4 // itemsize(dtype)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine, build_function
 from graphprune.backends.tvm.kernels.dense import register_tile
+from graphprune.backends.tvm.kernels.elements import itemsize, lanes_of
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 from graphprune.backends.tvm.kernels.matmul_tiles import Operand, Panels, Product, emit_product
 from graphprune.backends.tvm.kernels.tiling import chunks
@@ -35,10 +37,11 @@ def matmul_function(
     columns_contiguous: bool = True,
     output_dtype: str = "float32",
 ) -> Expr:
-    """The TIR function (a, x, operands..., y) of float32 views a [batch..., i, k] and x [batch..., k, j].
+    """The TIR function (a, x, operands..., y) of views a [batch..., i, k] and x [batch..., k, j].
 
-    The views have equal batch axes (repeated with stride 0 where one is shared). `y` is [batch][i][j], or [batch][j][i]
-    unless `columns_contiguous`. The epilogue's position is (flat batch, i, j).
+    The views have one element type, of four or eight bytes, and equal batch axes (repeated with stride 0 where one is
+    shared). `y` is [batch][i][j], or [batch][j][i] unless `columns_contiguous`. The epilogue's position is
+    (flat batch, i, j).
     """
     size = math.prod(a.shape[:-1]) * x.shape[-1]
     arguments = [Flat("a", a.size, a.dtype), Flat("x", x.size, x.dtype), *operands, Flat("y", size, output_dtype)]
@@ -51,6 +54,7 @@ def matmul_function(
 
 
 def _product(machine: Machine, a: View, x: View, *, columns_contiguous: bool) -> Product:
+    machine = replace(machine, lanes=lanes_of(machine, a.dtype))
     batch, strides = coalesce(a.shape[:-2], [a.strides[:-2], x.strides[:-2]])
     left = Operand("a", a.offset, tuple(strides[0]), a.strides[-2], a.strides[-1])
     right = Operand("x", x.offset, tuple(strides[1]), x.strides[-1], x.strides[-2])
@@ -60,12 +64,13 @@ def _product(machine: Machine, a: View, x: View, *, columns_contiguous: bool) ->
     block, vectors = register_tile(machine, columns, rows)
     return Product(
         machine=machine,
+        dtype=a.dtype,
         batch=tuple(batch),
         rows=rows,
         columns=columns,
         depth=depth,
         block=block,
-        group=_group(machine, -(-rows // block), block * depth * 4),
+        group=_group(machine, -(-rows // block), block * depth * itemsize(a.dtype)),
         panels=_panels(columns, machine.lanes, vectors),
         row_operand=left,
         column_operand=right,

@@ -50,10 +50,11 @@ class Product:
     """Sizes of a product: `rows` are broadcast in blocks, vectors run over `columns` in panels.
 
     `group` blocks of rows are copied together and then share each panel. `packed` tells whether panels are copied,
-    `swapped` whether the rows are the product's columns.
+    `swapped` whether the rows are the product's columns. The machine's lanes are those of `dtype`.
     """
 
     machine: Machine
+    dtype: str
     batch: tuple[int, ...]
     rows: int
     columns: int
@@ -96,7 +97,7 @@ class Product:
 def emit_product(kernel: Kernel, p: Product, epilogue: Epilogue) -> None:
     """Emit the whole product, which is not empty, into `y`."""
     parallel = p.machine.threads > 1
-    columns = scratch(max(p.packed_batches * p.depth * p.panel_row, 1)) if p.packed else None
+    columns = scratch(max(p.packed_batches * p.depth * p.panel_row, 1), p.dtype) if p.packed else None
     if columns is not None:
         for panels in p.panels:
             with loop(p.packed_batches * panels.count, parallel=parallel) as step:
@@ -105,7 +106,8 @@ def emit_product(kernel: Kernel, p: Product, epilogue: Epilogue) -> None:
     with loop(math.prod(p.batch) * groups, parallel=parallel) as step:
         first = bind(step % groups * p.group)
         count = p.group if p.blocks % p.group == 0 else bind(tirx.min(p.group, p.blocks - first))
-        tiles = _Tiles(kernel, p, epilogue, bind(step // groups), first, scratch(p.group * p.block_size), columns)
+        rows = scratch(p.group * p.block_size, p.dtype)
+        tiles = _Tiles(kernel, p, epilogue, bind(step // groups), first, rows, columns)
         with loop(count) as block:
             tiles.copy_rows(block)
         for panels in p.panels:
@@ -187,7 +189,7 @@ class _Tiles:
             matrix = self.batch * (p.depth * p.panel_row) if p.packed_batches > 1 else 0
             base = bind(matrix + _place(p, panels, panel))
         rows = bind(block * p.block_size)
-        sums = [registers(panels.vectors * width) for _ in range(p.block)]
+        sums = [registers(panels.vectors * width, p.dtype) for _ in range(p.block)]
         for total in sums:
             unrolled_lanes(used, width, partial(clear, total))
         with loop(p.depth) as k:
@@ -201,7 +203,7 @@ class _Tiles:
         """Store a tile, epilogue applied; through memory, so that the code of the epilogue is emitted once."""
         p, width = self.product, self.product.machine.lanes
         wide = panels.vectors * width
-        line = scratch(p.block * wide)
+        line = scratch(p.block * wide, p.dtype)
         for row, total in enumerate(sums):
             unrolled_lanes(panels.width, width, partial(copy_lanes, line, row * wide, total))
         with loop(p.block) as row:

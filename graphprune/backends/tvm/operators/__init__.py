@@ -18,7 +18,6 @@ from graphprune.backends.tvm.operators import (
     products,
     recurrent,
     scattering,
-    te_products,
     te_windows,
     views,
 )
@@ -28,7 +27,6 @@ from graphprune.backends.tvm.operators.generic import (
     either,
     is_fast_convolution,
     is_fast_pooling,
-    is_fast_product,
 )
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.te import lower_with
@@ -65,7 +63,7 @@ OPERATORS: dict[str, Lower] = {
     **dict.fromkeys(normalization.REDUCTIONS, normalization.lower_reduction),
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), normalization.lower_global_pool),
     **dict.fromkeys(("ArgMax", "ArgMin"), normalization.lower_extremum),
-    "MatMul": either(products.matmul, is_fast_product, lower_with(te_products.matmul)),
+    "MatMul": products.matmul,
     **dict.fromkeys(("PackedMatMul", "PackedNmMatMul"), linear.packed_matmul),
     "Gemm": linear.gemm,
     **dict.fromkeys(RECURRENT, recurrent.lower_recurrent),

@@ -45,11 +45,6 @@ def is_fast_convolution(node: ir.Node) -> bool:
     return _is_float32(node) and is_constant(node.inputs[1]) and _rank(node.inputs[0]) in (3, 4)
 
 
-def is_fast_product(node: ir.Node) -> bool:
-    """Whether the matrix kernels take this MatMul."""
-    return _is_float32(node)
-
-
 def is_fast_pooling(node: ir.Node) -> bool:
     """Whether the window kernels take this MaxPool or AveragePool."""
     is_small = math.prod(node.attributes.get_ints("kernel_shape", [])) <= _MOST_TAPS

@@ -1,33 +1,14 @@
-"""Matrix products and Einsum for every dtype."""
+"""Einsum and determinants for every dtype."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from tvm import te, tirx
 
 from graphprune.backends.tvm.kernels.builder import Expr
 from graphprune.backends.tvm.operators.te import Expression, Tensor, shape_of
 from graphprune.graph.einsum import einsum_terms
-
-
-def matmul(e: Expression) -> Sequence[Tensor]:
-    """MatMul, with NumPy's rules for vectors and batches."""
-    a, b = e[0], e[1]
-    a_shape, b_shape = shape_of(a), shape_of(b)
-    batch = np.broadcast_shapes(a_shape[:-2], b_shape[:-2])
-    inner = te.reduce_axis((0, a_shape[-1]), "inner")
-    row, column = a_shape[-2:-1], b_shape[-1:] if len(b_shape) > 1 else ()
-
-    def product(*index: Expr) -> Expr:
-        lead, rest = index[: len(batch)], list(index[len(batch) :])
-        i = [rest.pop(0)] if row else []
-        left = a[(*broadcast_index(lead, a_shape[:-2]), *i, inner)]
-        right = b[(*broadcast_index(lead, b_shape[:-2]), inner, *rest)]
-        return te.sum(left * right, axis=inner)
-
-    return [te.compute((*batch, *row, *column), product, "product")]
 
 
 def broadcast_index(index: Sequence[Expr], shape: Sequence[int]) -> list[Expr]:

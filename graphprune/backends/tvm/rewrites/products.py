@@ -25,7 +25,7 @@ def _scaled(define: Definition, value: str, factor: float) -> str:
 
 
 def _fourier(define: Definition) -> onnx.FunctionProto | None:
-    """DFT: the real and imaginary parts times constant cosines and sines, in float64."""
+    """DFT: the real and imaginary parts next to each other times one constant matrix, in float64."""
     if any(define.has(i) and define.known(i) is None for i in (1, 2)):
         return None
     rank = len(define.shape())
@@ -35,10 +35,16 @@ def _fourier(define: Definition) -> onnx.FunctionProto | None:
     used = min(define.shape()[axis], length // 2 + 1 if inverse and one_sided else length)
     order = [*(a for a in range(rank - 1) if a != axis), rank - 1, axis]
     x = define.cast(define.slice(define.inputs[0], axis, 0, used), np.float64)
-    parts = _parts(define, define("Transpose", x, perm=order))
-    product = _real_inverse if inverse and one_sided else _transform
-    result = product(define, parts, (used, length), inverse=inverse, one_sided=one_sided)
-    back = define("Transpose", result, perm=np.argsort(order).tolist())
+    *outer, parts, _ = (define.shape()[a] for a in order)
+    if inverse and one_sided:
+        matrix = _real_inverse(used, length)
+    else:
+        matrix = _transform(used, length, length // 2 + 1 if one_sided else length, inverse=inverse)
+    lines = define.reshape(define("Transpose", x, perm=order), (*outer, 1, parts * used))
+    product = define("MatMul", lines, define.constant(matrix[: parts * used], np.float64))
+    results = 1 if inverse and one_sided else 2
+    split = define.reshape(product, (*outer, results, matrix.shape[1] // results))
+    back = define("Transpose", split, perm=np.argsort(order).tolist())
     return define.finish(define.cast(back, define.dtype()))
 
 
@@ -56,41 +62,24 @@ def _fourier_length(define: Definition, axis: int, *, bins: bool) -> int:
     return 2 * (define.shape()[axis] - 1) if bins else define.shape()[axis]
 
 
-def _parts(define: Definition, x: str) -> list[str]:
-    """The real part of `x` [..., 1 or 2, n], and the imaginary one if there is one."""
-    return [define.slice(x, -2, i, i + 1) for i in range(define.shape()[-1])]
-
-
 def _angles(used: int, length: int, results: int) -> Array:
     """The angle of point i in result j, [used, results]."""
     return 2 * np.pi / length * ((np.arange(used)[:, None] * np.arange(results)) % length)
 
 
-def _transform(define: Definition, parts: list[str], sizes: tuple[int, int], *, inverse: bool, one_sided: bool) -> str:
-    """The complex transform, [..., 2, bins]."""
-    angles = _angles(*sizes, sizes[1] // 2 + 1 if one_sided else sizes[1])
-    scale = 1 / sizes[1] if inverse else 1.0
-    cosine = define.constant(np.cos(angles) * scale, np.float64)
-    sine = define.constant(np.sin(angles) * (scale if inverse else -scale), np.float64)
-    real, imaginary = define("MatMul", parts[0], cosine), define("MatMul", parts[0], sine)
-    if len(parts) > 1:
-        real = define("Sub", real, define("MatMul", parts[1], sine))
-        imaginary = define("Add", imaginary, define("MatMul", parts[1], cosine))
-    return define("Concat", real, imaginary, axis=-2)
+def _transform(used: int, length: int, results: int, *, inverse: bool) -> Array:
+    """The matrix of the complex transform, [real, imaginary points; real, imaginary results]."""
+    angles = _angles(used, length, results)
+    cosine, sine = np.cos(angles), np.sin(angles) * (1 if inverse else -1)
+    return np.block([[cosine, sine], [-sine, cosine]]) / (length if inverse else 1)
 
 
-def _real_inverse(
-    define: Definition, parts: list[str], sizes: tuple[int, int], *, inverse: bool, one_sided: bool
-) -> str:
-    """The real signal, [..., 1, length], whose first half of bins is given; the others mirror them."""
-    assert inverse
-    assert one_sided
-    used, length = sizes
+def _real_inverse(used: int, length: int) -> Array:
+    """The matrix of a real signal of `length`, whose first half of bins is given; the others mirror them."""
     bins = np.arange(used)
     weight = np.where((bins == 0) | (2 * bins == length), 1.0, 2.0)[:, None] / length
     angles = _angles(used, length, length)
-    real = define("MatMul", parts[0], define.constant(np.cos(angles) * weight, np.float64))
-    return define("Sub", real, define("MatMul", parts[1], define.constant(np.sin(angles) * weight, np.float64)))
+    return np.concatenate([np.cos(angles) * weight, -np.sin(angles) * weight])
 
 
 PRODUCTS: dict[str, Define] = {"Gemm": _gemm, "DFT": _fourier}

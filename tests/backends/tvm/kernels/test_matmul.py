@@ -47,6 +47,15 @@ def test_memory_orders(order_a: tuple[int, ...], order_x: tuple[int, ...]) -> No
     check(V3, dense((3, 20, 18), order_a), dense((3, 18, 37), order_x))
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("dtype", ["float64", "int32", "int64", "uint32", "uint64"])
+def test_other_element_types(machine: Machine, dtype: str) -> None:
+    a, x = (replace(dense(shape), dtype=dtype) for shape in ((2, 19, 7), (2, 7, 45)))
+    values = [(99 * random(view.size, view.size)).astype("int64").astype(dtype) for view in (a, x)]
+    y = run(matmul_function("main", machine, a, x, output_dtype=dtype), machine, values, 2 * 19 * 45, dtype)
+    np.testing.assert_array_equal(y.reshape(2, 19, 45), array_of(a, values[0]) @ array_of(x, values[1]))
+
+
 def test_heads_of_one_channel_major_buffer() -> None:
     """Queries and keys as attention reads them: [head][channel][token], tokens adjacent."""
     buffer = replace(dense((2 * 3 * 8, 21)), offset=0)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from graphprune.backends.tvm.kernels.view import View
+from graphprune.backends.tvm.operators.products import _one_product
 from tests.backends.tvm.graphs import assert_equal, compile_, parse
 
 CASES = {
@@ -21,6 +24,17 @@ CASES = {
         m = MatMul(a,b)
         t = Transpose<perm=[0,2,1]>(m)
         y = Relu(t) }""",
+    "a batch that shares a matrix, and a region": """g (float[3,5,8] a, float[8,9] b, float[3,1,9] r) => (float[3,5,9] y) {
+        m = MatMul(a,b)
+        y = Mul(m,r) }""",
+    "a batch of vectors that shares a vector": "g (float[3,5,8] a, float[8] b) => (float[3,5] y) { y = MatMul(a,b) }",
+    "a batch whose rows lie apart": """g (float[5,3,8] a, float[8,9] b) => (float[3,5,9] y) {
+        t = Transpose<perm=[1,0,2]>(a)
+        y = MatMul(t,b) }""",
+    "doubles and a region": """g (double[2,5,8] a, double[2,8,9] b, double[9] r) => (double[2,5,9] y) {
+        m = MatMul(a,b)
+        s = Add(m,r)
+        y = Sigmoid(s) }""",
     "repeated rows": """g (float[1,5] a, float[5,7] b) => (float[6,7] y) {
         s = Shape(c)
         e = Expand(a,s)
@@ -37,3 +51,18 @@ def test_equals_onnxruntime(name: str) -> None:
 def test_a_constant_of_three_axes_is_an_operand_like_others() -> None:
     model = parse("g (float[2,4,5] x) => (float[2,4,3] y) { y = MatMul(x,w) }", {"w": (2, 5, 3)})
     assert_equal(compile_(model), model)
+
+
+def test_a_constant_of_doubles_is_an_operand_like_others() -> None:
+    weight = np.random.default_rng(0).standard_normal((5, 3))
+    model = parse("g (double[2,4,5] x) => (double[2,4,3] y) { y = MatMul(x,w) }", {"w": weight})
+    assert_equal(compile_(model), model)
+
+
+def test_a_batch_that_shares_its_right_matrix_is_one_product() -> None:
+    a, b = View.dense(0, "float32", (2, 3, 4, 5)), View.dense(1, "float32", (5, 6)).broadcast((2, 3, 5, 6))
+    together = _one_product(a, b)
+    assert together is not None
+    assert (together[0].shape, together[1].shape) == ((24, 5), (5, 6))
+    assert _one_product(a.transpose((1, 0, 2, 3)), b.transpose((1, 0, 2, 3))) is None
+    assert _one_product(a, View.dense(1, "float32", (2, 1, 5, 6)).broadcast((2, 3, 5, 6))) is None

@@ -10,6 +10,7 @@ from graphprune.analysis.products import RECURRENT
 from graphprune.backends.tvm.lowering.graph import Lower
 from graphprune.backends.tvm.operators import (
     convolution,
+    einsum,
     filling,
     joining,
     linear,
@@ -64,6 +65,7 @@ OPERATORS: dict[str, Lower] = {
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), normalization.lower_global_pool),
     **dict.fromkeys(("ArgMax", "ArgMin"), normalization.lower_extremum),
     "MatMul": products.matmul,
+    "Einsum": einsum.einsum,
     **dict.fromkeys(("PackedMatMul", "PackedNmMatMul"), linear.packed_matmul),
     "Gemm": linear.gemm,
     **dict.fromkeys(RECURRENT, recurrent.lower_recurrent),

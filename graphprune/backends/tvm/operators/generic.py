@@ -15,7 +15,6 @@ from graphprune.backends.tvm.operators.te import lower_with
 GENERIC: dict[str, Lower] = {
     **{name: lower_with(compute) for name, compute in te_library.FUNCTIONS.items()},
     "Col2Im": lower_with(te_windows.columns_to_image),
-    "Einsum": lower_with(te_products.einsum),
     "Det": lower_with(te_products.determinant),
     "Trilu": lower_with(te_moving.triangle),
     "OneHot": lower_with(te_moving.one_hot),

@@ -24,7 +24,7 @@ CASES = {
         m = MatMul(a,b)
         t = Transpose<perm=[0,2,1]>(m)
         y = Relu(t) }""",
-    "a batch that shares a matrix, and a region": """g (float[3,5,8] a, float[8,9] b, float[3,1,9] r) => (float[3,5,9] y) {
+    "a batch that shares a matrix, and a region": """g (float[3,5,8] a, float[8,9] b, float[9] r) => (float[3,5,9] y) {
         m = MatMul(a,b)
         y = Mul(m,r) }""",
     "a batch of vectors that shares a vector": "g (float[3,5,8] a, float[8] b) => (float[3,5] y) { y = MatMul(a,b) }",

@@ -67,8 +67,8 @@ def _product_of(terms: Sequence[_Term], result: str) -> _Product | None:
         return None
     depth = [label for label in left if label not in result]
     rows = [label for label in result if label in left and label not in shared]
-    apart = [label for label in result if label in right and label not in shared]
-    columns = result[len(result.rstrip("".join(apart))) :]
+    behind = result[max((result.index(label) + 1 for label in rows), default=0) :]
+    columns = [label for label in behind if label not in shared]  # those before a row make matrices of their own
     batch = [label for label in result if label not in rows and label not in columns]
     return _Product(batch, rows, columns, depth) if depth and (rows or columns) else None
 
@@ -99,6 +99,8 @@ def _matrices(
     turned = term.view.transpose([term.labels.index(label) for label in (*own, *outer, *inner)])
     sizes = [math.prod(extents[label] for label in labels) for labels in (outer, inner)]
     view = lowering.reshaped(turned, [*turned.shape[: len(own)], *sizes])
+    if 1 not in view.strides[-2:]:  # the kernel would pick single elements out of cache lines
+        view = lowering.dense(view)
     steps = dict(zip(own, view.strides, strict=False))
     strides = (*(steps.get(label, 0) for label in batch), *view.strides[-2:])
     return replace(view, shape=(*(extents[label] for label in batch), *sizes), strides=strides)

@@ -14,6 +14,7 @@ PRODUCTS = {
     "a vector and a matrix": ("float[7] a, float[7,9] b", "float[9]", "j,jk->k"),
     "two axes summed": ("float[5,3,4] a, float[3,4,6] b", "float[5,6]", "iab,abj->ij"),
     "two axes summed in another order": ("float[5,3,4] a, float[4,3,6] b", "float[5,6]", "iab,baj->ij"),
+    "a batch that is the last axis": ("float[1,7,5,3] a, float[1,5,9,3] b", "float[1,7,9,3]", "bijh,bjkh->bikh"),
     "an ellipsis": ("float[2,3,5,7] a, float[2,3,7,9] b", "float[2,3,5,9]", "...ij,...jk->...ik"),
     "no result given": ("float[5,7] a, float[7,9] b", "float[5,9]", "ij,jk"),
     "doubles": ("double[2,5,7] a, double[2,7,9] b", "double[2,5,9]", "bij,bjk->bik"),
@@ -43,6 +44,11 @@ def graph(case: tuple[str, str, str]) -> str:
 def test_equals_onnxruntime(name: str) -> None:
     model = parse(graph((PRODUCTS | SUMS)[name]))
     assert_equal(compile_(model), model)
+
+
+def test_matrices_without_neighbours_are_turned_first() -> None:
+    model = parse(graph(PRODUCTS["a batch that is the last axis"]))
+    assert kernels(model) == ["copy", "copy", "einsum", "copy"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from graphprune.backends.tvm.kernels.builder import (
     loop,
     store,
 )
+from graphprune.backends.tvm.kernels.elements import lanes_of
 from graphprune.backends.tvm.kernels.transpose import Transposition, find_turn
 from graphprune.backends.tvm.kernels.view import View, coalesce
 
@@ -60,12 +61,14 @@ def emit_elementwise(
     views = [*operands, result]
     extents, steps = coalesce([result.shape[a] for a in order], [[view.strides[a] for a in order] for view in views])
     starts = [*(view.offset for view in operands), result.offset + origin]
-    turn = find_turn(tuple(extents), steps[:-1], steps[-1], machine.lanes) if _in_words(views) else None
+    side = min(machine.lanes, *(lanes_of(machine, view.dtype) for view in views))
+    turn = find_turn(tuple(extents), steps[:-1], steps[-1], side) if _can_be_turned(views) else None
     if turn is not None:
-        transposition = Transposition(machine.lanes, tuple(extents), steps, turn, parallel=machine.threads > 1)
+        transposition = Transposition(side, tuple(extents), steps, turn, parallel=machine.threads > 1)
         transposition.emit(buffers, starts, y, compute)
         return
     extents, steps = _split_for_threads(extents, steps, machine)
+    width = _width(machine, views, [s[-1] for s in steps])
 
     def nest(axis: int, starts: list[Expr]) -> None:
         if axis == len(extents) - 1:
@@ -76,7 +79,7 @@ def emit_elementwise(
                 loads = [b[p] for b, p in zip(buffers, places[:-1], strict=True)]
                 store(y, places[-1], compute(loads))
 
-            lanes(extents[axis], 1 if any(map(_resists_vectors, operands, inner)) else machine.lanes, element)
+            lanes(extents[axis], width, element)
             return
         with loop(extents[axis], parallel=axis == 0 and machine.threads > 1) as i:
             nest(axis + 1, [bind(start + i * s[axis]) for start, s in zip(starts, steps, strict=True)])
@@ -84,9 +87,18 @@ def emit_elementwise(
     nest(0, starts)
 
 
-def _in_words(views: Sequence[View]) -> bool:
-    """True if all elements have four bytes, as many as the lanes of a vector."""
-    return all(view.dtype in {"float32", "int32", "uint32"} for view in views)
+def _can_be_turned(views: Sequence[View]) -> bool:
+    """Whether vectors of all elements can be shuffled."""
+    return not any(view.dtype in {"bool", "bfloat16"} for view in views)
+
+
+def _width(machine: Machine, views: Sequence[View], steps: Sequence[int]) -> int:
+    """Elements computed together: more of narrow types, where all of them lie next to each other."""
+    if any(map(_resists_vectors, views[:-1], steps)):
+        return 1
+    if any(step not in (0, 1) for step in steps):
+        return machine.lanes
+    return max(machine.lanes, min(lanes_of(machine, view.dtype) for view in views))
 
 
 def _resists_vectors(view: View, stride: int) -> bool:

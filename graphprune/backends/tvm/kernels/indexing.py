@@ -126,26 +126,47 @@ def _fill(kernel: Kernel, machine: Machine, data: View | None, result: View) -> 
 
 
 def scan_function(
-    x: View, result: View, axis: int, combine: Combine, start: float, *, exclusive: bool, reverse: bool
+    machine: Machine,
+    x: View,
+    result: View,
+    axis: int,
+    combine: Combine,
+    start: float,
+    *,
+    exclusive: bool,
+    reverse: bool,
 ) -> Expr:
-    """The TIR function (x, y): running totals of `x` along `axis`, without the element itself where `exclusive`."""
-    length = x.shape[axis]
+    """The TIR function (x, y): running totals of `x` along `axis`, without the element itself where `exclusive`.
+
+    Vectors hold neighbouring totals, unless it is they that are added up.
+    """
+    length, last = x.shape[axis], len(x.shape) - 1
+    wide = 1 if axis == last else x.shape[last]
 
     def body(kernel: Kernel) -> None:
         def line(position: list[Expr]) -> None:
-            def there(step: Expr) -> list[Expr]:
-                return [*position[:axis], length - 1 - step if reverse else step, *position[axis:]]
+            def there(step: Expr, lane: Expr) -> list[Expr]:
+                place = [*position[:axis], length - 1 - step if reverse else step, *position[axis:]]
+                return place if axis == last else [*place, lane]
 
-            first = constant(start, x.dtype) if exclusive else kernel["x"][at(x, there(0))]
-            store(kernel["y"], at(result, there(0)), first)
+            def begin(lane: Expr) -> None:
+                first = constant(start, x.dtype) if exclusive else kernel["x"][at(x, there(0, lane))]
+                store(kernel["y"], at(result, there(0, lane)), first)
+
+            lanes(wide, machine.lanes, begin)
             if length == 1:
                 return
             with loop(length - 1) as i:
-                added = kernel["x"][at(x, there(i if exclusive else i + 1))]
-                total = combine(kernel["y"][at(result, there(i))], added)
-                store(kernel["y"], at(result, there(i + 1)), total)
 
-        visit([*x.shape[:axis], *x.shape[axis + 1 :]], line)
+                def add(lane: Expr) -> None:
+                    added = kernel["x"][at(x, there(i if exclusive else i + 1, lane))]
+                    total = combine(kernel["y"][at(result, there(i, lane))], added)
+                    store(kernel["y"], at(result, there(i + 1, lane)), total)
+
+                lanes(wide, machine.lanes, add)
+
+        outer = [n for a, n in enumerate(x.shape) if a not in (axis, last)]
+        visit(outer, line, parallel=machine.threads > 1)
 
     return build_function("scan", [flat("x", x), flat("y", result)], body)
 

@@ -127,7 +127,7 @@ def scan(lowering: Lowering, group: Group) -> None:
     exclusive, reverse = (node.attributes.get_int(name, 0) == 1 for name in ("exclusive", "reverse"))
     kind, start = ("add", 0) if node.op_type == "CumSum" else ("mul", 1)
     total = COMBINE[kind]
-    function = scan_function(x, result, axis, total, start, exclusive=exclusive, reverse=reverse)
+    function = scan_function(lowering.machine, x, result, axis, total, start, exclusive=exclusive, reverse=reverse)
     _define(lowering, group, function, [x], result)
 
 

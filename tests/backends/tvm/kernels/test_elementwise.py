@@ -73,12 +73,33 @@ def test_two_threads(machine: Machine, shape: tuple[int, ...]) -> None:
     check(replace(machine, threads=2), [dense(*shape), dense(*shape)])
 
 
-@pytest.mark.parametrize("dtype", ["bool", "int8", "int64", "float64", "float16"])
-def test_copies_of_other_types(dtype: str) -> None:
-    source = dense(5, 19, dtype=dtype).transpose((1, 0))
-    flat = (random(source.size) * 9).astype(dtype)
-    y = run(copy_function(V3, source, dense(19, 5, dtype=dtype)), V3, [flat], source.size, dtype)
-    np.testing.assert_array_equal(y.reshape(19, 5), array_of(source, flat))
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint16", "int64", "float64", "float16"])
+@pytest.mark.parametrize("shape", [(5, 19), (70, 37)])
+def test_copies_of_other_types(machine: Machine, shape: tuple[int, int], dtype: str) -> None:
+    source = dense(*shape, dtype=dtype).transpose((1, 0))
+    flat = abs(random(source.size) * 9).astype(dtype)
+    y = run(copy_function(machine, source, dense(*shape[::-1], dtype=dtype)), machine, [flat], source.size, dtype)
+    np.testing.assert_array_equal(y, flat.reshape(shape).T.ravel())
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_transposition_that_changes_the_type(machine: Machine) -> None:
+    source, result = dense(70, 37, dtype="uint8").transpose((1, 0)), dense(37, 70, dtype="float64")
+    flat = abs(random(source.size) * 9).astype("uint8")
+    function = elementwise_function("main", machine, [source], result, lambda x: x[0].astype("float64"))
+    y = run(function, machine, [flat], source.size, "float64")
+    np.testing.assert_array_equal(y, flat.reshape(70, 37).T.ravel())
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("size", [63, 64, 200])
+def test_narrow_types_in_whole_vectors(machine: Machine, size: int) -> None:
+    x = abs(random(2 * size) * 9).astype("uint8")
+    operands = [dense(size, dtype="uint8"), dense(1, dtype="uint8").broadcast((size,))]
+    function = elementwise_function("main", machine, operands, dense(size, dtype="uint8"), lambda x: x[0] + x[1])
+    y = run(function, machine, [x[:size], x[-1:]], size, "uint8")
+    np.testing.assert_array_equal(y, x[:size] + x[-1])
 
 
 def concatenate(machine: Machine, parts: Sequence[View], axis: int, order: tuple[int, ...] | None = None) -> None:

@@ -59,6 +59,15 @@ def test_running_sums(kind: str, reverse: int, exclusive: int) -> None:
     assert_equal_on({"x": x}, parse(text, {"last": np.array(-1), "first": np.array(0)}), 1e-5, 1e-5)
 
 
+@pytest.mark.parametrize("exclusive", [0, 1])
+@pytest.mark.parametrize("reverse", [0, 1])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_running_sums_of_neighbours_in_vectors(axis: int, reverse: int, exclusive: int) -> None:
+    x = np.random.default_rng(0).random((4, 9, 37)).astype(np.float32) + 0.5
+    text = f"g (float[4,9,37] x) => (float[4,9,37] y) {{ y = CumSum<exclusive={exclusive},reverse={reverse}>(x,axis) }}"
+    assert_equal_on({"x": x}, parse(text, {"axis": np.array(axis)}), 1e-5, 1e-5)
+
+
 def test_running_sum_of_one_element() -> None:
     text = "g (float[3,1] x) => (float[3,1] y) { y = CumSum<exclusive=1>(x,axis) }"
     assert_equal_on({"x": X[:, 0, :1]}, parse(text, {"axis": np.array(1)}))

@@ -48,7 +48,7 @@ def is_fast_pooling(node: ir.Node) -> bool:
     """Whether the window kernels take this MaxPool or AveragePool."""
     is_small = math.prod(node.attributes.get_ints("kernel_shape", [])) <= _MOST_TAPS
     plain = _is_float32(node) and not any(o.name for o in node.outputs[1:])
-    return plain and is_small and _rank(node.inputs[0]) in (3, 4)
+    return plain and is_small and _rank(node.inputs[0]) in (3, 4, 5)
 
 
 def _is_float32(node: ir.Node) -> bool:

@@ -1,82 +1,159 @@
-"""MaxPool, AveragePool and depthwise Conv: windows over one channel at a time."""
+"""MaxPool, AveragePool and depthwise Conv: windows over one channel at a time.
+
+A pooling over several axes is one over the first of them of one over the others: windows over three axes, and large
+ones over two, take several passes, which read far fewer elements than the whole window has.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
+import onnx_ir as ir
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel
 from graphprune.backends.tvm.kernels.epilogue import Position
 from graphprune.backends.tvm.kernels.pad import Window, padded_planes
-from graphprune.backends.tvm.kernels.view import View
+from graphprune.backends.tvm.kernels.view import Handle, View
 from graphprune.backends.tvm.kernels.window import MAXIMUM, SUM, Sliding, weighted, window_function
 from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Lowering, static_shape
-from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue
+from graphprune.backends.tvm.operators.region import NO_EPILOGUE, FusedEpilogue, plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
-from graphprune.backends.tvm.operators.windows import as_images, window_of
+from graphprune.backends.tvm.operators.windows import as_images, explicit_pads
 from graphprune.backends.tvm.program.recording import Array
+
+ONE_PASS_TAPS = 32
+"""Windows over two axes of more taps are slid along one after the other (measured)."""
 
 
 def max_pool(lowering: Lowering, group: Group) -> None:
     """MaxPool without indices."""
-    x, window = _pooled(lowering, group)
-    slide(lowering, group, x, window, MAXIMUM, {}, _epilogue(lowering, group))
+    _pool(lowering, group, MAXIMUM)
 
 
 def average_pool(lowering: Lowering, group: Group) -> None:
-    """AveragePool: a sum times the reciprocal of how many elements each window holds."""
-    x, window = _pooled(lowering, group)
-    shape = as_images(View.dense(None, x.dtype, static_shape(group.output))).shape
-    padding_counts = group.anchor.attributes.get_int("count_include_pad", 0) == 1
-    counts = _window_counts(window, (x.shape[2], x.shape[3]), (shape[2], shape[3]), padding_counts=padding_counts)
-    fused = _epilogue(lowering, group)
-
-    def apply(kernel: Kernel, value: Expr, position: Position) -> Expr:
-        return fused.apply(kernel, value * kernel["reciprocal"][position[2]], position)
-
-    reciprocal = (1 / np.maximum(counts, 1)).astype(x.dtype)  # a window of padding alone has the mean 0
-    slide(lowering, group, x, window, SUM, {"reciprocal": reciprocal}, replace(fused, apply=apply))
+    """AveragePool: sums times the reciprocals of how many elements each window holds."""
+    _pool(lowering, group, SUM)
 
 
 def depthwise(lowering: Lowering, group: Group, x: View, window: Window, weight: Array, fused: FusedEpilogue) -> None:
     """Conv with one input channel a group; `weight` is [outputs, 1, taps]."""
     taps, multiplier = weight.shape[2], weight.shape[0] // x.shape[1]
-    slide(lowering, group, x, window, weighted(taps, multiplier), {"weight": weight.ravel()}, fused)
+    shape = static_shape(group.output)
+    height, width = as_images(View.dense(None, x.dtype, shape)).shape[2:]
+    constants = {"weight": weight.ravel()}
+    buffer = _slide(lowering, x, window, (height, width), weighted(taps, multiplier), constants, fused)
+    lowering.define(group.output, View.dense(buffer, fused.dtype, shape))
 
 
-def slide(
+@dataclass(frozen=True)
+class _Pass:
+    """A window over one axis or two neighbouring ones: over `images` [image, channel, height, width] of a view."""
+
+    axes: tuple[int, ...]
+    window: Window
+    images: tuple[int, int, int, int]
+    output: tuple[int, int]
+
+
+def _pool(lowering: Lowering, group: Group, sliding: Sliding) -> None:
+    """All passes, the last of which takes the epilogue."""
+    x, shape = lowering.view(input_value(group.anchor, 0)), static_shape(group.output)
+    *first, last = _passes(group.anchor, x.shape, shape)
+    for each in first:
+        buffer = _slide_along(lowering, group, x, each, sliding, NO_EPILOGUE)
+        size = [*x.shape]
+        for axis in each.axes:
+            size[axis] = shape[axis]
+        x = View.dense(buffer, x.dtype, size)
+    start = last.axes[0]
+    fused = plane_epilogue(lowering, group, ((0,), tuple(range(1, start)), tuple(range(start, len(shape)))))
+    buffer = _slide_along(lowering, group, x, last, sliding, fused)
+    lowering.define(group.output, View.dense(buffer, fused.dtype, shape))
+
+
+def _passes(node: ir.Node, size: Sequence[int], output: Sequence[int]) -> list[_Pass]:
+    """The passes that take a view of shape `size` to one of shape `output`, those over the last axes first."""
+    shape, passes = list(size), []
+    for axes in _parts(node.attributes.get_ints("kernel_shape", [])):
+        end = axes[-1] + 1
+        rows, columns = (None, *axes)[-2:] if end == len(size) else (*axes, None)
+        extents = [1 if axis is None else shape[axis] for axis in (rows, columns)]
+        results = [1 if axis is None else output[axis] for axis in (rows, columns)]
+        behind = math.prod(shape[end:])  # columns that a window over rows leaves as they are
+        images = (shape[0], math.prod(shape[1 : axes[0]]), extents[0], extents[1] * behind)
+        window = _window(node, size, rows, columns)
+        passes.append(_Pass(axes, window, images, (results[0], results[1] * behind)))
+        shape[axes[0] : end] = output[axes[0] : end]
+    return [each for each in passes if not each.window.is_pointwise] or passes[-1:]
+
+
+def _parts(kernel: Sequence[int]) -> list[tuple[int, ...]]:
+    """The axes of a tensor that are slid along together, the last ones first."""
+    axes = range(2, 2 + len(kernel))
+    together = len(kernel) > 1 and (min(kernel[-2:]) == 1 or math.prod(kernel[-2:]) <= ONE_PASS_TAPS)
+    if together:
+        return [tuple(axes[-2:]), *((axis,) for axis in reversed(axes[:-2]))]
+    return [(axis,) for axis in reversed(axes)]
+
+
+def _window(node: ir.Node, size: Sequence[int], rows: int | None, columns: int | None) -> Window:
+    """The node's window over these axes of a tensor of shape `size`, of one element where there is none."""
+    kernel = tuple(node.attributes.get_ints("kernel_shape", []))
+    rank = len(kernel)
+    strides, dilations = (tuple(node.attributes.get_ints(name, [1] * rank)) for name in ("strides", "dilations"))
+    pads = explicit_pads(node, kernel, strides, dilations, tuple(size[2:]))
+
+    def along(values: Sequence[int], other: int) -> tuple[int, int]:
+        row, column = (other if axis is None else values[axis - 2] for axis in (rows, columns))
+        return row, column
+
+    before, after = along(pads[:rank], 0), along(pads[rank:], 0)
+    return Window(along(kernel, 1), along(strides, 1), along(dilations, 1), (*before, *after))
+
+
+def _slide_along(
+    lowering: Lowering, group: Group, x: View, each: _Pass, sliding: Sliding, fused: FusedEpilogue
+) -> Handle:
+    """The buffer of one pass of a pooling."""
+    images = lowering.reshaped(x, each.images)
+    if sliding is not SUM:
+        return _slide(lowering, images, each.window, each.output, sliding, {}, fused)
+    padding_counts = group.anchor.attributes.get_int("count_include_pad", 0) == 1
+    size = (each.images[2], each.images[3])
+    counts = _window_counts(each.window, size, each.output, padding_counts=padding_counts)
+
+    def apply(kernel: Kernel, value: Expr, position: Position) -> Expr:
+        return fused.apply(kernel, value * kernel["reciprocal"][position[2]], position)
+
+    reciprocal = (1 / np.maximum(counts, 1)).astype(x.dtype)  # a window of padding alone has the mean 0
+    scaled = replace(fused, apply=apply)
+    return _slide(lowering, images, each.window, each.output, sliding, {"reciprocal": reciprocal}, scaled)
+
+
+def _slide(
     lowering: Lowering,
-    group: Group,
     x: View,
     window: Window,
+    output: tuple[int, int],
     sliding: Sliding,
     constants: dict[str, Array],
     fused: FusedEpilogue,
-) -> None:
-    """Emit a window kernel over `x` [image, channel, height, width] and define the group's output."""
-    shape = static_shape(group.output)
-    output = as_images(View.dense(None, x.dtype, shape)).shape
-    layout = padded_planes(window, x.shape[1], x.shape[2], x.shape[3], (output[2], output[3]), lowering.machine.lanes)
+) -> Handle:
+    """Emit a window kernel over `x` [image, channel, height, width] and return the buffer of its outputs."""
+    images, channels, height, width = x.shape
+    layout = padded_planes(window, channels, height, width, output, lowering.machine.lanes)
     operands = [Flat(name, array.size, str(array.dtype)) for name, array in constants.items()]
     function = window_function(
         "window", lowering.machine, x, layout, sliding, [*operands, *fused.arguments], fused.apply, fused.dtype
     )
-    arrays = [*constants.values()]
-    views = [x, *(lowering.constant(array) for array in arrays), *fused.views, lowering.constant(layout.tap_offsets())]
-    buffer = lowering.call(function, views, int(np.prod(shape)), fused.dtype)
-    lowering.define(group.output, View.dense(buffer, fused.dtype, shape))
-
-
-def _pooled(lowering: Lowering, group: Group) -> tuple[View, Window]:
-    x = lowering.view(input_value(group.anchor, 0))
-    kernel = tuple(group.anchor.attributes.get_ints("kernel_shape", []))
-    return as_images(x), window_of(group.anchor, kernel, x.shape[2:])
-
-
-def _epilogue(lowering: Lowering, group: Group) -> FusedEpilogue:
-    return plane_epilogue(lowering, group, ((0,), (1,), tuple(range(2, len(static_shape(group.output))))))
+    constant_views = [lowering.constant(array) for array in constants.values()]
+    views = [x, *constant_views, *fused.views, lowering.constant(layout.tap_offsets())]
+    size = images * channels * sliding.multiplier * math.prod(output)
+    return lowering.call(function, views, size, fused.dtype)
 
 
 def _window_counts(window: Window, size: tuple[int, int], output: tuple[int, int], *, padding_counts: bool) -> Array:

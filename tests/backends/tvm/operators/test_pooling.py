@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from graphprune.backends.onnxruntime import session_for
-from tests.backends.tvm.graphs import assert_equal, compile_, parse
+from tests.backends.tvm.graphs import assert_equal, compile_, kernels, parse
 
 WINDOWS = {
     "rounded up": ("8,9", "5,4", "kernel_shape=[3,3],strides=[2,2],ceil_mode=1,pads=[1,0,1,0]"),
@@ -21,6 +21,16 @@ WINDOWS = {
     "no window behind the padding": ("17,12", "6,5", "kernel_shape=[2,2],strides=[3,3],pads=[1,1,1,1],ceil_mode=1"),
     "rounded up, VALID": ("12,8", "4,4", 'kernel_shape=[2,3],strides=[3,2],auto_pad="VALID",ceil_mode=1'),
     "one axis": ("19", "9", "kernel_shape=[3],strides=[2]"),
+    "three axes": ("5,6,9", "2,4,4", "kernel_shape=[3,2,3],strides=[2,2,2],pads=[1,1,0,0,1,0]"),
+    "three axes, rounded up": ("6,8,7", "3,4,4", "kernel_shape=[2,3,2],strides=[2,2,2],ceil_mode=1"),
+    "three axes, SAME_LOWER": ("5,7,4", "3,4,2", 'kernel_shape=[2,3,4],strides=[2,2,2],auto_pad="SAME_LOWER"'),
+    "three axes, large": ("9,8,20", "9,8,20", "kernel_shape=[3,7,5],pads=[1,3,2,1,3,2]"),
+    "planes of three axes": ("4,6,9", "4,3,4", "kernel_shape=[1,2,3],strides=[1,2,2]"),
+    "depth of three axes": ("4,6,9", "2,6,9", "kernel_shape=[3,1,1]"),
+    "nothing of three axes": ("4,6,9", "4,6,9", "kernel_shape=[1,1,1]"),
+    "large": ("20,33", "20,33", "kernel_shape=[7,5],pads=[3,2,3,2]"),
+    "large and strided": ("30,33", "9,10", "kernel_shape=[6,7],strides=[3,3],pads=[0,1,1,2]"),
+    "large, dilated, rounded up": ("30,33", "11,12", "kernel_shape=[6,6],dilations=[2,2],strides=[2,2],ceil_mode=1"),
     "one axis, rounded up": ("18", "9", "kernel_shape=[3],strides=[2],ceil_mode=1"),
 }
 AVERAGES = {
@@ -93,3 +103,26 @@ def test_a_window_of_padding_alone_has_the_mean_zero() -> None:
     options = 'auto_pad = "SAME_LOWER", strides = [2,2], kernel_shape = [2,2], dilations = [2,1]'
     model = parse(f"g (float[1,3,1,5] x) => (float[1,3,1,3] y) {{ s = Neg(x) y = AveragePool<{options}>(s) }}")
     assert_equal(compile_(model), model)
+
+
+def test_windows_over_three_axes_take_two_passes_and_large_ones_one_an_axis() -> None:
+    def passes(size: str, kernel: str) -> list[str]:
+        output = ",".join("ABC"[: size.count(",") + 1])
+        text = f"g (float[2,3,{size}] x) => (float[2,3,{output}] y) {{ y = MaxPool<kernel_shape=[{kernel}]>(x) }}"
+        return kernels(parse(text))
+
+    assert passes("9,9", "5,5") == ["window"]
+    assert passes("9,9", "7,5") == passes("4,9,9", "2,2,2") == ["window", "window"]
+    assert passes("4,9,9", "1,2,2") == passes("4,9,9", "2,1,1") == ["window"]
+    assert passes("4,9,9", "2,7,7") == ["window", "window", "window"]
+
+
+def test_a_region_behind_several_passes() -> None:
+    text = """g (float[2,3,6,7,8] x, float[3,1,1,1] r) => (float[2,3,3,3,4] y, float[2,3,6,1,1] z) {
+        a = AveragePool<kernel_shape=[2,2,2],strides=[2,2,2]>(x)
+        b = Add(a,r)
+        y = Relu(b)
+        m = MaxPool<kernel_shape=[1,7,8]>(x)
+        z = Mul(m,r) }"""
+    model = parse(text)
+    assert_equal(compile_(model, threads=2), model)

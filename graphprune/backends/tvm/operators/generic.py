@@ -20,7 +20,6 @@ GENERIC: dict[str, Lower] = {
     "OneHot": lower_with(te_moving.one_hot),
     "ReverseSequence": lower_with(te_moving.reverse_sequence),
     "Resize": lower_with(te_images.resize),
-    "GridSample": lower_with(te_images.grid_sample),
     "RoiAlign": lower_with(te_images.roi_align, te_images.checked_images),
 }
 """Operators that have only a tensor expression."""

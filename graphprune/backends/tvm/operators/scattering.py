@@ -19,6 +19,7 @@ from graphprune.backends.tvm.kernels.indexing import (
     scatter_function,
     top_function,
 )
+from graphprune.backends.tvm.kernels.sorting import SORTED, sorted_top_function
 from graphprune.backends.tvm.kernels.view import Handle, View
 from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Lowering, static_dtype, static_shape
@@ -32,6 +33,10 @@ COMBINE: dict[str, Combine] = {
     "max": maximum,
     "min": minimum,
 }
+
+
+MOST_INSERTED = 16
+"""Up to so many largest elements are kept in order one by one."""
 
 
 def gather_elements(lowering: Lowering, group: Group) -> None:
@@ -138,7 +143,11 @@ def top(lowering: Lowering, group: Group) -> None:
     shape = static_shape(group.output)
     axis = node.attributes.get_int("axis", -1) % len(shape)
     values, indices = View.dense(None, x.dtype, shape), View.dense(None, "int64", shape)
-    function = top_function(x, values, indices, axis, largest=node.attributes.get_int("largest", 1) == 1)
+    largest = node.attributes.get_int("largest", 1) == 1
+    if shape[axis] > MOST_INSERTED and x.dtype in SORTED:
+        function = sorted_top_function(lowering.machine, x, values, indices, axis, largest=largest)
+    else:
+        function = top_function(x, values, indices, axis, largest=largest)
     buffers = lowering.call_all(function, [x], [values, indices])
     for output, view, buffer in zip(node.outputs, (values, indices), buffers, strict=False):
         lowering.define(output, View.dense(buffer, view.dtype, shape))

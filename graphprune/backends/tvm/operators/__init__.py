@@ -43,6 +43,7 @@ OPERATORS: dict[str, Lower] = {
     "Slice": views.slice_,
     "Split": views.split,
     **GENERIC,
+    "Resize": images.resize,
     "GridSample": images.grid_sample,
     "Conv": either(convolution.convolution, is_fast_convolution, lower_with(te_windows.convolution)),
     **dict.fromkeys(("PackedConv", "PackedNmConv"), convolution.packed_convolution),

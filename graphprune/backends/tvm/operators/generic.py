@@ -19,7 +19,6 @@ GENERIC: dict[str, Lower] = {
     "Trilu": lower_with(te_moving.triangle),
     "OneHot": lower_with(te_moving.one_hot),
     "ReverseSequence": lower_with(te_moving.reverse_sequence),
-    "Resize": lower_with(te_images.resize),
     "RoiAlign": lower_with(te_images.roi_align, te_images.checked_images),
 }
 """Operators that have only a tensor expression."""

@@ -26,10 +26,10 @@ def resize(e: Expression) -> Sequence[Tensor]:
     x, shape = e[0], _output_shape(e.node)
     if shape == shape_of(x):
         return [te.compute(shape, x, "copied")]
-    settings = _settings(e.node)
+    settings = resampling_of(e.node)
     outside = []
     for axis, (size, length) in enumerate(zip(shape_of(x), shape, strict=True)):
-        taps = axis_weights(_axis(e.node, axis, size, length), settings)
+        taps = axis_weights(axis_of(e.node, axis, size, length), settings)
         if taps is None:
             continue
         x = _resampled(e, x, axis, taps.places, taps.weights)
@@ -63,7 +63,8 @@ def _resampled(e: Expression, x: Tensor, axis: int, places: Array, weights: Arra
     return total if x.dtype == "float32" else te.compute(result, lambda *i: total(*i).astype(x.dtype), "narrowed")
 
 
-def _settings(node: ir.Node) -> Resampling:
+def resampling_of(node: ir.Node) -> Resampling:
+    """The attributes of a Resize."""
     attributes = node.attributes
     return Resampling(
         attributes.get_string("mode", "nearest"),
@@ -75,7 +76,7 @@ def _settings(node: ir.Node) -> Resampling:
     )
 
 
-def _axis(node: ir.Node, axis: int, size: int, length: int) -> Axis:
+def axis_of(node: ir.Node, axis: int, size: int, length: int) -> Axis:
     """Size, scale and region of interest of one axis."""
     rank = len(_output_shape(node))
     axes = [a % rank for a in node.attributes.get_ints("axes", list(range(rank)))]

@@ -12,6 +12,54 @@ def normal(*shape: int) -> np.ndarray:
     return RNG.standard_normal(shape).astype(np.float32)
 
 
+RESIZED = {
+    "larger": ("2,3,7,9", "2,3,14,27", 'mode="linear"'),
+    "smaller": ("2,3,40,37", "2,3,20,9", 'mode="linear"'),
+    "larger and smaller": ("1,3,20,9", "1,3,10,40", 'mode="linear"'),
+    "cubic": ("2,3,7,9", "2,3,12,30", 'mode="cubic"'),
+    "cubic without what is outside": ("1,3,7,9", "1,3,12,30", 'mode="cubic",exclude_outside=1'),
+    "corners": ("1,3,7,9", "1,3,12,30", 'mode="linear",coordinate_transformation_mode="align_corners"'),
+    "smoothed, of more taps than are summed together": ("1,3,40,90", "1,3,9,11", 'mode="linear",antialias=1'),
+    "smoothed and cubic": ("1,3,40,90", "1,3,20,11", 'mode="cubic",antialias=1'),
+    "channels last": ("1,7,9,5", "1,14,18,5", 'mode="linear"'),
+    "one axis": ("2,3,50", "2,3,99", 'mode="linear"'),
+    "three axes": ("1,2,4,7,9", "1,2,8,14,20", 'mode="linear"'),
+    "every axis": ("7,9", "14,30", 'mode="linear"'),
+}
+
+
+@pytest.mark.parametrize("name", RESIZED)
+def test_resized_images(name: str) -> None:
+    size, result, attributes = RESIZED[name]
+    extents = np.array([int(n) for n in result.split(",")])
+    text = f"g (float[{size}] x) => (float[{result}] y) {{ y = Resize<{attributes}>(x,,,s) }}"
+    feed = {"x": normal(*(int(n) for n in size.split(",")))}
+    assert_equal_on(feed, parse(text, {"s": extents}), 2e-5, 1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_resized_view_on_two_threads(channels: int) -> None:
+    text = f"""g (float[1,9,14,{channels}] x) => (float[1,{channels},18,20] y) {{
+        t = Transpose<perm=[0,3,1,2]>(x)
+        y = Resize<mode="linear">(t,,,s) }}"""
+    model = parse(text, {"s": np.array([1, channels, 18, 20])})
+    feed = {"x": normal(1, 9, 14, channels)}
+    assert_equal_on(feed, model, 2e-5, 1e-5)
+    for ours, single in zip(compile_(model, threads=2).run(None, feed), compile_(model).run(None, feed), strict=True):
+        np.testing.assert_array_equal(ours, single)
+
+
+def test_the_last_axis_is_resampled_while_there_are_few_rows() -> None:
+    def calls(size: str, result: str) -> list[int]:
+        text = f'g (float[{size}] x) => (float[{result}] y) {{ y = Resize<mode="linear">(x,,,s) }}'
+        model = parse(text, {"s": np.array([int(n) for n in result.split(",")])})
+        return [call.nbytes for call in compile_(model).calls]
+
+    assert len(calls("1,2,8,8", "1,2,16,16")) == 2
+    assert calls("1,2,8,8", "1,2,16,32") == sorted(calls("1,2,8,8", "1,2,16,32"))
+    assert calls("1,2,32,32", "1,2,16,16") == sorted(calls("1,2,32,32", "1,2,16,16"), reverse=True)
+
+
 def sample(size: str, positions: str, attributes: str) -> str:
     axes = size.count(",") + 1
     return f"""g (float[2,3,{size}] x, float[2,{positions},{axes}] p) => (float[2,3,{positions}] y) {{

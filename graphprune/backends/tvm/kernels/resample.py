@@ -1,0 +1,81 @@
+"""One axis of a tensor resampled: each output a weighted sum of a few inputs, at places that are constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from graphprune.backends.tvm.kernels.builder import (
+    Expr,
+    Flat,
+    Kernel,
+    Machine,
+    bind,
+    build_function,
+    lanes,
+    loop,
+    store,
+)
+from graphprune.backends.tvm.kernels.view import View
+
+TOGETHER = 8
+"""Taps that are summed in registers."""
+
+
+def resample_function(machine: Machine, x: View, length: int, taps: int) -> Expr:
+    """The TIR function (x, places, weights, y) of a float32 view `x` [outer, size, inner].
+
+    `y` is [outer, length, inner], row-major: `y[o, i]` is the sum over `t` of `weights[t, i] * x[o, places[t, i]]`.
+    Both tables are [taps][length].
+    """
+    outer, _, inner = x.shape
+
+    def body(kernel: Kernel) -> None:
+        with loop(outer, parallel=machine.threads > 1) as number:
+            source, target = bind(x.offset + number * x.strides[0]), bind(number * (length * inner))
+            for first in range(0, taps, TOGETHER):
+                chosen = range(first, min(first + TOGETHER, taps))
+                emit = _along if inner == 1 else _across
+                emit(machine, kernel, x, length, chosen, source, target)
+
+    tables = [Flat("places", taps * length, "int32"), Flat("weights", taps * length, "float32")]
+    return build_function(
+        "resample", [Flat("x", x.size, x.dtype), *tables, Flat("y", outer * length * inner, x.dtype)], body
+    )
+
+
+def _along(machine: Machine, kernel: Kernel, x: View, length: int, taps: range, source: Expr, target: Expr) -> None:
+    """The axis is the last one: vectors of outputs gather their inputs."""
+
+    def element(i: Expr) -> None:
+        def part(tap: int) -> Expr:
+            place = kernel["places"][tap * length + i]
+            return kernel["x"][source + place * x.strides[1]] * kernel["weights"][tap * length + i]
+
+        _add(kernel, taps, target + i, part)
+
+    lanes(length, machine.lanes, element)
+
+
+def _across(machine: Machine, kernel: Kernel, x: View, length: int, taps: range, source: Expr, target: Expr) -> None:
+    """Vectors of neighbours that are resampled alike."""
+    inner = x.shape[2]
+    with loop(length) as i:
+        starts = [bind(source + kernel["places"][tap * length + i] * x.strides[1]) for tap in taps]
+        factors = [bind(kernel["weights"][tap * length + i]) for tap in taps]
+        row = bind(target + i * inner)
+
+        def element(lane: Expr) -> None:
+            def part(tap: int) -> Expr:
+                return kernel["x"][starts[tap - taps[0]] + lane * x.strides[2]] * factors[tap - taps[0]]
+
+            _add(kernel, taps, row + lane, part)
+
+        lanes(inner, machine.lanes, element)
+
+
+def _add(kernel: Kernel, taps: range, place: Expr, part: Callable[[int], Expr]) -> None:
+    """Store the sum of the parts, added to those of the taps before."""
+    total = kernel["y"][place] if taps[0] else None
+    for tap in taps:
+        total = part(tap) if total is None else total + part(tap)
+    store(kernel["y"], place, total)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from graphprune.backends.tvm.kernels.normalization import (
     softmax,
 )
 from graphprune.backends.tvm.kernels.rows import Place, RowBlock, RowProblem, row_function
-from graphprune.backends.tvm.kernels.view import View
+from graphprune.backends.tvm.kernels.view import View, coalesce
 from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Lowering, static_dtype, static_shape
 from graphprune.backends.tvm.operators.region import plane_epilogue
@@ -164,7 +165,7 @@ def lower_reduction(lowering: Lowering, group: Group) -> None:
     if not axes and not node.attributes.get_int("noop_with_empty_axes", 0):
         axes = range(len(x.shape))
     reduced = tuple(sorted({axis % len(x.shape) for axis in axes}))  # one may be named twice
-    _reduce(lowering, group, x, reduced, REDUCTIONS[node.op_type](x.dtype))
+    _reduce(lowering, group, *_merged(x, reduced), REDUCTIONS[node.op_type](x.dtype))
 
 
 def lower_extremum(lowering: Lowering, group: Group) -> None:
@@ -183,7 +184,21 @@ def lower_global_pool(lowering: Lowering, group: Group) -> None:
     """GlobalAveragePool, GlobalMaxPool."""
     x = lowering.view(input_value(group.anchor, 0))
     kind = "ReduceMean" if group.anchor.op_type == "GlobalAveragePool" else "ReduceMax"
-    _reduce(lowering, group, x, tuple(range(2, len(x.shape))), REDUCTIONS[kind](x.dtype))
+    _reduce(lowering, group, *_merged(x, range(2, len(x.shape))), REDUCTIONS[kind](x.dtype))
+
+
+def _merged(x: View, reduced: Collection[int]) -> tuple[View, tuple[int, ...]]:
+    """The view with neighbouring axes of one kind as one, so that rows are long, and which of its axes are reduced."""
+    shape: list[int] = []
+    strides: list[int] = []
+    chosen: list[int] = []
+    for is_reduced, run in itertools.groupby(range(len(x.shape)), key=lambda axis: axis in reduced):
+        axes = list(run)
+        extents, (steps,) = coalesce([x.shape[a] for a in axes], [[x.strides[a] for a in axes]])
+        chosen.extend(range(len(shape), len(shape) + len(extents)) if is_reduced else ())
+        shape.extend(extents)
+        strides.extend(steps)
+    return replace(x, shape=tuple(shape), strides=tuple(strides)), tuple(chosen)
 
 
 def _reduce(lowering: Lowering, group: Group, x: View, reduced: tuple[int, ...], recipe: Recipe) -> None:

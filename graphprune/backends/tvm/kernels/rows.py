@@ -208,12 +208,15 @@ class RowBlock:
         step(slot, self.kernel["x"][x.offset + _offset(place, x.strides)], place, kept)
 
     def _across(self, sums: Expr, slots: int, combine: Combine) -> Expr:
-        """Combine all lanes pairwise, as a tree."""
-        values = [bind(sums[i]) for i in range(slots)]
-        while len(values) > 1:
-            half = len(values) // 2
-            values = [combine(a, b) for a, b in zip(values[:half], values[half:], strict=True)]
-        return values[0]
+        """Combine all lanes pairwise, as a tree: a power of two of them, halves in vectors."""
+        while slots > 1:
+            slots //= 2
+            self._halve(sums, slots, combine)
+        return sums[0]
+
+    def _halve(self, sums: Expr, half: int, combine: Combine) -> None:
+        width = self.problem.machine.lanes
+        unrolled_lanes(half, width, lambda i: store(sums, i, combine(sums[i], sums[half + i])))
 
 
 def _offset(place: Sequence[Expr], strides: Sequence[int]) -> Expr:

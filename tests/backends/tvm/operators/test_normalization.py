@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from graphprune.backends.onnxruntime import session_for
+from graphprune.backends.tvm.kernels.view import View
+from graphprune.backends.tvm.operators.normalization import _merged
 from graphprune.verification.feeds import random_feed
 from tests.backends.tvm.graphs import Initializer, assert_equal, assert_equal_on, compile_, parse
 
@@ -216,3 +218,38 @@ def test_one_nan_makes_its_row_nan() -> None:
     np.testing.assert_array_equal(b, x.min(axis=1))
     np.testing.assert_array_equal(c, x.max(axis=0))
     np.testing.assert_array_equal(d.ravel(), x.max(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("reduced", "shape", "strides", "chosen"),
+    [
+        ((2, 3), (6, 20), (20, 1), (1,)),
+        ((0, 2, 3), (2, 3, 20), (60, 20, 1), (0, 2)),
+        ((1,), (2, 3, 20), (60, 20, 1), (1,)),
+        ((0, 1, 2, 3), (120,), (1,), (0,)),
+        ((), (120,), (1,), ()),
+    ],
+)
+def test_neighbouring_axes_of_a_reduction_are_one(
+    reduced: tuple[int, ...], shape: tuple[int, ...], strides: tuple[int, ...], chosen: tuple[int, ...]
+) -> None:
+    view, axes = _merged(View.dense(None, "float32", (2, 3, 4, 5)), reduced)
+    assert (view.shape, view.strides, axes) == (shape, strides, chosen)
+
+
+def test_axes_that_lie_apart_stay_apart() -> None:
+    view, axes = _merged(View.dense(None, "float32", (2, 3, 4, 5)).transpose((0, 1, 3, 2)), (2, 3))
+    assert (view.shape, axes) == ((6, 5, 4), (1, 2))
+
+
+@pytest.mark.parametrize("axes", [[2, 3], [0, 2, 3], [1, 2], [0, 1], [3], []])
+@pytest.mark.parametrize("operator", ["ReduceSum", "ReduceMax", "ReduceProd", "ReduceLogSumExp"])
+def test_reductions_of_views(operator: str, axes: list[int]) -> None:
+    text = f"""g (float[4,3,2,37] x) => (float y, float z) {{
+        y = {operator}<keepdims=0,noop_with_empty_axes=0>(x,a)
+        t = Transpose<perm=[1,0,3,2]>(x)
+        z = {operator}<keepdims=0>(t,a) }}"""
+    kept = ",".join("ABCD"[: 4 - len(axes or range(4))])
+    text = text.replace("float y", f"float[{kept}] y").replace("float z", f"float[{kept.lower()}] z")
+    model = parse(text if kept else text.replace("float[]", "float"), {"a": np.array(axes, np.int64)})
+    assert_equal(compile_(model), model)

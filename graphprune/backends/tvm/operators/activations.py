@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 from tvm import tirx
 
-from graphprune.backends.tvm.kernels import math
+from graphprune.backends.tvm.kernels import math, trigonometry
 from graphprune.backends.tvm.kernels.builder import Expr, bind
 from graphprune.backends.tvm.operators.scalar_base import (
     Arguments,
@@ -134,8 +134,8 @@ ACTIVATIONS: dict[str, Scalar] = {
     "Floor": unary(tirx.floor),
     "Ceil": unary(tirx.ceil),
     "Round": unary(round_half_even),
-    "Sin": unary(tirx.sin),
-    "Cos": unary(tirx.cos),
+    "Sin": unary(trigonometry.sin),
+    "Cos": unary(trigonometry.cos),
     "Tan": unary(tirx.tan),
     "Sinh": unary(_sinh),
     "Cosh": unary(_cosh),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 from tvm import tirx
 
-from graphprune.backends.tvm.kernels import math, trigonometry
+from graphprune.backends.tvm.kernels import arcs, math, trigonometry
 from graphprune.backends.tvm.kernels.builder import Expr, bind
 from graphprune.backends.tvm.operators.scalar_base import (
     Arguments,
@@ -137,6 +137,9 @@ ACTIVATIONS: dict[str, Scalar] = {
     "Sin": unary(trigonometry.sin),
     "Cos": unary(trigonometry.cos),
     "Tan": unary(tirx.tan),
+    "Asin": unary(arcs.asin),
+    "Acos": unary(arcs.acos),
+    "Atan": unary(arcs.atan),
     "Sinh": unary(_sinh),
     "Cosh": unary(_cosh),
 }

@@ -1,4 +1,4 @@
-"""Functions of the C library without a vector form, which TVM cannot mix with vectors in one kernel: Mod, Atan, ..."""
+"""Functions of the C library without a vector form, which TVM cannot mix with vectors in one kernel: Mod, Asinh, ..."""
 
 from __future__ import annotations
 
@@ -66,9 +66,6 @@ def _atanh(x: Expr) -> Expr:
 
 FUNCTIONS: dict[str, Compute] = {
     "Mod": modulo,
-    "Asin": function(tirx.asin),
-    "Acos": function(tirx.acos),
-    "Atan": function(tirx.atan),
     "Asinh": function(tirx.asinh),
     "Acosh": function(tirx.acosh),
     "Atanh": function(_atanh),

@@ -17,7 +17,7 @@ Operand = str | Array | np.generic | int | float | list[int] | list[float] | Non
 """A text such as `int64 1x128 <30522`, the value of a constant (floats of Python are float32), or None if it is absent.
 
 A text is a type (float32 where none is given), a shape, and for integers and floats from 0 on the bound below which
-they are drawn; with `=` before it, it is a constant of the model.
+they are drawn; with `=` before it, it is a constant of the model (a weight, drawn smaller the more it sums).
 """
 
 OLDEST = 21
@@ -115,7 +115,9 @@ def draw(operand: Operand) -> Array:
     dtype = np.dtype(getattr(ml_dtypes, found["dtype"] or "", None) or found["dtype"] or "float32")
     shape = tuple(int(n) for n in found["shape"].split("x") if n)
     limit = None if found["limit"] is None else int(found["limit"])
-    return _drawn(np.random.default_rng(len(operand)), dtype, shape, limit)
+    array = _drawn(np.random.default_rng(len(operand)), dtype, shape, limit)
+    is_weight = found["constant"] and len(shape) > 1 and dtype.kind == "f" and limit is None
+    return array / dtype.type(np.sqrt(shape[-1])) if is_weight else array  # a layer should keep the size of its input
 
 
 def _drawn(rng: np.random.Generator, dtype: np.dtype[Any], shape: tuple[int, ...], limit: int | None) -> Array:

@@ -36,6 +36,9 @@ def test_an_operand_is_drawn_as_its_text_says() -> None:
     assert (chosen.dtype, chosen.shape, chosen.min(), chosen.max()) == (np.int64, (2, 500), 0, 8)
     assert 0 <= draw("3x50 <1").min() <= draw("3x50 <1").max() <= 1
     assert draw("=bool 7").dtype == np.bool_
+    assert 0.09 < draw("=64x100").std() < 0.11
+    assert draw("=float16 64x100").dtype == np.float16
+    assert 0.9 < draw("64x100").std() < 1.1
     assert draw([1.0, 2.0]).dtype == np.float32
     with pytest.raises(ValueError, match="no operand"):
         draw("64 by 64")

@@ -84,9 +84,9 @@ def compiled(operator: Operator) -> str:
         return "refused"
     if operator.name in FOLDED:
         return "computed before"
-    if operator.name in DEFINITIONS:
-        return "rewritten"
-    return "kernel" if operator.name in OPERATORS else _by_definition(operator)
+    if operator.name in OPERATORS:  # some forms of it may be rewritten first
+        return "kernel"
+    return "rewritten" if operator.name in DEFINITIONS else _by_definition(operator)
 
 
 def _by_definition(operator: Operator) -> str:

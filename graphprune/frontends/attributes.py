@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import onnx_ir as ir
 
 from graphprune.errors import ModelFileError, UnsupportedModelError
+from graphprune.graph.einsum import is_equation
 from graphprune.graph.nodes import all_nodes, describe
 
 FLAGS = frozenset(
@@ -36,11 +38,12 @@ def check_attributes(model: ir.Model, source: Path) -> None:
         ModelFileError: The bytes of a tensor do not fill its shape [GP105].
         UnsupportedModelError: A flag is neither 0 nor 1, or a reduction none that there is, so operators and runtimes
             differ about it [GP387], a string is no text [GP389], or a window is padded by `pads` and by `auto_pad`
-            [GP390].
+            [GP390], or the equation of an Einsum is none, which onnx's shape inference may never end on [GP391].
     """
     for node in all_nodes(model):
         _check_padding(node, source)
         _check_reduction(node, source)
+        _check_equation(node, source)
         for attribute in node.attributes.values():
             if attribute.is_ref():
                 continue
@@ -62,6 +65,14 @@ def _check_reduction(node: ir.Node, source: Path) -> None:
         return
     expected = f"expected one of {', '.join(known)}"
     raise UnsupportedModelError(f"'{source}': {describe(node)}: reduction is {given.value!r}, {expected}", code="GP387")
+
+
+def _check_equation(node: ir.Node, source: Path) -> None:
+    given = node.attributes.get("equation")
+    if node.domain or node.op_type != "Einsum" or given is None or given.is_ref() or is_equation(str(given.value)):
+        return
+    what = f"{describe(node)}: equation is {reprlib.repr(given.value)}, expected terms of letters, as 'ij,jk->ik'"
+    raise UnsupportedModelError(f"'{source}': {what}", code="GP391")
 
 
 def _check_padding(node: ir.Node, source: Path) -> None:

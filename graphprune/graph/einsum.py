@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Sequence
+
+_TERM = r"[A-Za-z]*(\.\.\.)?[A-Za-z]*"
+_EQUATION = re.compile(rf"{_TERM}(,{_TERM})*(->{_TERM})?")
+
+
+def is_equation(equation: str) -> bool:
+    """Whether it is one: terms of letters, each with at most one ellipsis; spaces mean nothing."""
+    return _EQUATION.fullmatch(equation.replace(" ", "")) is not None
 
 
 def einsum_terms(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:

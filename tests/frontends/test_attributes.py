@@ -98,3 +98,10 @@ def test_flags_are_integers_of_operators_that_are_0_or_1_by_default() -> None:
         found = [schema.attributes[name] for schema in of_onnx if name in schema.attributes]
         assert found, name
         assert all(a.type == onnx.defs.OpSchema.AttrType.INT and a.default_value.i in {0, 1} for a in found), name
+
+
+@pytest.mark.parametrize("equation", ["...ii -i", "ij,jk=>ik", "i..j->ij", "i1->i", "ij->i->j", "......->"])
+def test_an_equation_that_is_none_is_refused_before_inference_runs_on_it(tmp_path: Path, equation: str) -> None:
+    body = f'g (double[3,5,5] x) => (double[3,5] y) {{ y = Einsum<equation="{equation}">(x) }}'
+    with pytest.raises(UnsupportedModelError, match=r"'y' \(Einsum\): equation is .* \[GP391\]$"):
+        load(write(tmp_path / "m.onnx", body))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from graphprune.analysis.resampling import CROP
-from graphprune.graph.einsum import einsum_terms
+from graphprune.graph.einsum import einsum_terms, is_equation
 from graphprune.packed.calls import is_packed_call
 from graphprune.passes.contracts.indexing import INDEXING
 from graphprune.passes.contracts.rules import (
@@ -133,8 +133,8 @@ def _letters(operands: Operands) -> str | None:
     if len(known) < len(shapes):
         return None
     equation = operands.node.attributes.get_string("equation", "")
-    if "." in equation.replace("...", ""):
-        return f"'{equation}' has dots that are no ellipsis"
+    if not is_equation(equation):
+        return f"'{equation}' is no equation"
     found: dict[str, int] = {}
     for term, shape in zip(einsum_terms(equation, [len(each) for each in known])[0], known, strict=True):
         for letter, n in zip(term, shape, strict=True):

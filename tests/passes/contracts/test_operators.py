@@ -113,7 +113,7 @@ UNFIT = [
     ),
     (
         "(float[3,5,5] x) => (float[] y) { y = Einsum<equation='...ii->..'>(x) }",
-        r"'\.\.\.ii->\.\.' has dots that are no ellipsis",
+        r"'\.\.\.ii->\.\.' is no equation",
     ),
     ("(float[1,4,8,8] x) => (float[] y) { y = SpaceToDepth<blocksize=3>(x) }", "8 is not divisible by 3"),
     ("(float[1,4,8,8] x) => (float[] y) { y = DepthToSpace<blocksize=4>(x) }", "4 is not divisible by 16"),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
+import torch
 from rich.console import Console
 
 from benchmarks.random_graphs.draft import Draft
@@ -52,7 +53,8 @@ def run_operators(numbers: range, seed: int, keep: Path, folder: Path) -> None:
 
 
 def _warm_up(folder: Path) -> None:
-    """Load here what every forked process would load again."""
+    """Load here what every forked process would load again; torch's threads would not be there."""
+    torch.set_num_threads(1)
     templates()
     known_operators()
     drafts = [grow("g0", OLDEST_OPSET, np.random.default_rng(0))]

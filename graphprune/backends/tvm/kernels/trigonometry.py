@@ -13,6 +13,7 @@ from tvm import tirx
 
 from graphprune.backends.tvm.kernels.builder import Expr, bind, constant
 from graphprune.backends.tvm.kernels.math import dtype_of
+from graphprune.backends.tvm.kernels.opaque import opaque_literal
 
 _WORDS = (0, 0x28BE60DB, 0x9391054A, 0x7F09D5F4, 0x7D4D3770, 0x36D8A566, 0x4F10E410, 0x7F9458EA)
 """1 / (2 pi) in words of 32 bits behind the point, and a word of zeros for angles below one."""
@@ -32,7 +33,7 @@ def sin(x: Expr) -> Expr:
     """Sine within 2 ULP."""
     if dtype_of(x) != "float32":
         return tirx.sin(x)
-    bits = bind(tirx.reinterpret("int32", x))
+    bits = _bits(x)
     quarter, angle = _reduced(bits)
     return _signed(_quarter_wave(quarter, angle), tirx.bitwise_xor(quarter >> 1, bits >> _SIGN), bits)
 
@@ -41,10 +42,15 @@ def cos(x: Expr) -> Expr:
     """Cosine within 2 ULP."""
     if dtype_of(x) != "float32":
         return tirx.cos(x)
-    bits = bind(tirx.reinterpret("int32", x))
+    bits = _bits(x)
     quarter, angle = _reduced(bits)
     next_quarter = bind(quarter + 1)
     return _signed(_quarter_wave(next_quarter, angle), next_quarter >> 1, bits)
+
+
+def _bits(x: Expr) -> Expr:
+    """The bits of a float32; of one widened from bfloat16, TVM (seen on 0.27) takes others unless it is computed."""
+    return bind(tirx.reinterpret("int32", bind(x * opaque_literal(1.0, "float32"))))
 
 
 def _reduced(bits: Expr) -> tuple[Expr, Expr]:

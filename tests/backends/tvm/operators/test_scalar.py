@@ -60,10 +60,12 @@ def test_the_sign_of_zero_and_the_digits_near_it(dtype: str) -> None:
 def test_functions_of_bfloat16_are_those_of_float32_rounded_once() -> None:
     rng = np.random.default_rng(5)
     x = np.concatenate([rng.standard_normal(60), 9 * rng.standard_normal(25)]).astype(ml_dtypes.bfloat16)
-    halves, singles = (parse(many(UNARY, kind, len(x), "x"), opset=22) for kind in ("bfloat16", "float"))
+    operators = ["Abs", "Acos", "Asin", "Atan", "Ceil", "Cos", "Erf", "Exp", "Floor", "Gelu", "Log", "Neg"]
+    operators += ["Reciprocal", "Relu", "Round", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Sqrt", "Tan", "Tanh"]
+    halves, singles = (parse(many(operators, kind, len(x), "x"), opset=22) for kind in ("bfloat16", "float"))
     with np.errstate(invalid="ignore", over="ignore"):
         expected = [y.astype(x.dtype) for y in compile_(singles).run(None, {"x": x.astype(np.float32)})]
-    for operator, ours, theirs in zip(UNARY, compile_(halves).run(None, {"x": x}), expected, strict=True):
+    for operator, ours, theirs in zip(operators, compile_(halves).run(None, {"x": x}), expected, strict=True):
         np.testing.assert_allclose(ours.astype(np.float32), theirs.astype(np.float32), 0.01, 1e-30, err_msg=operator)
 
 

@@ -10,11 +10,12 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
-from graphprune.backends.tvm.operators.scalar import SCALAR
+from graphprune.backends.tvm.operators.scalar import CHANNEL_OPERANDS, SCALAR
 from graphprune.graph.functions import DOMAIN
 from graphprune.packed.forms import CALLS
 from graphprune.passes.rewriting import bypass, constant_of, why_not_bypass
 
+_FUNCTIONS = frozenset(SCALAR) - frozenset(CHANNEL_OPERANDS)  # where the channels lie counts for these
 _MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Concat"})
 _PRODUCTS = frozenset({*(("", name) for name in ("Conv", "MatMul", "Gemm")), *((DOMAIN, name) for name in CALLS)})
 
@@ -37,7 +38,7 @@ def lift_functions(graph: ir.Graph) -> bool:
 
 def _operand(node: ir.Node) -> ir.Value | None:
     """The only operand that is computed, of a function that keeps its type and shape; None of any other node."""
-    if node.domain or node.op_type not in SCALAR or len(node.outputs) != 1:
+    if node.domain or node.op_type not in _FUNCTIONS or len(node.outputs) != 1:
         return None
     computed = [value for value in node.inputs if value is not None and constant_of(value) is None]
     output = node.outputs[0]

@@ -68,6 +68,15 @@ def test_every_part_of_what_is_joined() -> None:
     assert operators(with_input) == ["Conv", "Concat", "Relu"]
 
 
+def test_an_operand_a_channel_stays_where_the_channels_are() -> None:
+    text = """g (float[1,4,6,6] x) => (float[1,1,12,12] y) {
+        z = ConvTranspose<strides=[2,2]>(x,t)
+        y = BatchNormalization(z,one,one,one,one) }"""
+    model = parse(text, {"t": (4, 1, 2, 2), "one": np.array([0.5], np.float32)})
+    assert operators(model)[-1] == "BatchNormalization"
+    assert_equal_on({"x": X}, model, rtol=1e-5, atol=1e-6)
+
+
 def test_a_transposed_convolution_takes_its_function() -> None:
     text = "g (float[1,4,6,6] x) => (float[1,8,12,12] y) { z = ConvTranspose<strides=[2,2]>(x,t) y = Relu(z) }"
     model = parse(text, {"t": (4, 8, 2, 2)})

@@ -49,12 +49,22 @@ def compile_(model: ir.Model, target: str = "native", threads: int = 1) -> Compi
     return TvmBackend().compile([Variant.of(model)], resolve_target(target), threads)
 
 
+def prepared(model: ir.Model) -> ir.Model:
+    """The model as the backend lowers it."""
+    return prepare(model, lambda node: refusal(node, OPERATORS))
+
+
+def operators(model: ir.Model) -> list[str]:
+    """The operators of the prepared graph, in order."""
+    return [node.op_type for node in prepared(model).graph]
+
+
 def kernels(model: ir.Model) -> list[str]:
     """Names of the kernels that the compiled model calls, in order."""
     machine = machine_of(resolve_target("x86-64-v4"), 1)
-    prepared = prepare(model, lambda node: refusal(node, OPERATORS))
+    graph = prepared(model).graph
     chosen = OPERATORS, tuple(SCALAR), ANCHORS, choose_nm
-    lowered = lower_graph(prepared.graph, machine, *chosen, into=(Kernels(), Weights()))
+    lowered = lower_graph(graph, machine, *chosen, into=(Kernels(), Weights()))
     return [call.kernel for call in lowered.calls]
 
 

@@ -19,7 +19,7 @@ MOST_APART = 8
 """Phases that may become convolutions of their own."""
 
 WORTH_APART = 1.25
-"""How many times the products that one convolution needs for all phases are those of one for each (measured)."""
+"""From how many times the products on that all phases together need, each is faster by itself: at 1.8, by a third."""
 
 MANY_ZEROS = 0.5
 """The share of a weight from which on the sparse kernels skip the zeros, also those between phases."""

@@ -6,8 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from tests.backends.tvm.graphs import Initializer, assert_equal_on, kernels, parse
-from tests.backends.tvm.rewrites.test_prepare import operators
+from tests.backends.tvm.graphs import Initializer, assert_equal_on, kernels, operators, parse
 
 X = np.random.default_rng(0).standard_normal((1, 4, 6, 6)).astype(np.float32)
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx_ir as ir
 import pytest
 
 from graphprune.backends.tvm.operators import OPERATORS
@@ -11,19 +10,9 @@ from graphprune.backends.tvm.rewrites.prepare import prepare
 from graphprune.errors import UnsupportedModelError
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
-from tests.backends.tvm.graphs import assert_equal_on, compile_, parse, pruned
+from tests.backends.tvm.graphs import assert_equal_on, compile_, operators, parse, prepared, pruned
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
-
-
-def prepared(model: ir.Model) -> ir.Model:
-    """The model as the backend lowers it."""
-    return prepare(model, lambda node: refusal(node, OPERATORS))
-
-
-def operators(model: ir.Model) -> list[str]:
-    """The operators of the prepared graph, in order."""
-    return [node.op_type for node in prepared(model).graph]
 
 
 def test_what_shapes_and_constants_determine_is_computed() -> None:

@@ -94,11 +94,6 @@ def shape_of(tensor: Tensor) -> tuple[int, ...]:
     return tuple(int(n) for n in tensor.shape)
 
 
-def accumulator(dtype: str) -> str:
-    """The dtype in which sums of this dtype are formed."""
-    return "float32" if dtype in ("float16", "bfloat16") else dtype
-
-
 def _read(view: View, buffer: Tensor) -> Tensor:
     """The logical tensor inside a flat buffer."""
 

@@ -14,6 +14,7 @@ import numpy as np
 
 import graphprune as gp
 from graphprune.backends.onnxruntime import session_for_file
+from graphprune.cli.errors import name_error
 from graphprune.errors import GraphPruneError
 from graphprune.verification.feeds import random_feed
 
@@ -84,7 +85,10 @@ def _refusal(error: GraphPruneError) -> Outcome:
 
 def _run(path: Path, say: Callable[[Outcome], None]) -> Outcome:
     session = gp.compile(gp.load(path))
-    feed = random_feed(session.get_inputs(), 0)
+    try:
+        feed = random_feed(session.get_inputs(), 0)
+    except MemoryError as error:  # inputs that no run of it could hold
+        return _refusal(name_error(error))
     results = session.run(None, feed)
     say(Outcome(Verdict.ALONE, "ONNX Runtime does not end, or ends the process"))
     try:

@@ -48,6 +48,9 @@ EQUAL = 1e-4
 SQUARES = 32.0
 """Larger terms of an LRN leave too much of their rounding in the next channel's sum."""
 
+TINY = 1e-18
+"""The square of a smaller number loses digits in float32, or is zero."""
+
 CUT = frozenset({"ReduceL2", "ReduceLogSum", "ReduceLogSumExp"})
 """Of integers, they are rounded and then cut: just below an integer, or at it."""
 
@@ -154,8 +157,18 @@ def _has_a_variance(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
 
 
 def _has_limits(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
-    """The last finite number of float32 is none of halves, whose limits it was before operator set 11."""
+    """NaN limits nothing, or all; the last finite float32 is no half, whose limit it was before operator set 11."""
+    if any(np.isnan(limit.astype(np.float64)).any() for limit in arrays[1:]):
+        return False
     return arrays[0].dtype not in (BFLOAT16, np.float16) or bool(np.all(np.isfinite(arrays[0].astype(np.float64))))
+
+
+def _has_squares(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """Those of the smallest numbers are zero, unless they are scaled first."""
+    floats = [np.abs(array.astype(np.float64)) for array in arrays if is_float(array.dtype)]
+    return _all_floats_small(node, arrays) and not any(
+        np.any((array > 0) & (array < TINY)) for array in floats
+    )
 
 
 def _is_signed(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
@@ -221,16 +234,15 @@ _RULES: dict[str, Callable[[onnx.NodeProto, Sequence[np.ndarray]], bool]] = {
     **dict.fromkeys(("ArgMax", "ArgMin", "TopK", "Hardmax", "ReduceMax", "ReduceMin"), _is_ordered),
     **dict.fromkeys(("GlobalMaxPool", "ScatterElements", "ScatterND"), _is_ordered),
     "MaxPool": lambda node, arrays: _is_padded_as_the_standard_says(node) and _is_ordered(node, arrays),
-    **dict.fromkeys(
-        ("AveragePool", "LpPool"),
-        lambda node, arrays: _is_padded_as_the_standard_says(node) and _all_floats_small(node, arrays),
-    ),
+    "AveragePool": lambda node, arrays: _is_padded_as_the_standard_says(node) and _all_floats_small(node, arrays),
+    "LpPool": lambda node, arrays: _is_padded_as_the_standard_says(node) and _has_squares(node, arrays),
     "LRN": _sums_squares_of_a_size,
     **dict.fromkeys(("Cast", "CastLike"), _fits),
     **dict.fromkeys(("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "RoiAlign"), _all_floats_small),
     "QLinearMatMul": _all_floats_small,
     "BitShift": _shifts_within,
     **dict.fromkeys(("ReduceProd", "CumProd"), _is_small_product),
+    **dict.fromkeys(("GlobalLpPool", "LpNormalization"), _has_squares),
     "Celu": _divides,
     "Clip": _has_limits,
     "MeanVarianceNormalization": lambda node, arrays: _has_a_variance(node, arrays) and _all_floats_small(node, arrays),

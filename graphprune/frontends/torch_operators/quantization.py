@@ -51,12 +51,12 @@ def dequantize(
     block_size: int = 0,
     output_dtype: int = 0,
 ) -> torch.Tensor:
-    """ONNX DequantizeLinear."""
+    """ONNX DequantizeLinear; computed in float32, as levels of 16 bits are beyond what a half holds."""
     levels = x.to(torch.int32)
     if zero_point is not None:
         levels = levels - _along(zero_point.to(torch.int32), x, axis, block_size)
-    values = levels.to(scale.dtype) * _along(scale, x, axis, block_size)
-    return values.to(TYPES[output_dtype]) if output_dtype else values
+    values = levels.float() * _along(scale.float(), x, axis, block_size)
+    return values.to(TYPES[output_dtype] if output_dtype else scale.dtype)
 
 
 def dynamic_quantize(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

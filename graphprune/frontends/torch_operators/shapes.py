@@ -146,12 +146,12 @@ _MODES = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 def pad(
     x: torch.Tensor,
     pads: Value,
-    value: torch.Tensor | float | None = None,
+    value: torch.Tensor | float | tuple[float, ...] | None = None,
     axes: Value | None = None,
     *,
     mode: str = "constant",
 ) -> torch.Tensor:
-    """ONNX Pad; negative padding crops."""
+    """ONNX Pad; negative padding crops. Files hold `value` as a scalar, or as a vector of one element."""
     amounts = integers(pads)
     along = [axis % x.dim() for axis in (integers(axes) if axes is not None else range(x.dim()))]
     begins, ends = [0] * x.dim(), [0] * x.dim()
@@ -159,12 +159,17 @@ def pad(
         begins[axis], ends[axis] = amounts[index], amounts[len(along) + index]
     if mode == "constant":
         flat = list(itertools.chain.from_iterable(zip(reversed(begins), reversed(ends), strict=True)))
-        number = value.item() if isinstance(value, torch.Tensor) else value or 0
-        return functional.pad(x, flat, value=number)
+        return functional.pad(x, flat, value=_scalar(value))
     for axis, (begin, end) in enumerate(zip(begins, ends, strict=True)):
         if begin or end:
             x = x.index_select(axis, _source(x.shape[axis], begin, end, mode).to(x.device))
     return x
+
+
+def _scalar(value: torch.Tensor | float | tuple[float, ...] | None) -> float:
+    if isinstance(value, torch.Tensor):
+        return float(value.item())
+    return value[0] if isinstance(value, tuple) else value or 0
 
 
 def _source(extent: int, begin: int, end: int, mode: str) -> torch.Tensor:

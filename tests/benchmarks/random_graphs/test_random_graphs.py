@@ -120,6 +120,8 @@ def test_what_jumps_takes_no_rounded_operand() -> None:
         ("BitShift", [np.array([1], np.uint8), np.array([8], np.uint8)]),
         ("MatMul", [np.full((1, 2), 3e38, np.float32), np.ones((2, 1), np.float32)]),
         ("ArgMax", [np.array([np.nan], np.float32)]),
+        ("Clip", [np.array([1], np.float32), np.array(np.nan, np.float32)]),
+        ("GlobalLpPool", [np.full((1, 1, 1), 1e-20, np.float32)]),
     ],
 )
 def test_what_is_not_determined_is_left_out(operator: str, operands: list[np.ndarray]) -> None:

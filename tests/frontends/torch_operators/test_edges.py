@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
+import pytest
+import torch
 
+import graphprune as gp
+from graphprune.passes import FoldConstants
+from graphprune.passes.base import run_pass
 from tests.frontends.torch_operators.checks import assert_same
 from tests.weighted import inferred_model
 
@@ -43,3 +49,18 @@ def test_batch_normalization_of_a_vector_is_of_one_channel() -> None:
     text = "main (float[5] x, float[1] s, float[1] v) => (float[5] y) { y = BatchNormalization (x, s, s, s, v) }"
     one = np.array([0.5], np.float32)
     assert_same(inferred_model(text), {"x": np.arange(5, dtype=np.float32), "s": one, "v": one})
+
+
+@pytest.mark.parametrize("dtype", ["float", "float16", "bfloat16"])
+def test_the_value_of_a_pad_may_be_a_vector_of_one(dtype: str) -> None:
+    text = f"""main ({dtype}[1] x) => ({dtype}[3] y) <int64[2] p = {{2,0}}, float[1] h = {{0.5}}> {{
+        v = CastLike (h, x) y = Pad (x, p, v) }}"""
+    module = gp.to_torch(run_pass(FoldConstants(), inferred_model(text)).model)
+    x = torch.ones(1, dtype={"float": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[dtype])
+    assert torch.equal(module(x), torch.tensor([0.5, 0.5, 1], dtype=x.dtype))
+
+
+def test_levels_of_16_bits_are_more_than_a_half_holds() -> None:
+    text = "main (uint16[2] x, float16 s) => (float16[2] y) { y = DequantizeLinear (x, s) }"
+    model = ir.from_onnx_text(f'<ir_version: 10, opset_import: ["" : 21]> {text}')
+    assert_same(model, {"x": np.array([65535, 7], np.uint16), "s": np.array(0.25, np.float16)})

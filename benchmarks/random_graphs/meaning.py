@@ -166,9 +166,7 @@ def _has_limits(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
 def _has_squares(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
     """Those of the smallest numbers are zero, unless they are scaled first."""
     floats = [np.abs(array.astype(np.float64)) for array in arrays if is_float(array.dtype)]
-    return _all_floats_small(node, arrays) and not any(
-        np.any((array > 0) & (array < TINY)) for array in floats
-    )
+    return _all_floats_small(node, arrays) and not any(np.any((array > 0) & (array < TINY)) for array in floats)
 
 
 def _is_signed(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:

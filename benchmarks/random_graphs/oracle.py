@@ -47,7 +47,7 @@ INACCURATE = frozenset(
 )
 """ONNX Runtime computes them by polynomials, or subtracts 1 at the end: to units in the last place of 1."""
 
-OF_OPERANDS = CANCELLING | {"GridSample", "Resize", "RoiAlign", "Upsample", "Shrink"}
+OF_OPERANDS = CANCELLING | {"DFT", "STFT", "GridSample", "Resize", "RoiAlign", "Upsample", "Shrink"}
 """Their sums may cancel, or their coordinates are rounded: to units in the last place of the largest operand."""
 
 OF_ONE = 1.0

@@ -16,9 +16,11 @@ def refined_shapes(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     """Return the values of an inferred graph of which one more extent is known.
 
     A `Reshape` keeps the number of elements: where its open dimensions are those of its input but for one, that one is
-    a quotient. A `MatMul` has as many columns on the left as rows on the right.
+    a quotient. A `MatMul` has as many columns on the left as rows on the right. What a `GatherND` picks by one tuple of
+    as many indices as there are axes has no axes.
     """
     shapes = _shapes(graph)
+    types = {each.name: each.type.tensor_type.elem_type for each in _values(graph)}
     found: dict[str, Dims] = {}
     for node in graph.node:
         if node.domain not in {"", "ai.onnx"}:
@@ -29,7 +31,9 @@ def refined_shapes(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
             left, right = (shapes.get(name) for name in node.input)
             if left and right and isinstance(left[-1], str) and isinstance(right[-2:][0], int):
                 _note(found, shapes, node.input[0], [*left[:-1], right[-2:][0]])
-    types = {each.name: each.type.tensor_type.elem_type for each in _values(graph)}
+        elif node.op_type == "GatherND" and node.output[0] in types.keys() - shapes.keys():
+            if _is_an_element(*(shapes.get(name) for name in node.input)):
+                found[node.output[0]] = []
     return [onnx.helper.make_tensor_value_info(name, types[name], _extents(dims)) for name, dims in found.items()]
 
 
@@ -53,6 +57,11 @@ def _quotient(before: Dims | None, after: Dims | None) -> Dims | None:
     if len(added) != 1 or old - new or not rest or all_known % rest:
         return None
     return [all_known // rest if dim == added[0] else dim for dim in after]
+
+
+def _is_an_element(data: Dims | None, indices: Dims | None) -> bool:
+    """Return whether the indices are one tuple, of all axes."""
+    return data is not None and indices is not None and len(indices) == 1 and indices[0] == len(data)
 
 
 def _shapes(graph: onnx.GraphProto) -> dict[str, Dims]:

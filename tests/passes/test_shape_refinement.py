@@ -39,3 +39,8 @@ def test_a_product_says_how_many_columns_meet_its_rows() -> None:
     text = """main (float[N,S,4,16] x, int64[3] s, float[64,8] w) => (float[a,b,c] y) {
         r = Reshape (x, s) y = MatMul (r, w) }"""
     assert inferred(text)["r"].endswith(",64]")
+
+
+def test_one_tuple_of_indices_picks_an_element() -> None:
+    text = "main (float[2,3] x, int64[2] i) => (float y) { e = GatherND (x, i) y = Relu (e) }"
+    assert inferred(text)["e"] == "[]"

@@ -55,6 +55,15 @@ def _depth(batch: Count) -> Rule:
     return rule
 
 
+def _picked(operands: Operands) -> str | None:
+    """A single tuple of GatherND picks an element, of whose shape onnx says nothing: it takes what is declared."""
+    data, indices, depth, found = operands.shape(0), operands.shape(1), operands.extent(1, -1), operands.output()
+    if data is None or indices is None or depth is None or found is None:
+        return None
+    wanted = [*indices[:-1], *data[operands.integer("batch_dims", 0) + depth :]]
+    return None if len(found) == len(wanted) else f"its output is {text(found)}, expected {text(wanted)}"
+
+
 def _off_sequence(operands: Operands) -> Extents | None:
     shape = operands.shape(0)
     axis = operands.integer("axis", -2) % max(len(shape or ()), 1)
@@ -107,7 +116,7 @@ INDEXING: dict[str, Sequence[Rule]] = {
     **dict.fromkeys(
         ("Scatter", "ScatterElements"), (is_axis("axis", 0), is_within(1, _off_axis), is_shape(2, like(1)))
     ),
-    "GatherND": (_depth(attribute("batch_dims", 0)),),
+    "GatherND": (_depth(attribute("batch_dims", 0)), _picked),
     "ScatterND": (_depth(lambda _: 0), is_shape(2, _tuples)),
     "TensorScatter": (
         is_axis("axis", -2),

@@ -81,6 +81,7 @@ UNFIT = [
     ),
     ("(float[2,4] x, int64[3,1] i, float[3,5] u) => (float[] y) { y = ScatterND(x, i, u) }", r"expected \[3, 4\]"),
     ("(float[2,4] x, int64[3,3] i, float[3] u) => (float[] y) { y = ScatterND(x, i, u) }", "tuples of 3 indices"),
+    ("(float[2,2] x, int64[2] i) => (float[2] y) { y = GatherND(x, i) }", r"its output is \[2\], expected \[\]"),
     ("(float[4,3] x) => (float[] y) { y = LogSoftmax<axis=4611686018427387904>(x) }", "which .* does not have"),
     ("(float[4,3] x, int64[2] l) => (float[] y) { y = ReverseSequence(x, l) }", r"\[2\], expected \[3\]"),
     (

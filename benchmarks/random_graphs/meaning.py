@@ -119,8 +119,10 @@ def _has_positive_divisors(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) 
     return is_float(arrays[0].dtype) or bool(np.all(arrays[1] > 0))
 
 
-def _shrinks_in_float32(_node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
-    """ONNX Runtime computes it in float32, whatever the type."""
+def _shrinks_in_float32(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """ONNX Runtime computes it in float32, whatever the type; below zero there are no integers without a sign."""
+    if arrays[0].dtype.kind == "u" and any(attribute.f < 0 for attribute in node.attribute):
+        return False
     narrow = arrays[0].dtype in (np.float16, np.float32)
     return narrow or bool(np.all(np.abs(arrays[0].astype(np.float64)) < 1 << 20))
 
@@ -138,6 +140,14 @@ def _is_padded_as_the_standard_says(node: onnx.NodeProto) -> bool:
     """With SAME and dilations ONNX Runtime has other pads, and other shapes than it infers."""
     attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
     return not (attributes.get("auto_pad", b"").startswith(b"SAME") and max(attributes.get("dilations", [1])) > 1)
+
+
+def _windows_have_elements(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
+    """With dilations a window may step over all that there is, from padding to padding."""
+    attributes = {attribute.name: attribute.ints for attribute in node.attribute}
+    extents = arrays[0].shape[2:]
+    steps = attributes.get("dilations", [1] * len(extents))
+    return all(step <= max(n - 1, 1) for step, n in zip(steps, extents, strict=False))
 
 
 def _sums_squares_of_a_size(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> bool:
@@ -231,7 +241,9 @@ _RULES: dict[str, Callable[[onnx.NodeProto, Sequence[np.ndarray]], bool]] = {
     **dict.fromkeys(("Div", "Mod"), _has_positive_divisors),
     **dict.fromkeys(("ArgMax", "ArgMin", "TopK", "Hardmax", "ReduceMax", "ReduceMin"), _is_ordered),
     **dict.fromkeys(("GlobalMaxPool", "ScatterElements", "ScatterND"), _is_ordered),
-    "MaxPool": lambda node, arrays: _is_padded_as_the_standard_says(node) and _is_ordered(node, arrays),
+    "MaxPool": lambda node, arrays: (
+        _is_padded_as_the_standard_says(node) and _windows_have_elements(node, arrays) and _is_ordered(node, arrays)
+    ),
     "AveragePool": lambda node, arrays: _is_padded_as_the_standard_says(node) and _all_floats_small(node, arrays),
     "LpPool": lambda node, arrays: _is_padded_as_the_standard_says(node) and _has_squares(node, arrays),
     "LRN": _sums_squares_of_a_size,

@@ -12,9 +12,9 @@ from onnx import helper
 from graphprune.passes.bounded_evaluation import Budget, BudgetExceededError, bounded_evaluator
 from graphprune.passes.structure import one_line, subgraphs
 
-_OTHERWISE = frozenset({"LpNormalization", "LpPool", "Resize"})
-"""Operators that onnx (seen on 1.23) computes otherwise than ONNX Runtime: the first with the sign of its terms, the
-second with other windows where it rounds up and has dilations."""
+_OTHERWISE = frozenset({"LpNormalization", "LpPool", "MaxPool", "Resize"})
+"""Operators that onnx (seen on 1.23) computes otherwise than ONNX Runtime: the first with the sign of its terms, pools
+with other windows where they round up and have dilations, and with places of the padding for equal maxima."""
 
 _HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
@@ -34,7 +34,7 @@ def evaluate(model: ir.Model, node: ir.Node, budget: Budget | None = None) -> li
     """
     if node.op_type == "Constant":
         return [_constant(node)]
-    if node.domain == "" and (node.op_type in _OTHERWISE or _gives_places(node)):
+    if node.domain == "" and node.op_type in _OTHERWISE:
         raise CannotEvaluateError("onnx evaluates it otherwise than ONNX Runtime")
     feed = {
         str(value.name): value.const_value.numpy()
@@ -52,11 +52,6 @@ def evaluate(model: ir.Model, node: ir.Node, budget: Budget | None = None) -> li
     except Exception as error:  # it raises whatever NumPy does
         raise CannotEvaluateError(f"onnx cannot evaluate it: {one_line(error)}") from error
     return [_checked(value, result) for value, result in zip(node.outputs, results, strict=True)]
-
-
-def _gives_places(node: ir.Node) -> bool:
-    """Whether it is a MaxPool with indices: onnx (seen on 1.23) takes places of the padding for equal maxima."""
-    return node.op_type == "MaxPool" and len(node.outputs) > 1
 
 
 def _is_computed_in_float32(node: ir.Node) -> bool:

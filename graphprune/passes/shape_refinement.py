@@ -31,9 +31,8 @@ def refined_shapes(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
             left, right = (shapes.get(name) for name in node.input)
             if left and right and isinstance(left[-1], str) and isinstance(right[-2:][0], int):
                 _note(found, shapes, node.input[0], [*left[:-1], right[-2:][0]])
-        elif node.op_type == "GatherND" and node.output[0] in types.keys() - shapes.keys():
-            if _is_an_element(*(shapes.get(name) for name in node.input)):
-                found[node.output[0]] = []
+        elif node.op_type == "GatherND" and _is_an_element(*(shapes.get(name) for name in node.input)):
+            found.update({name: [] for name in node.output if name in types and name not in shapes})
     return [onnx.helper.make_tensor_value_info(name, types[name], _extents(dims)) for name, dims in found.items()]
 
 

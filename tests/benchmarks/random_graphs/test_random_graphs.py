@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -113,6 +114,13 @@ def test_what_jumps_takes_no_rounded_operand() -> None:
     assert draft("g1", "Neg", "Floor").nodes[-1].op_type == "Floor"
 
 
+ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "BitShift": {"direction": "LEFT"},
+    "MaxPool": {"kernel_shape": [2], "dilations": [2], "pads": [1, 1]},
+    "Shrink": {"bias": -1.0},
+}
+
+
 @pytest.mark.parametrize(
     ("operator", "operands"),
     [
@@ -122,12 +130,14 @@ def test_what_jumps_takes_no_rounded_operand() -> None:
         ("ArgMax", [np.array([np.nan], np.float32)]),
         ("Clip", [np.array([1], np.float32), np.array(np.nan, np.float32)]),
         ("GlobalLpPool", [np.full((1, 1, 1), 1e-20, np.float32)]),
+        ("Shrink", [np.array([0], np.uint8)]),
+        ("MaxPool", [np.ones((1, 1, 1), np.float32)]),
     ],
 )
 def test_what_is_not_determined_is_left_out(operator: str, operands: list[np.ndarray]) -> None:
     made = Draft("g0", 20, np.random.default_rng(0))
     given = [made.given(array, is_constant=False) for array in operands]
-    attributes = {"direction": "LEFT"} if operator == "BitShift" else {}
+    attributes = ATTRIBUTES.get(operator, {})
     assert not made.add(operator, [*given], attributes, 1)
 
 

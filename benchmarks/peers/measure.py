@@ -28,6 +28,8 @@ WARM_UP = 3
 SECONDS = 20.0
 """Of timed runs, after which a peer gets no further turn."""
 
+FEED = "feed.npz"
+
 LONG = 1.0
 """Seconds of a run that no longer feels what was in the caches before it."""
 
@@ -93,10 +95,14 @@ def relative_error(given: Sequence[np.ndarray], expected: Sequence[np.ndarray]) 
 
 def _write(model: ir.Model, folder: Path) -> list[np.ndarray]:
     """Write the model and its inputs; return what ONNX Runtime makes of them, with every optimisation off."""
-    feed = random_feed(model)
     gp.save(model, folder / "model.onnx")
-    np.savez(folder / "feed.npz", **feed)  # type: ignore[arg-type] # its stub takes any name for an option
-    return session_for_file(folder / "model.onnx", optimize=False).run(None, feed)
+    np.savez(folder / FEED, **random_feed(model))  # type: ignore[arg-type] # its stub takes any name for an option
+    return _expected(folder / "model.onnx", folder)
+
+
+def _expected(path: Path, folder: Path) -> list[np.ndarray]:
+    with np.load(folder / FEED) as feed:
+        return session_for_file(path, optimize=False).run(None, dict(feed))
 
 
 def _open(peer: Peer, model: ir.Model, folder: Path, threads: int, expected: Sequence[np.ndarray]) -> Side:
@@ -105,7 +111,8 @@ def _open(peer: Peer, model: ir.Model, folder: Path, threads: int, expected: Seq
         if peer.form is not None:
             path = folder / f"{peer.name}.onnx"
             gp.save(peer.form(model), path)
-        job = Job(peer.opener, peer.distribution, str(path), str(folder / "feed.npz"), str(outputs), threads)
+            expected = _expected(path, folder) if peer.is_pruned else expected
+        job = Job(peer.opener, peer.distribution, str(path), str(folder / FEED), str(outputs), threads)
         process = Process(peer, job)
     except GraphPruneError as error:
         return Side(None, reason=error.message)

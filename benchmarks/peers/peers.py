@@ -23,6 +23,7 @@ class Peer:
         requirements: Pinned packages of an environment of its own; without any, it runs in this one.
         pythons: Versions of Python that those packages are made for; without any, this one will do.
         form: The model in the form that the peer runs best.
+        is_pruned: Whether that form is another function, which is then what its outputs are held to.
         variables: What is set in the environment of its process.
     """
 
@@ -32,6 +33,7 @@ class Peer:
     requirements: tuple[str, ...] = ()
     pythons: tuple[str, ...] = ()
     form: Callable[[ir.Model], ir.Model] | None = None
+    is_pruned: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from graphprune.errors import InputError
-from graphprune.testing.models import architectures, demo, light, structures
+from graphprune.testing.models import architectures, demo, light, structures, zoo
 from graphprune.testing.models.cache import cached
 from graphprune.verification.feeds import random_feed
 
@@ -26,7 +26,7 @@ def build(name: str) -> ir.Model:
     """Build the model `name`, or read it from the cache of models built earlier.
 
     Args:
-        name: One of `names()`, or of `structures.STRUCTURES`.
+        name: One of `names()`, of `structures.STRUCTURES`, or of `zoo.ZOO`.
 
     Returns:
         A model in the caller's hands: a new one each time.
@@ -41,6 +41,8 @@ def build(name: str) -> ir.Model:
         return cached(name, lambda: architectures.build_architecture(name), ("torch", "transformers"))
     if name in structures.STRUCTURES:
         return cached(name, lambda: structures.build_structure(name), ("torch", "transformers"))
+    if name in zoo.ZOO:
+        return cached(name, lambda: zoo.build_zoo(name), ("torch", "transformers"))
     if name in light.light_names():
         return cached(name, lambda: light.build_light(name), ("onnx", "onnxruntime"))
     raise InputError(f"no model is called '{name}'; there are {', '.join(names())}", code="GP123")

@@ -17,9 +17,11 @@ import onnx_ir as ir
 from graphprune.testing.models.calibration import calibrate_batch_norms
 
 _LOOK_THROUGH = frozenset({"Identity", "Transpose", "Unsqueeze", "Reshape", "Expand", "Cast"})
-# What an operator's input is: a matrix to mix channels, a scale around one or a shift around zero.
+# What an operator's input is: a matrix to mix channels, that of gates, a scale around one, a shift around zero.
 _KINDS: dict[str, dict[int, str]] = {
     "Conv": {1: "matrix", 2: "shift"},
+    "ConvTranspose": {1: "matrix", 2: "shift"},
+    **{kind: {1: "gates", 2: "gates", 3: "shift"} for kind in ("LSTM", "GRU", "RNN")},
     "Gemm": {1: "matrix", 2: "shift"},
     "MatMul": {0: "matrix", 1: "matrix"},
     "BatchNormalization": {1: "scale", 2: "shift", 3: "shift", 4: "scale"},
@@ -102,12 +104,18 @@ def _draw(rng: np.random.Generator, read: _Read, shape: tuple[int, ...]) -> np.n
         return rng.uniform(0.8, 1.2, shape)
     if read.kind == "shift":
         return rng.standard_normal(shape) * 0.1
-    gain = 1.0 if read.node.op_type == "MatMul" else 2.0  # Conv and Gemm mostly read what a ReLU has halved
+    # What Conv, ConvTranspose and Gemm read, a ReLU has mostly halved.
+    gain = 1.0 if read.kind == "gates" or read.node.op_type == "MatMul" else 2.0
     return rng.standard_normal(shape) * math.sqrt(gain / _fan_in(read, shape))
 
 
 def _fan_in(read: _Read, shape: tuple[int, ...]) -> int:
     if read.node.op_type == "Conv":
         return math.prod(shape[1:])
+    if read.node.op_type == "ConvTranspose":  # of each output: all inputs, and the taps of its phase
+        strides = read.node.attributes.get_ints("strides", ()) or ()
+        return max(1, shape[0] * math.prod(shape[2:]) // math.prod(strides))
+    if read.kind == "gates":
+        return shape[-1]
     outputs_first = read.transposed ^ bool(read.node.attributes.get_int("transB", 0))
     return shape[-1] if outputs_first or len(shape) == 1 else shape[-2]

@@ -39,7 +39,7 @@ def measure(model: ir.Model, peers: Iterable[Peer], threads: int, runs: int) -> 
 
     Times are medians of `runs` runs, or of fewer where they take longer than `SECONDS`.
     """
-    with tempfile.TemporaryDirectory(prefix="graphprune-") as name, ExitStack() as stack, pinned(threads):
+    with tempfile.TemporaryDirectory(prefix="graphprune-") as name, ExitStack() as stack:
         folder = Path(name)
         expected = _write(model, folder)
         sides = {}
@@ -47,7 +47,8 @@ def measure(model: ir.Model, peers: Iterable[Peer], threads: int, runs: int) -> 
             sides[peer.name] = side = _open(peer, model, folder, threads, expected)
             if side.process is not None:
                 stack.callback(side.process.close)
-        take_turns(list(sides.values()), runs)
+        with pinned(threads):
+            take_turns(list(sides.values()), runs)
     return {name: side.outcome() for name, side in sides.items()}
 
 
@@ -105,6 +106,13 @@ def _expected(path: Path, folder: Path) -> list[np.ndarray]:
         return session_for_file(path, optimize=False).run(None, dict(feed))
 
 
+def _compiled(path: Path, threads: int) -> Path:
+    """Compile a file for this machine, on all of its processors."""
+    compiled = path.with_suffix(".so")
+    gp.compile(gp.load(path), threads=threads).save(compiled)
+    return compiled
+
+
 def _open(peer: Peer, model: ir.Model, folder: Path, threads: int, expected: Sequence[np.ndarray]) -> Side:
     path, outputs = folder / "model.onnx", folder / f"{peer.name}.npz"
     try:
@@ -112,8 +120,11 @@ def _open(peer: Peer, model: ir.Model, folder: Path, threads: int, expected: Seq
             path = folder / f"{peer.name}.onnx"
             gp.save(peer.form(model), path)
             expected = _expected(path, folder) if peer.is_pruned else expected
+        if peer.is_compiled:
+            path = _compiled(path, threads)
         job = Job(peer.opener, peer.distribution, str(path), str(folder / FEED), str(outputs), threads)
-        process = Process(peer, job)
+        with pinned(threads):
+            process = Process(peer, job)
     except GraphPruneError as error:
         return Side(None, reason=error.message)
     with np.load(outputs) as arrays:

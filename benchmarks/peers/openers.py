@@ -18,10 +18,10 @@ Opener = Callable[[str, Feed, int], Run]
 
 
 def graphprune(path: str, feed: Feed, threads: int) -> Run:
-    """Ours: packed and compiled for this machine."""
-    import graphprune as gp
+    """Ours: what was compiled for this machine."""
+    from graphprune_runtime import load_session
 
-    session = gp.compile(gp.load(path), threads=threads)
+    session = load_session(path, threads)
     return lambda: session.run(None, feed)
 
 

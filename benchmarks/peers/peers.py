@@ -23,6 +23,7 @@ class Peer:
         requirements: Pinned packages of an environment of its own; without any, it runs in this one.
         pythons: Versions of Python that those packages are made for; without any, this one will do.
         form: The model in the form that the peer runs best.
+        is_compiled: Whether it runs what graphprune compiles.
         is_pruned: Whether that form is another function, which is then what its outputs are held to.
         variables: What is set in the environment of its process.
     """
@@ -33,6 +34,7 @@ class Peer:
     requirements: tuple[str, ...] = ()
     pythons: tuple[str, ...] = ()
     form: Callable[[ir.Model], ir.Model] | None = None
+    is_compiled: bool = False
     is_pruned: bool = False
     variables: Mapping[str, str] = field(default_factory=dict)
 
@@ -42,7 +44,7 @@ _OPENERS = "benchmarks.peers.openers"
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer(OURS, "graphprune", f"{_OPENERS}:graphprune"),
+        Peer(OURS, "graphprune-runtime", f"{_OPENERS}:graphprune", is_compiled=True),
         Peer(
             "deepsparse",
             "deepsparse",

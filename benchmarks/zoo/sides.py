@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from benchmarks.patterns import pruned
@@ -33,6 +34,6 @@ def sides(columns: tuple[str, ...], rivals: tuple[str, ...]) -> list[Peer]:
 
 
 def _ours(column: str) -> Peer:
-    opener, pattern = PEERS[OURS].opener, PATTERNS[column]
+    pattern = PATTERNS[column]
     form = None if pattern is None else partial(pruned, pattern=pattern)
-    return Peer(column, OURS, opener, form=form, is_pruned=form is not None)
+    return replace(PEERS[OURS], name=column, form=form, is_pruned=form is not None)

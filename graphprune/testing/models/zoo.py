@@ -138,14 +138,14 @@ ZOO: dict[str, Callable[[], Example]] = {
     "text_detector": partial(_maps, "TextDetector", 1, 3, 320, 320),
     "text_recognizer": partial(_maps, "TextRecognizer", 1, 1, 32, 320),
     "super_resolution": partial(_maps, "SuperResolution", 1, 3, 64, 64),
-    "diffusion_block": _diffusion,
+    "diffusion": _diffusion,
     "minilm": partial(
         _transformer, "BertModel", "Bert", _tokens(64, "input_ids", "attention_mask"), add_pooling_layer=False, **_MINI
     ),
     "gpt2": partial(_transformer, "GPT2LMHeadModel", "GPT2", _tokens(64), use_cache=False, n_layer=6),
     "smollm_prompt": partial(_transformer, "LlamaForCausalLM", "Llama", _tokens(64), use_cache=False, **_SMOL),
     "smollm_step": _decoder_step,
-    "t5_small": partial(
+    "t5": partial(
         _transformer, "T5ForConditionalGeneration", "T5", _tokens(32, "input_ids", "decoder_input_ids"),
         d_model=512, d_kv=64, d_ff=2048, num_layers=6, num_heads=8, use_cache=False, attn_implementation="eager",
     ),

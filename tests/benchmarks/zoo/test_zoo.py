@@ -18,6 +18,7 @@ from benchmarks.zoo.results import Row, ratios, read, write
 from benchmarks.zoo.sides import PATTERNS, RIVALS, sides
 from benchmarks.zoo.table import footnotes, heading, line, summary
 from graphprune.measuring.environment import Environment
+from graphprune.testing import models
 from tests.weighted import inferred_model
 
 PRODUCT = "main (float[1,64] x, float[64,64] w) => (float[1,64] y) { y = MatMul (x, w) }"
@@ -110,7 +111,7 @@ def test_the_command_goes_on_where_it_was(
     pytest.importorskip("matplotlib")
     write(ROWS, tmp_path / "rows.json")
     asked: list[str] = []
-    monkeypatch.setattr(command.models, "build", asked.append)
+    monkeypatch.setattr(models, "build", asked.append)
     monkeypatch.setattr(command, "measure", lambda *_: ROWS[0].outcomes)
     monkeypatch.setattr(command, "MODELS", ("quick", "new"))
     files = {name: str(tmp_path / name) for name in ("rows.json", "zoo.md", "zoo.svg")}

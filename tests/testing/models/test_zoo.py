@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from graphprune.testing import models
+from graphprune.testing.models.structures import STRUCTURES
 from graphprune.testing.models.zoo import ZOO, build_zoo
 from tests.testing.models.running import run
 
@@ -38,4 +39,4 @@ def test_a_step_gives_what_the_whole_text_does() -> None:
 
 
 def test_their_names_are_no_others() -> None:
-    assert not set(ZOO) & set(models.names())
+    assert not set(ZOO) & {*models.names(), *STRUCTURES}

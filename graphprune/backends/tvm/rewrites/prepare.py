@@ -14,6 +14,7 @@ from graphprune.backends.tvm.rewrites.definitions import definition_of
 from graphprune.backends.tvm.rewrites.lift_functions import lift_functions
 from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
+from graphprune.backends.tvm.rewrites.whole_windows import name_whole_windows
 from graphprune.errors import UnsupportedModelError
 from graphprune.graph.functions import DOMAIN
 from graphprune.graph.nodes import operator_name
@@ -79,6 +80,7 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
     TopologicalSortPass()(model)
     name_nodes(model.graph)
     simplify(model)
+    name_whole_windows(model.graph)
     inline_packed(model, refusal)
     while expand_functions(model, lambda node: not is_expanded(node), definition_of):
         simplify(model)

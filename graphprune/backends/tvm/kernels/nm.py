@@ -34,6 +34,7 @@ from graphprune.backends.tvm.kernels.builder import (
 )
 from graphprune.backends.tvm.kernels.dense import clear, copy_lanes
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
+from graphprune.backends.tvm.kernels.narrow import Narrowed, narrowed, widened
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,11 @@ class RowsProblem:
 class NmBlocks:
     """The packed weight of the kernel: `values` [block][group][slot][vector][lane], `places` the same.
 
-    Values are float32; float16 where that holds all of them exactly, or the upper halves of float32 (bfloat16) as
-    uint16. Places are uint8, or int32 (16 lanes) and uint16 (8 lanes) words with two bits a lane. Outputs are padded
-    with zeros to whole blocks, the last group to whole slots.
+    Values are `narrowed`. Places are uint8, or int32 (16 lanes) and uint16 (8 lanes) words with two bits a lane.
+    Outputs are padded with zeros to whole blocks, the last group to whole slots.
     """
 
-    values: npt.NDArray[np.float32] | npt.NDArray[np.float16] | npt.NDArray[np.uint16]
+    values: Narrowed
     places: npt.NDArray[np.int32] | npt.NDArray[np.uint16] | npt.NDArray[np.uint8]
     keep: int
     of: int
@@ -135,17 +135,7 @@ def nm_blocks(
         shifted = packed.astype(np.uint32) << (2 * np.arange(width, dtype=np.uint32))
         words = np.bitwise_or.reduce(shifted, axis=-1)
         packed = words.view(np.int32) if width * 2 > 16 else words.astype(np.uint16)
-    return NmBlocks(blocked(_narrowed(values)), packed, keep, of, groups, blocks, vectors)  # type: ignore[arg-type]
-
-
-def _narrowed(values: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
-    """Return the same numbers in half as many bytes, if they fit: what is read of memory decides the time."""
-    bits = values.view(np.uint32)
-    if not (bits & 0xFFFF).any():
-        return (bits >> 16).astype(np.uint16)
-    with np.errstate(over="ignore"):
-        half = values.astype(np.float16)
-    return half if np.array_equal(half.astype(np.float32).view(np.uint32), bits) else values
+    return NmBlocks(blocked(narrowed(values)), packed, keep, of, groups, blocks, vectors)  # type: ignore[arg-type]
 
 
 def nm_function(
@@ -219,7 +209,7 @@ def _emit_tile(
         first = bind((block * weight.groups + group) * (weight.keep * weight.vectors))
         inputs = [_inputs(source.buffer, start + group * weight.of, weight.of, width) for start in starts]
         for slot in range(weight.keep * weight.vectors):
-            values = _values(kernel, weight, first + slot, width)
+            values = widened(kernel["values"], (first + slot) * width, width)
             places = _places(kernel, weight, first + slot, width)
             lane = T.ramp(slot % weight.vectors * width, 1, width)
             for total, x in zip(sums, inputs, strict=True):
@@ -234,15 +224,6 @@ def _inputs(x: Expr, at: Expr, of: int, width: int) -> Expr:
     if of == width:
         return group
     return tirx.Shuffle([group] * (width // of), [tirx.IntImm("int32", i) for i in range(width)])
-
-
-def _values(kernel: Kernel, weight: NmBlocks, vector: Expr, width: int) -> Expr:
-    """The weights of a vector, widened."""
-    values = kernel["values"][T.ramp(vector * width, 1, width)]
-    if weight.values.dtype == np.uint16:
-        upper = tirx.shift_left(values.astype(f"uint32x{width}"), tirx.Broadcast(tirx.const(16, "uint32"), width))
-        return tirx.reinterpret(f"float32x{width}", upper)
-    return values.astype(f"float32x{width}")
 
 
 def _places(kernel: Kernel, weight: NmBlocks, vector: Expr, width: int) -> Expr:

@@ -7,7 +7,7 @@ needs: the zeros that outputs with fewer have left are multiplied with what a de
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from tvm.tirx.op import call_llvm_pure_intrin
 from tvm.tirx.script import builder as T
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine, bind, loop, store
+from graphprune.backends.tvm.kernels.narrow import Narrowed, narrowed, widened
 from graphprune.backends.tvm.kernels.row_product import Array, RowProduct
 
 
@@ -46,12 +47,12 @@ class Slots:
     """Weights in slots.
 
     Attributes:
-        values: [slot][output of the block], the slots ordered by weight, block and group.
+        values: [slot][output of the block], `narrowed` or not, the slots ordered by weight, block and group.
         places: Of the input of each value, within its group.
         starts: The first slot of each group of each block of each weight, and the end.
     """
 
-    values: npt.NDArray[np.float32]
+    values: Narrowed
     places: npt.NDArray[np.uint8]
     starts: npt.NDArray[np.int32]
 
@@ -113,11 +114,13 @@ class SlotProduct(RowProduct):
 
     @cached_property
     def slots(self) -> Slots:
-        """The weights as the kernel reads them."""
+        """The weights as the kernel reads them; values of 16 bits save time only where one weight does not fit L2."""
         places = self.block_starts()[:, None] + np.arange(self.block)
         blocks = self.weights[:, places].reshape(-1, self.block, self.inputs)
         missing = ((0, 0), (0, self._wide - self.block), (0, self.groups * self.group - self.inputs))
-        return pack_slots(np.pad(blocks, missing), self.group)
+        slots = pack_slots(np.pad(blocks, missing), self.group)
+        one = (slots.values.nbytes + slots.places.nbytes) // len(self.weights)
+        return replace(slots, values=narrowed(slots.values.view(np.float32))) if one > self.machine.l2_bytes else slots
 
     @property
     def share(self) -> float:
@@ -150,7 +153,7 @@ class SlotProduct(RowProduct):
                 at = bind((first + slot) * self._wide)
                 for lane in range(0, self._wide, width):
                     lanes = T.ramp(lane, 1, width)
-                    value = values[T.ramp(at + lane, 1, width)]
+                    value = widened(values, at + lane, width)
                     place = places[T.ramp(at + lane, 1, width)].astype(f"int32x{width}")
                     for total, vectors in zip(sums, inputs, strict=True):
                         store(total, lanes, total[lanes] + value * self._picked(vectors, place))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import ml_dtypes
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine, build_function, store
@@ -98,3 +100,14 @@ def test_operations_are_those_that_are_done() -> None:
     weights[:, 5, 7] = 1
     assert DenseProduct(V3, 3, 64, 64).operations == 3 * 64 * 64
     assert SlotProduct.of(V4, 3, weights, "w").operations == 3 * 64  # one slot, of all outputs of the block
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_slots_that_do_not_fit_l2_take_16_bits_a_value(dtype: npt.DTypeLike, machine: Machine) -> None:
+    weights, x, start = two_weights(70, 100, 0.8), random(3 * 70).reshape(3, 70), random(300, 3)
+    weights = weights.astype(dtype).astype(np.float32)
+    far, near = (SlotProduct.of(replace(machine, l2_bytes=size), 3, weights, "w") for size in (1 << 10, 1 << 20))
+    assert (far.arrays[0].itemsize, near.arrays[0].itemsize) == (2, 4)
+    found, expected = (second_of_two(each, each.arrays, x, start) for each in (far, near))
+    np.testing.assert_array_equal(found, expected)

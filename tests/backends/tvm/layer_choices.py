@@ -82,7 +82,7 @@ class Choices:
 def _preferring(kernel: str) -> Callable[..., list[Candidate]]:
     """`candidates`, this kernel first where it is one of them."""
 
-    def choose(weight: Weight, *, few: bool) -> list[Candidate]:
+    def choose(weight: Weight, *, few: int) -> list[Candidate]:
         return sorted(weights.candidates(weight, few=few), key=lambda candidate: candidate.kernel != kernel)
 
     return choose

@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 from tvm import tirx
+from tvm.tirx.script import builder as T
 
 from graphprune.backends.tvm.kernels.builder import (
     Expr,
@@ -30,14 +31,15 @@ from graphprune.backends.tvm.kernels.builder import (
 )
 from graphprune.backends.tvm.kernels.dense import clear
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
+from graphprune.backends.tvm.kernels.lookup import LOOKUP, has_lookup, looked_up
 from graphprune.backends.tvm.kernels.problem import Planes
-from graphprune.backends.tvm.kernels.sparse import SparseRows
+from graphprune.backends.tvm.kernels.sparse_rows import SparseRows
 
 MOST_VECTORS = 8
 """Vectors of outputs that are summed together."""
 
-SUMS = 8
-"""Independent sums of a sparse row."""
+SUMS = LOOKUP
+"""Independent sums of a sparse row: one for each of the inputs that are looked up at once."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class VectorProblem:
         fitting = (self.machine.registers * 3 // 4) // self.positions
         needed = -(-self.outputs // self.machine.lanes)
         return max(1, min(MOST_VECTORS, fitting, needed)) * self.machine.lanes
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether the inputs of several nonzeros are read at once; neighbouring positions of one input are, anyway."""
+        return has_lookup(self.machine) and (self.positions == 1 or self.planes.position_stride != 1)
 
     def input(self, x: Expr, channel: Expr, position: Expr) -> Expr:
         """An element of the input."""
@@ -138,8 +145,8 @@ def sparse_vector_function(
 ) -> Expr:
     """The TIR function (x, values, offsets, starts, operands..., y); `y` is [output][position].
 
-    `weight` has one block of channels, its offsets are scaled by the planes' channel stride. The epilogue's position is
-    (0, output, position).
+    `weight` has one block of channels, and its offsets apart, which are scaled by the planes' channel stride. The
+    epilogue's position is (0, output, position).
     """
     p = problem
     arguments = [*weight.arguments(), *operands]
@@ -166,18 +173,13 @@ def _sum_row(kernel: Kernel, p: VectorProblem, weight: SparseRows, row: Expr) ->
     first = bind(kernel["starts"][row])
     count = bind(kernel["starts"][row + 1] - first)
 
-    def add(total: Expr, j: Expr) -> None:
-        value = kernel["values"][j]
-        at = bind(p.planes.offset + weight.offset(kernel, j))
-
-        def element(i: Expr) -> None:
-            store(total, i, total[i] + value * kernel["x"][at + i * p.planes.position_stride])
-
-        lanes(p.positions, width, element)
-
-    with loop(count // SUMS) as group:
-        for number, total in enumerate(sums):
-            add(total, bind(first + group * SUMS + number))
+    add = partial(_add_nonzero, kernel, p, weight)
+    if p.looks_up:
+        _add_groups(kernel, p, weight, sums, first, count)
+    else:
+        with loop(count // SUMS) as group:
+            for number, total in enumerate(sums):
+                add(total, bind(first + group * SUMS + number))
     with loop(count % SUMS) as rest:
         add(sums[0], bind(first + count // SUMS * SUMS + rest))
     half = SUMS
@@ -186,6 +188,34 @@ def _sum_row(kernel: Kernel, p: VectorProblem, weight: SparseRows, row: Expr) ->
         for total, other in zip(sums[:half], sums[half : 2 * half], strict=True):
             lanes(p.positions, width, partial(_add_up, total, other))
     return sums[0]
+
+
+def _add_nonzero(kernel: Kernel, p: VectorProblem, weight: SparseRows, total: Expr, j: Expr) -> None:
+    """Add nonzero number `j` times its input at all positions."""
+    value, at = weight.value(kernel, j), bind(p.planes.offset + weight.offset(kernel, j))
+
+    def element(i: Expr) -> None:
+        store(total, i, total[i] + value * kernel["x"][at + i * p.planes.position_stride])
+
+    lanes(p.positions, p.machine.lanes, element)
+
+
+def _add_groups(
+    kernel: Kernel, p: VectorProblem, weight: SparseRows, sums: Sequence[Expr], first: Expr, count: Expr
+) -> None:
+    """The sums of all whole groups of nonzeros, a vector of inputs looked up for each group and position."""
+    totals, group = [registers(SUMS) for _ in range(p.positions)], T.ramp(0, 1, SUMS)
+    for total in totals:
+        unrolled_lanes(SUMS, SUMS, partial(clear, total))
+    with loop(count // SUMS) as number:
+        j = bind(first + number * SUMS)
+        values, places = weight.value(kernel, j, SUMS), weight.offset(kernel, j, SUMS)
+        for position, total in enumerate(totals):
+            inputs = looked_up(kernel["x"], places + (p.planes.offset + position * p.planes.position_stride))
+            store(total, group, total[group] + values * inputs)
+    for i, each in enumerate(sums):
+        for position, total in enumerate(totals):
+            store(each, position, total[i])
 
 
 def _add_up(total: Expr, other: Expr, i: Expr) -> None:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from graphprune.backends.tvm.building.tuning import Emitted
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance
-from graphprune.backends.tvm.kernels.sparse import channels_per_block, sparse_function, sparse_rows
+from graphprune.backends.tvm.kernels.sparse import channels_per_block, sparse_function
+from graphprune.backends.tvm.kernels.sparse_rows import SparseRows, sparse_rows
 from graphprune.backends.tvm.kernels.tiling import tile_positions_evenly
 from graphprune.backends.tvm.kernels.vector import (
     VectorProblem,
@@ -51,7 +52,7 @@ def lower_positions(
     if images == 1 and 2 * positions < lowering.machine.lanes:
         problem = VectorProblem(lowering.machine, planes, weight.outputs, positions)
         emit, size = partial(_emit_vectors, problem, fused), problem.outputs * problem.positions
-        return _lower_fastest(lowering, weight, emit, str(problem), x, fused, size, few=True)
+        return _lower_fastest(lowering, weight, emit, str(problem), x, fused, size, few=positions)
     return lower_planes(lowering, position_problem(lowering, planes, images, weight, positions), weight, x, fused)
 
 
@@ -67,7 +68,7 @@ def lower_planes(
     """Emit the kernel for this weight; returns the output buffer [image][output channel][position]."""
     size = problem.images * problem.outputs * problem.positions
     emit = partial(emit_planes, problem, fused, taps, groups)
-    return _lower_fastest(lowering, weight, emit, f"{problem}, {groups} groups", x, fused, size, few=False)
+    return _lower_fastest(lowering, weight, emit, f"{problem}, {groups} groups", x, fused, size, few=0)
 
 
 def _lower_fastest(
@@ -79,13 +80,12 @@ def _lower_fastest(
     fused: FusedEpilogue,
     size: int,
     *,
-    few: bool,
+    few: int,
 ) -> Handle:
     """Call the fastest of the kernels that the weight may be given, and note which one it is and why."""
     eligible = candidates(weight, few=few)
-    seconds = _measured(
-        lowering, eligible, lambda c: emit(c.form(weight)), f"{problem}, {weight.taps} taps, {fused.dtype}"
-    )
+    kind = f"{problem}, {weight.taps} taps, {'narrow, ' * weight.is_narrow}{fused.dtype}"
+    seconds = _measured(lowering, eligible, lambda c: emit(c.form(weight)), kind)
     picked = min(seconds, key=lambda candidate: seconds[candidate], default=eligible[0])
     names = tuple(candidate.kernel for candidate in eligible)
     lowering.note(picked.kernel, explain(weight, picked, eligible, seconds), names)
@@ -112,8 +112,10 @@ def _emit_vectors(problem: VectorProblem, fused: FusedEpilogue, weight: Weight) 
         return function, [output_blocks(weight.dense[:, :, 0], problem.block)]
     assert weight.rows is not None
     rows = sparse_rows(weight.rows, ONE_TAP, problem.planes.channel_stride, weight.inputs)
+    if problem.looks_up or rows.nbytes > problem.machine.l2_bytes:  # else widening takes longer than it saves
+        rows = rows.narrowed()
     function = sparse_vector_function("sparse_vector", problem, rows, fused.arguments, fused.apply, fused.dtype)
-    return function, [rows.values, rows.offsets, rows.starts]
+    return function, rows.arrays
 
 
 def emit_planes(problem: PlaneProblem, fused: FusedEpilogue, taps: Indices, groups: int, weight: Weight) -> Emitted:
@@ -127,6 +129,16 @@ def emit_planes(problem: PlaneProblem, fused: FusedEpilogue, taps: Indices, grou
     assert groups == 1, "only ungrouped convolutions are packed"
     assert weight.rows is not None
     block = channels_per_block(problem, weight.nonzeros)
-    packed = sparse_rows(weight.rows, taps, distance, block, weight.height)
+    packed = _stored(problem, sparse_rows(weight.rows, taps, distance, block, weight.height))
     function = sparse_function("sparse", problem, packed, fused.arguments, fused.apply, fused.dtype)
-    return function, [packed.values, packed.offsets, packed.starts]
+    return function, packed.arrays
+
+
+def _stored(problem: PlaneProblem, rows: SparseRows) -> SparseRows:
+    """The rows in as few bytes as take no more time (measured).
+
+    Values of several outputs are widened once for all vectors of a tile, which does not pay where there is only one.
+    """
+    if rows.height == 1:
+        return rows.in_words()
+    return rows.narrowed() if problem.tiling.span > problem.machine.lanes else rows

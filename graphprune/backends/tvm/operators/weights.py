@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import onnx_ir as ir
 
-from graphprune.backends.tvm.kernels.sparse import common_elements
+from graphprune.backends.tvm.kernels.elements import itemsize
+from graphprune.backends.tvm.kernels.narrow import narrowed
+from graphprune.backends.tvm.kernels.sparse_rows import common_elements
 from graphprune.backends.tvm.program.recording import Array
 from graphprune.layouts import csr
 from graphprune.packed.calls import read_call
@@ -23,6 +26,9 @@ COST = {1: 1.8, 2: 1.25, 4: 1.11}
 
 COST_OF_FEW = {1: 2.2}
 """The same for a few positions, where the bytes of the weight decide."""
+
+COST_OF_NARROW = {1: 1.9}
+"""The same for one position, where values take 16 bits and those of the dense kernel 32."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,11 @@ class Weight:
             return len(self.rows.values)
         assert self.dense is not None
         return int(np.count_nonzero(self.dense))
+
+    @cached_property
+    def is_narrow(self) -> bool:
+        """Whether all of its nonzeros fit in 16 bits."""
+        return self.rows is not None and narrowed(self.rows.values).itemsize == itemsize("float16")
 
     @property
     def uses(self) -> float:
@@ -104,11 +115,11 @@ class Candidate:
 DENSE = Candidate("dense", 1.0, 0)
 
 
-def candidates(weight: Weight, *, few: bool) -> list[Candidate]:
-    """Return the kernels that the weight may be given, the fastest by estimate first; for a `few` positions or many."""
+def candidates(weight: Weight, *, few: int) -> list[Candidate]:
+    """Return the kernels that a weight may be given, the fastest by estimate first; for `few` positions, 0 if many."""
     if weight.rows is None:
         return [DENSE]
-    cost = COST_OF_FEW if few else COST
+    cost = COST_OF_NARROW if few == 1 and weight.is_narrow else COST_OF_FEW if few else COST
     sparse = [
         Candidate(
             "rows" if height == 1 else f"rows of {height}",
@@ -128,6 +139,8 @@ def explain(
     zeros = f"{1 - weight.nonzeros / weight.size:.1%} of the elements are zero"
     if weight.rows is None:
         return zeros
+    if weight.is_narrow:
+        zeros += ", the others fit in 16 bits"
     if seconds:
         times = (f"{c.kernel} {1e3 * s:.3g} ms" for c, s in sorted(seconds.items(), key=lambda each: each[1]))
         return f"{zeros}; measured: {', '.join(times)}"

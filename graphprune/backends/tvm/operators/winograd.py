@@ -32,7 +32,7 @@ def winograd_planes(lowering: Lowering, x: View, window: Window, weight: Weight,
     if not same or groups > 1 or x.dtype != "float32":
         return None
     layout = winograd_layout(window, x.shape[1], x.shape[2], x.shape[3], lowering.machine.lanes)
-    return layout if share_of_dense(layout, weight) < candidates(weight, few=False)[0].share else None
+    return layout if share_of_dense(layout, weight) < candidates(weight, few=0)[0].share else None
 
 
 def share_of_dense(layout: WinogradLayout, weight: Weight) -> float:
@@ -56,7 +56,7 @@ def lower_winograd(lowering: Lowering, x: View, weight: Weight, layout: Winograd
     inputs = [View.dense(transformed, x.dtype, (planes.size,)), *map(lowering.constant, constants)]
     size = images * filters.outputs * layout.tiles
     products = lowering.call(function, inputs, size, "float32", 2 * images * filters.size * layout.tiles)
-    eligible = ("winograd", *(candidate.kernel for candidate in candidates(weight, few=False)))
+    eligible = ("winograd", *(candidate.kernel for candidate in candidates(weight, few=0)))
     lowering.note("winograd", f"estimated at {share_of_dense(layout, weight):.0%} of the dense kernel's time", eligible)
     shape = images, weight.outputs
     back = output_function("winograd_output", machine, shape, layout, fused.arguments, fused.apply, fused.dtype)

@@ -11,7 +11,8 @@ from graphprune.backends.tvm.kernels.builder import Expr
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function
 from graphprune.backends.tvm.kernels.elements import Elements, itemsize
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
-from graphprune.backends.tvm.kernels.sparse import channels_per_block, sparse_function, sparse_rows
+from graphprune.backends.tvm.kernels.sparse import channels_per_block, sparse_function
+from graphprune.backends.tvm.kernels.sparse_rows import sparse_rows
 from graphprune.backends.tvm.kernels.tiling import tile_positions
 from graphprune.layouts import csr
 from tests.backends.tvm.kernels.harness import V3, run
@@ -43,7 +44,7 @@ def test_bytes(dtype: str, nbytes: int) -> None:
 
 def sparse() -> tuple[Expr, list[np.ndarray]]:
     rows = sparse_rows(csr.pack(W), TAPS, POSITIONS, CHANNELS)
-    return sparse_function("k", PROBLEM, rows, output_dtype="float64"), [rows.values, rows.offsets, rows.starts]
+    return sparse_function("k", PROBLEM, rows, output_dtype="float64"), rows.arrays
 
 
 def dense() -> tuple[Expr, list[np.ndarray]]:

@@ -14,7 +14,8 @@ from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance, tile_stride
-from graphprune.backends.tvm.kernels.sparse import sparse_function, sparse_rows
+from graphprune.backends.tvm.kernels.sparse import sparse_function
+from graphprune.backends.tvm.kernels.sparse_rows import sparse_rows
 from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, tile_positions
 from graphprune.backends.tvm.kernels.view import View
 from graphprune.layouts.csr import pack
@@ -47,7 +48,7 @@ def dense(p: PlaneProblem, weight: Array, x: Array, taps: Array = ONE_TAP, fused
 def sparse(p: PlaneProblem, weight: Array, x: Array, taps: Array = ONE_TAP, fused: Fused = NOTHING) -> Array:
     """In blocks of three channels."""
     rows = sparse_rows(pack(weight.reshape(len(weight), -1)), taps, channel_distance(p), 3)
-    constants = [rows.values, rows.offsets, rows.starts]
+    constants = rows.arrays
     return _run(p, x, constants, lambda *rest: sparse_function("main", p, rows, *rest), fused)
 
 

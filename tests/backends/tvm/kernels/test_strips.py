@@ -13,7 +13,8 @@ from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.elementwise import copy_function
 from graphprune.backends.tvm.kernels.pad import Window, padded_planes
 from graphprune.backends.tvm.kernels.problem import PlaneProblem
-from graphprune.backends.tvm.kernels.sparse import sparse_function, sparse_rows
+from graphprune.backends.tvm.kernels.sparse import sparse_function
+from graphprune.backends.tvm.kernels.sparse_rows import sparse_rows
 from graphprune.backends.tvm.kernels.strips import Cut, StripPlanes, Strips, choose_strips, strip_function
 from graphprune.backends.tvm.kernels.view import View
 from graphprune.layouts import csr
@@ -33,7 +34,7 @@ def convolved(machine: Machine, view: View, flat: Array, w: Window, weight: Arra
     p = PlaneProblem(machine, images, weight.shape[0], sums.size // images // weight.shape[0], planes, layout.tiling())
     packed = csr.pack(weight.reshape(weight.shape[0], -1))
     rows = sparse_rows(packed, layout.tap_offsets(), planes.channel_stride, 4)
-    inputs = [cut, rows.values, rows.offsets, rows.starts]
+    inputs = [cut, *rows.arrays]
     y = run(sparse_function("main", p, rows), machine, inputs, sums.size)
     result = View.dense(None, "float32", (images, weight.shape[0], *output))
     return run(copy_function(machine, sums, layout.strips.cut(result)), machine, [y], result.size).reshape(result.shape)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
 from graphprune.backends.tvm.kernels.problem import Planes
-from graphprune.backends.tvm.kernels.sparse import sparse_rows
+from graphprune.backends.tvm.kernels.sparse_rows import sparse_rows
 from graphprune.backends.tvm.kernels.vector import (
     VectorProblem,
     dense_vector_function,
@@ -48,7 +48,7 @@ def sparse(p: VectorProblem, weight: Array, x: Array, epilogue: Epilogue = no_ep
     rows = sparse_rows(csr.pack(weight), np.zeros(1, np.int32), p.planes.channel_stride, p.planes.channels)
     operands = [Flat(f"operand{i}", array.size, "float32") for i, array in enumerate(extra)]
     function = sparse_vector_function("main", p, rows, operands, epilogue)
-    y = run(function, p.machine, [x, rows.values, rows.offsets, rows.starts, *extra], p.outputs * p.positions)
+    y = run(function, p.machine, [x, *rows.arrays, *extra], p.outputs * p.positions)
     return y.reshape(p.outputs, p.positions)
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 
 from graphprune.backends.tvm.operators.weights import (
     COST,
     COST_OF_FEW,
+    COST_OF_NARROW,
     DENSE,
     Candidate,
     Weight,
@@ -36,7 +39,7 @@ def weight(zeros: float, height: int = 1) -> Weight:
     return Weight(64, 64, 1, rows=csr.pack(matrix * mask.reshape(-1, 64).repeat(height, axis=0)))
 
 
-def best(each: Weight, *, few: bool = False) -> Candidate:
+def best(each: Weight, *, few: int = 0) -> Candidate:
     return candidates(each, few=few)[0]
 
 
@@ -49,7 +52,7 @@ def test_enough_zeros(height: int) -> None:
     formed = best(above).form(above)
     assert (formed.height, formed.dense) == (height, None)
     assert best(below).kernel == "dense"
-    why = explain(below, best(below), candidates(below, few=False), {})
+    why = explain(below, best(below), candidates(below, few=0), {})
     assert re.search(r"zero; rows( of \d)? estimated at 1\d\d% of the dense kernel's time", why)
     dense = best(below).form(below).dense
     assert dense is not None
@@ -71,13 +74,26 @@ def test_heights_divide_the_outputs() -> None:
 
 def test_few_positions() -> None:
     least = 1 - 1 / COST_OF_FEW[1]
-    assert best(weight(least + 0.03, 4), few=True).kernel == "rows"
-    assert best(weight(least - 0.03, 4), few=True).kernel == "dense"
+    assert best(weight(least + 0.03, 4), few=1).kernel == "rows"
+    assert best(weight(least - 0.03, 4), few=1).kernel == "dense"
+
+
+def test_values_of_16_bits_need_fewer_zeros_at_one_position() -> None:
+    wide = weight(1 - 2 / (COST_OF_FEW[1] + COST_OF_NARROW[1]))
+    assert wide.rows is not None
+    for dtype in (np.float16, ml_dtypes.bfloat16):
+        values = wide.rows.values.astype(dtype).astype(np.float32)
+        narrow = replace(wide, rows=replace(wide.rows, values=values))
+        assert [best(narrow, few=few).kernel for few in (1, 2)] == ["rows", "dense"]
+        assert "zero, the others fit in 16 bits; estimated at" in explain(
+            narrow, best(narrow, few=1), candidates(narrow, few=1), {}
+        )
+    assert best(wide, few=1).kernel == "dense"
 
 
 def test_a_dense_weight() -> None:
     dense = dense_weight(pruned(8, 8, 1, zeros=0))
-    assert [candidate.kernel for candidate in candidates(dense, few=False)] == ["dense"]
+    assert [candidate.kernel for candidate in candidates(dense, few=0)] == ["dense"]
     assert explain(dense, best(dense), [DENSE], {}) == "0.0% of the elements are zero"
 
 

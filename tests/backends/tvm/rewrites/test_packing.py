@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -13,6 +14,7 @@ from graphprune.backends.onnxruntime import session_for
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
 from graphprune.verification.feeds import random_feed
+from graphprune_runtime.file import CompiledFile
 from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.graphs import assert_equal, assert_equal_on, compile_, parse, pruned
 
@@ -66,6 +68,28 @@ def test_half_precision_in_groups_of_four() -> None:
         parse("g (float16[1,64] x) => (float16[1,32] y) { y = MatMul(x,w) }", {"w": weight.astype(np.float16)})
     )
     assert session.kernels[0].kernel == "2:4"
+
+
+STORED = {"one row": (1, 1), "neighbouring rows": (40, 1), "rows of 4": (40, 4)}
+"""Rows of inputs, and outputs that share their zeros."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("case", STORED)
+def test_half_precision_takes_16_bits_a_value_in_the_file(case: str, kind: str, tmp_path: Path) -> None:
+    rows, height = STORED[case]
+    weight = pruned(256, 256 // height, zeros=0.9).repeat(height, axis=1)
+    weight *= 1 + np.arange(256, dtype=np.float32) / 256
+
+    def stored(dtype: npt.DTypeLike, name: str) -> int:
+        text = f"g ({name}[{rows},256] x) => ({name}[{rows},256] y) {{ y = MatMul(x,w) }}"
+        compile_(parse(text, {"w": weight.astype(dtype)}, opset=22)).save(tmp_path / "m.so")
+        with (tmp_path / "m.so").open("rb") as file:
+            return CompiledFile.read(file, "m").footer.weights_bytes
+
+    saved = stored(np.float32, "float") - stored(KINDS[kind][0], kind)
+    nonzeros = np.count_nonzero(weight)
+    assert abs(saved - 2 * nonzeros) < 300
 
 
 def quantized(*shape: int, zero: int = 0, dtype: npt.DTypeLike = np.int8) -> npt.NDArray[Any]:

@@ -1,11 +1,12 @@
-"""N:M layers one by one: our kernels beside ONNX Runtime's dense ones.
+"""Layers one by one, in any pattern: our kernels beside ONNX Runtime's dense ones.
 
-    python -m benchmarks.nm_layers [--pattern 1:4] [--pattern "2:4 bf16"] [--threads 1] [--runs 30] [--only TEXT]
+    python -m benchmarks.nm_layers [--pattern 1:4] [--pattern "2:4 bf16"] [--pattern "unstructured@0.9 bf16"]
+        [--threads 1] [--runs 30] [--only TEXT]
 
-Each row is a model of one layer, all of whose weights follow the pattern; both sides run in turn in one process.
-`bf16` rounds the weights to bfloat16, which our kernels then store. The limit of a layer is the time of its
-multiply-adds at the machine's peak, or of its weights' bytes at the speed of memory, whichever is longer; both are
-measured first.
+Each row is a model of one layer, all of whose weights follow the pattern; all patterns of a layer and the dense one run
+in turn in one process. `bf16` rounds the weights to bfloat16, which our kernels then store. The limit of a layer is the
+time of its multiply-adds at the machine's peak, or of its weights' bytes at the speed of memory, whichever is longer;
+both are measured first.
 """
 
 from __future__ import annotations
@@ -19,11 +20,10 @@ import numpy as np
 import onnx_ir as ir
 
 import graphprune as gp
+from benchmarks.patterns import pruned
 from graphprune.analysis.sparsity import weight_counts
 from graphprune.backends.tvm.building.roofline import Roofline, measure_roofline
 from graphprune.measuring.environment import pinned, read_environment
-from graphprune.passes import PruneWeights
-from graphprune.passes.base import run_pass
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.targets.target import resolve_target
 from graphprune.verification.feeds import random_feed
@@ -38,6 +38,8 @@ PRODUCTS = {
     "ViT-B down": (197, 3072, 768),
     "Llama-7B attention, 128 tokens": (128, 4096, 4096),
     "Llama-7B up, 128 tokens": (128, 4096, 11008),
+    "Llama-7B attention, 8 tokens": (8, 4096, 4096),
+    "Llama-7B up, 8 tokens": (8, 4096, 11008),
     "Llama-7B attention, decode": (1, 4096, 4096),
     "Llama-7B up, decode": (1, 4096, 11008),
     "Llama-7B down, decode": (1, 11008, 4096),
@@ -52,6 +54,9 @@ CONVOLUTIONS = {
     **{f"ResNet-50 3x3 {c} at {s}": (c, c, 3, s) for c, s in ((64, 56), (128, 28), (256, 14), (512, 7))},
 }  # fmt: skip
 """Input channels, outputs, kernel, image."""
+
+NARROW = " bf16"
+"""What a pattern ends with whose weights are rounded."""
 
 
 def layers(only: str) -> Iterator[tuple[str, ir.Model, float]]:
@@ -102,29 +107,28 @@ class Row:
         )
 
 
-def measure(model: ir.Model, pattern: str, macs: float, threads: int, runs: int) -> Row:
-    """One layer in one pattern."""
-    form, _, values = pattern.partition(" ")
-    if values == "bf16":
-        model = _rounded(model)
-    pruned = run_pass(PruneWeights(gp.plan(model, gp.Recipe(pattern=form))), model).model
+def measure(model: ir.Model, patterns: list[str], macs: float, threads: int, runs: int) -> Iterator[tuple[str, Row]]:
+    """Yield each pattern and its row, of one layer."""
+    sparse = {pattern: _pruned(model, pattern) for pattern in patterns}
     with pinned(threads):
         dense = gp.compile(model, backend="onnxruntime", threads=threads)
-        sparse = gp.compile(pruned, threads=threads)
-    assert isinstance(sparse, CompiledSession)
-    sides = {"dense": dense, "sparse": sparse}
-    timings = gp.bench(sides, random_feed(model), threads=threads, runs=runs, baseline="dense").timings
+        sides = {pattern: gp.compile(each, threads=threads) for pattern, each in sparse.items()}
+    timings = gp.bench(
+        {"dense": dense, **sides}, random_feed(model), threads=threads, runs=runs, baseline="dense"
+    ).timings
     ms = {timing.label: timing.median_ms for timing in timings}
-    weight = weight_counts(pruned)["w"]
-    nonzeros = weight.elements - weight.zeros
-    # Two bits or so an index are left out: the limit is that of the values alone.
-    return Row(
-        ms["dense"],
-        ms["sparse"],
-        sparse.kernels[0].kernel,
-        2 * macs * nonzeros / weight.elements,
-        nonzeros * (2 if values else 4),
-    )
+    for pattern, session in sides.items():
+        assert isinstance(session, CompiledSession)
+        weight = weight_counts(sparse[pattern])["w"]
+        nonzeros = weight.elements - weight.zeros
+        operations, nbytes = 2 * macs * nonzeros / weight.elements, nonzeros * (2 if pattern.endswith(NARROW) else 4)
+        # Places are left out: the limit is that of the values alone.
+        yield pattern, Row(ms["dense"], ms[pattern], session.kernels[0].kernel, operations, nbytes)
+
+
+def _pruned(model: ir.Model, pattern: str) -> ir.Model:
+    form = pattern.removesuffix(NARROW)
+    return pruned(model if form == pattern else _rounded(model), form)
 
 
 def _rounded(model: ir.Model) -> ir.Model:
@@ -153,8 +157,9 @@ def main() -> None:
     print("| layer | pattern | dense, ms | sparse, ms | ratio | kernel | share of the limit |")
     print("|---|---|---|---|---|---|---|")
     for name, model, macs in layers(options.only):
-        for pattern in options.pattern or ("1:4", "2:4"):
-            print(measure(model, pattern, macs, options.threads, options.runs).text(name, pattern, peak), flush=True)
+        patterns = options.pattern or ["1:4", "2:4"]
+        for pattern, row in measure(model, patterns, macs, options.threads, options.runs):
+            print(row.text(name, pattern, peak), flush=True)
 
 
 if __name__ == "__main__":

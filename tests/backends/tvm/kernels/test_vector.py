@@ -74,6 +74,15 @@ def test_tokens_may_lie_apart(kernel: VectorKernel) -> None:
     np.testing.assert_allclose(kernel(p, weight, x), weight @ x.reshape(3, 30).T, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("positions", [1, 3])
+def test_inputs_may_start_later(positions: int, machine: Machine) -> None:
+    planes = Planes(5 + 30 * positions, 30, 0, 1, 30, offset=5)
+    p = VectorProblem(machine, planes, 20, positions)
+    weight, x = random_weight(20, 30), random(planes.size, 3)
+    np.testing.assert_allclose(sparse(p, weight, x), weight @ x[5:].reshape(positions, 30).T, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("kernel", [dense, sparse])
 def test_epilogue_knows_its_place(kernel: VectorKernel) -> None:
     p = problem(V3, 37, 9, 2)

@@ -52,12 +52,13 @@ class FoldConstants(Pass):
             y = Reshape (x, target)
         }
 
-    Refuses: GP221 the operator cannot be evaluated, GP222 the result is larger than `size_limit` bytes,
-        GP223 the result is an output of the graph. A negative `size_limit` is an error, GP224.
+    Refuses: GP221 the operator cannot be evaluated, GP222 the result is larger than `size_limit` bytes and than the
+        constants that it is computed from, GP223 the result is an output of the graph. A negative `size_limit` is an error, GP224.
 
     Attributes:
-        size_limit: The largest result in bytes. A `ConstantOfShape` that is the weight of a convolution or matrix
-            product, and a `Constant`, may be of any size.
+        size_limit: The largest result in bytes. What is no larger than the constants it is computed from (the joined
+            weights of a recurrent layer, the normalized one of a convolution), a `ConstantOfShape` that is the weight
+            of a convolution or matrix product, and a `Constant` may be of any size.
     """
 
     name: ClassVar[str] = "fold-constants"
@@ -99,8 +100,8 @@ class FoldConstants(Pass):
     def _why_not(self, node: ir.Node, weights: set[ir.Node]) -> tuple[str, str] | None:
         if any(value.is_graph_output() for value in node.outputs):
             return "GP223", f"{describe(node)} is constant, but its result is an output of the graph"
-        size = sum(_bytes(value) for value in node.outputs)
-        if size > self.size_limit and node.op_type != "Constant" and node not in weights:
+        size, given = (sum(map(_bytes, values)) for values in (node.outputs, filter(None, node.inputs)))
+        if size > max(self.size_limit, given) and node.op_type != "Constant" and node not in weights:
             return "GP222", f"{describe(node)} is constant, but takes {size} bytes, more than {self.size_limit}"
         return None
 

@@ -12,6 +12,7 @@ from graphprune.errors import InputError
 from graphprune.passes.base import run_pass
 from graphprune.passes.fold_constants import FoldConstants
 from graphprune.testing.check_pass import check_pass
+from tests.weighted import inferred_model
 
 HEADER = '<ir_version: 10, opset_import: ["" : 18, "other" : 1]>'
 
@@ -186,9 +187,9 @@ def test_a_large_result_is_refused_before_it_is_computed() -> None:
 
 
 def test_the_limit_can_be_set() -> None:
-    model = graph("k = Sqrt (c) y = Mul (x, k)", constants="float[3] c = {1, 4, 9}")
-    assert [skip.code for skip in check_pass(FoldConstants(size_limit=11), model).skips] == ["GP222"]
-    assert check_pass(FoldConstants(size_limit=12), model).changed
+    model = graph("k = Expand (c, s) y = Mul (x, k)", constants="float c = {4}, int64[2] s = {2, 3}")
+    assert [skip.code for skip in check_pass(FoldConstants(size_limit=23), model).skips] == ["GP222"]
+    assert check_pass(FoldConstants(size_limit=24), model).changed
 
 
 def test_an_output_of_the_graph_is_refused() -> None:
@@ -224,3 +225,11 @@ def test_random_graphs_fold_to_the_same_function(data: st.DataObject) -> None:
     for node in result.model.graph:
         assert any(value is not None and value.name in depends for value in node.inputs)
         depends |= {str(value.name) for value in node.outputs}
+
+
+def test_what_does_not_grow_may_be_of_any_size() -> None:
+    text = """main (float[5,1,4] x, float[1,8,4] w1, float[1,8,4] w2, float[1,16,4] w) => (float[5,1,1,4] y) {
+        joined = Concat <axis = 1> (w1, w2) y, h, c = LSTM <hidden_size = 4> (x, joined, w) }"""
+    result = check_pass(FoldConstants(size_limit=0), inferred_model(text))
+    assert [node.op_type for node in result.model.graph] == ["LSTM"]
+    assert "joined" in result.model.graph.initializers

@@ -58,4 +58,6 @@ def why_no_product(node: ir.Node, index: int) -> tuple[str, str]:
         return "GP313", f"is read by {describe(node)} of domain '{_ORT}': run the pass expand-contrib first"
     if (node.domain, node.op_type) in _WEIGHTS:
         return "GP301", f"is read by {describe(node)} as input {index}, which is no weight: it stays dense"
+    if all(value is None or value.const_value is not None for value in node.inputs):
+        return "GP301", f"is read by {describe(node)}, which makes another constant of it: `graphprune fold` first"
     return "GP301", f"is read by {describe(node)}, which takes no weight that can be pruned: it stays dense"

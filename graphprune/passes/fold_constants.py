@@ -53,7 +53,8 @@ class FoldConstants(Pass):
         }
 
     Refuses: GP221 the operator cannot be evaluated, GP222 the result is larger than `size_limit` bytes and than the
-        constants that it is computed from, GP223 the result is an output of the graph. A negative `size_limit` is an error, GP224.
+        constants that it is computed from, GP223 the result is an output of the graph. A negative `size_limit` is an
+        error, GP224.
 
     Attributes:
         size_limit: The largest result in bytes. What is no larger than the constants it is computed from (the joined

@@ -139,8 +139,8 @@ REFUSED = {
         "w: is read by node 'y' (Gather), which takes no weight that can be pruned: it stays dense [GP301]",
     ),
     "GP301 constant": (
-        "main (float[2,3] x, float[6,3] w) => (float[2,3] y) <int64[1] a = {0}, int64[1] b = {3}> { "
-        "s = Slice (w, a, b, a) y = MatMul (x, s) }",
+        """main (float[2,3] x, float[6,3] w) => (float[2,3] y) <int64[1] a = {0}, int64[1] b = {3}> {
+            s = Slice (w, a, b, a) y = MatMul (x, s) }""",
         "w: is read by node 's' (Slice), which makes another constant of it: `graphprune fold` first [GP301]",
     ),
     "GP301 bias matrix": (

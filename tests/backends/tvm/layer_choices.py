@@ -15,7 +15,9 @@ from graphprune.backends.onnxruntime import session_for
 from graphprune.backends.tvm import variants
 from graphprune.backends.tvm.backend import TvmBackend
 from graphprune.backends.tvm.building.pipeline import CHECKS_VARIABLE
+from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.operators import nm, planes, strips, weights, winograd
+from graphprune.backends.tvm.operators.costs import NARROW
 from graphprune.backends.tvm.operators.weights import Candidate, Weight
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
@@ -24,7 +26,7 @@ from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.layer_graph import LayerGraph
 from tests.backends.tvm.layers import Layer
 
-KERNELS = ["dense", *("rows" if height == 1 else f"rows of {height}" for height in weights.COST)]
+KERNELS = ["dense", *("rows" if height == 1 else f"rows of {height}" for height in NARROW.rows)]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Choices:
             patch.setattr(strips, "candidates", _preferring("rows"))
         if self.winograd is not None:
             share = 0.0 if self.winograd else float("inf")
-            patch.setattr(winograd, "share_of_dense", lambda _layout, _weight: share)
+            patch.setattr(winograd, "share_of_dense", lambda *_: share)
         if self.groups:
             patch.setattr(nm, "MOST_SLOTS", float(1 << 30))
             patch.setattr(nm, "LEAST_ZEROS", 1e-6)
@@ -82,8 +84,8 @@ class Choices:
 def _preferring(kernel: str) -> Callable[..., list[Candidate]]:
     """`candidates`, this kernel first where it is one of them."""
 
-    def choose(weight: Weight, *, few: int) -> list[Candidate]:
-        return sorted(weights.candidates(weight, few=few), key=lambda candidate: candidate.kernel != kernel)
+    def choose(weight: Weight, machine: Machine, *, few: int) -> list[Candidate]:
+        return sorted(weights.candidates(weight, machine, few=few), key=lambda candidate: candidate.kernel != kernel)
 
     return choose
 

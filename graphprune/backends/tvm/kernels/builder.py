@@ -37,6 +37,9 @@ __all__ = [
 
 LaneBody = Callable[[Expr], None]
 
+WIDE_L1_BYTES = 48 << 10
+"""L1 data cache of Intel's cores from 2019 on, and of Zen 5; cores before have 32 KiB, Zen 4 among them."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -58,6 +61,11 @@ class Machine:
     l2_bytes: int
     threads: int
     features: frozenset[str]
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a core does two multiply-adds and two loads of whole vectors a cycle: its L1 tells."""
+        return self.l1_bytes >= WIDE_L1_BYTES
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ BLOCK_PER_L1 = 0.75
 ROW_OF_BLOCK = 16
 """Nonzeros that a row should have in each block, on average."""
 
+TILE_VECTORS = 4
+"""Vectors of a tile of positions, as a rule: as many sums as hide the latency of one multiply-add a cycle."""
 
 ROWS_AHEAD = 4
 """How many rows ahead outputs are prefetched (measured)."""
@@ -47,11 +49,29 @@ def channels_per_block(problem: PlaneProblem, nonzeros: int) -> int:
     A tile's part of the block fits L1, but a row of the block is long enough to be worth picking up its partial sums.
     """
     touched = problem.planes.phases * (problem.tiling.span + problem.planes.halo)
-    fitting = int(BLOCK_PER_L1 * problem.machine.l1_bytes / (problem.elements.input_bytes * touched))
+    fitting = _channels_in_l1(problem.machine, problem.elements.input_bytes * touched)
     channels = problem.planes.channels
     a_row = nonzeros / (problem.outputs * channels)
     block = max(fitting, math.ceil(ROW_OF_BLOCK / a_row) if a_row else channels)
     return -(-channels // max(1, round(channels / block)))
+
+
+def tile_vectors(machine: Machine, positions: int, a_channel: float) -> int:
+    """How many vectors a tile of one tap has on a wide processor, for rows of so many nonzeros a channel, on average.
+
+    A wide tile shares a weight and its place among more multiply-adds, but fewer channels of it fit L1, and rows of few
+    nonzeros then come apart. A tile of all positions reads each weight once.
+    """
+    if positions <= MOST_VECTORS * machine.lanes:
+        return MOST_VECTORS
+    wide = range(MOST_VECTORS, TILE_VECTORS, -2)
+    rows = {vectors: a_channel * _channels_in_l1(machine, 4 * vectors * machine.lanes) for vectors in wide}
+    return next((vectors for vectors, row in rows.items() if row >= ROW_OF_BLOCK), TILE_VECTORS)
+
+
+def _channels_in_l1(machine: Machine, channel_bytes: int) -> int:
+    """How many channels a block may have, of which a tile reads so many bytes each."""
+    return int(BLOCK_PER_L1 * machine.l1_bytes / channel_bytes)
 
 
 def sparse_function(

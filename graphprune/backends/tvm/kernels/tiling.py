@@ -85,10 +85,10 @@ class Tiling:
 def tile_positions(positions: int, lanes: int, vectors: int) -> Tiling:
     """Tiles of at most `vectors` vectors over `positions` consecutive positions, as even as whole vectors allow.
 
-    A single vector left over joins the last tile: alone it would take as long as half a tile.
+    A single vector left over joins the last tile, where registers allow: alone it would take as long as half a tile.
     """
     available = -(-positions // lanes)
-    joins = vectors > 1 and available > vectors and available % vectors == 1
+    joins = 1 < vectors < MOST_VECTORS and available > vectors and available % vectors == 1
     count = -(-(available - joins) // vectors)
     return _equal_tiles(count, -(-(available - joins) // count) * lanes, positions)
 

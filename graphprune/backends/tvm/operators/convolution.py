@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from graphprune.backends.tvm.kernels.pad import Window
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
+from graphprune.backends.tvm.kernels.sparse import TILE_VECTORS
 from graphprune.backends.tvm.kernels.tiling import tile_positions, tile_rows
 from graphprune.backends.tvm.kernels.view import Handle, View, merged_stride
 from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, static_dtype, static_shape
 from graphprune.backends.tvm.operators import pooling
-from graphprune.backends.tvm.operators.planes import TILE_VECTORS, lower_planes, position_problem
+from graphprune.backends.tvm.operators.planes import lower_planes, lower_pointwise
 from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue
 from graphprune.backends.tvm.operators.strips import lower_strips, strip_planes
 from graphprune.backends.tvm.operators.views import input_value
@@ -87,8 +88,7 @@ def _pointwise(
         x, position = lowering.dense(x), 1
     images, channels, height, width = x.shape
     planes = Planes(x.size, channels, x.strides[0], x.strides[1], position, x.offset)
-    problem = position_problem(lowering, planes, images, weight, height * width)
-    return lower_planes(lowering, problem, weight, x, fused, groups=groups)
+    return lower_pointwise(lowering, planes, images, weight, height * width, x, fused, groups)
 
 
 def _windowed(lowering: Lowering, x: View, window: Window, weight: Weight, fused: FusedEpilogue, groups: int) -> Handle:

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from graphprune.backends.tvm.building.tuning import Emitted
+from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance
-from graphprune.backends.tvm.kernels.sparse import channels_per_block, sparse_function
+from graphprune.backends.tvm.kernels.sparse import TILE_VECTORS, channels_per_block, sparse_function, tile_vectors
 from graphprune.backends.tvm.kernels.sparse_rows import SparseRows, sparse_rows
 from graphprune.backends.tvm.kernels.tiling import tile_positions_evenly
 from graphprune.backends.tvm.kernels.vector import (
@@ -25,7 +26,6 @@ from graphprune.backends.tvm.lowering.graph import Lowering
 from graphprune.backends.tvm.operators.region import FusedEpilogue
 from graphprune.backends.tvm.operators.weights import Candidate, Weight, candidates, explain
 
-TILE_VECTORS = 4
 USES_WORTH_A_COPY = 32
 """Copy the input tile once each of its elements is used about this often (measured on 1x1 convolutions)."""
 
@@ -33,16 +33,24 @@ ONE_TAP = np.zeros(1, np.int32)
 Indices = npt.NDArray[np.int32]
 
 
-def position_problem(lowering: Lowering, planes: Planes, images: int, weight: Weight, positions: int) -> PlaneProblem:
-    """The problem of a product whose outputs are at the positions of its inputs."""
-    machine = lowering.machine
+def position_problem(machine: Machine, planes: Planes, images: int, weight: Weight, positions: int) -> PlaneProblem:
+    """The problem of a product whose outputs are at the positions of its inputs, for this form of the weight."""
     aligned = planes.position_stride == 1 and not any(
         n % machine.lanes for n in (positions, planes.channel_stride, planes.image_stride, planes.offset)
     )
-    copy = not aligned or weight.uses >= USES_WORTH_A_COPY
     threads = 1 if aligned or images % machine.threads == 0 else machine.threads
-    tiling = tile_positions_evenly(positions, machine.lanes, TILE_VECTORS, threads)
+    tiling = tile_positions_evenly(positions, machine.lanes, _tile_vectors(machine, positions, weight), threads)
+    is_copy = aligned and planes.channel_stride == tiling.span  # as the input lies
+    copy = not aligned or (weight.uses >= USES_WORTH_A_COPY and not is_copy)
     return PlaneProblem(machine, images, weight.outputs, positions, planes, tiling, copy_tile=copy)
+
+
+def _tile_vectors(machine: Machine, positions: int, weight: Weight) -> int:
+    """Of a tile, for this form of a weight; several rows share the loads of their inputs as it is."""
+    if weight.rows is None or not machine.is_wide:
+        return TILE_VECTORS
+    a_channel = weight.nonzeros / (weight.outputs * weight.inputs) if weight.height == 1 else 0
+    return tile_vectors(machine, positions, a_channel)
 
 
 def lower_positions(
@@ -53,7 +61,29 @@ def lower_positions(
         problem = VectorProblem(lowering.machine, planes, weight.outputs, positions)
         emit, size = partial(_emit_vectors, problem, fused), problem.outputs * problem.positions
         return _lower_fastest(lowering, weight, emit, str(problem), x, fused, size, few=positions)
-    return lower_planes(lowering, position_problem(lowering, planes, images, weight, positions), weight, x, fused)
+    return lower_pointwise(lowering, planes, images, weight, positions, x, fused)
+
+
+def lower_pointwise(
+    lowering: Lowering,
+    planes: Planes,
+    images: int,
+    weight: Weight,
+    positions: int,
+    x: View,
+    fused: FusedEpilogue,
+    groups: int = 1,
+) -> Handle:
+    """As `lower_planes`, of one tap; tiles are as the form of the weight wants them."""
+
+    def problem(form: Weight) -> PlaneProblem:
+        return position_problem(lowering.machine, planes, images, form, positions)
+
+    def emit(form: Weight) -> Emitted:
+        return emit_planes(problem(form), fused, ONE_TAP, groups, form)
+
+    size = images * weight.outputs * positions
+    return _lower_fastest(lowering, weight, emit, f"{problem(weight)}, {groups} groups", x, fused, size, few=0)
 
 
 def lower_planes(
@@ -83,7 +113,7 @@ def _lower_fastest(
     few: int,
 ) -> Handle:
     """Call the fastest of the kernels that the weight may be given, and note which one it is and why."""
-    eligible = candidates(weight, few=few)
+    eligible = candidates(weight, lowering.machine, few=few)
     kind = f"{problem}, {weight.taps} taps, {'narrow, ' * weight.is_narrow}{fused.dtype}"
     seconds = _measured(lowering, eligible, lambda c: emit(c.form(weight)), kind)
     picked = min(seconds, key=lambda candidate: seconds[candidate], default=eligible[0])

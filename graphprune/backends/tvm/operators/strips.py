@@ -33,7 +33,7 @@ def strip_planes(lowering: Lowering, x: View, window: Window, weight: Weight) ->
     padded = padded_planes(window, channels, height, width, output, lanes)
     layout = StripPlanes(padded, choose_strips(output, padded.halo, lanes), lanes)
     vectors = layout.strips.vectors
-    is_dense = candidates(weight, few=0)[0].height == 0
+    is_dense = candidates(weight, lowering.machine, few=0)[0].height == 0
     if is_dense or 2 * output[0] * output[1] < vectors * lanes:
         return None
     copied = channels * layout.vectors + weight.outputs * vectors

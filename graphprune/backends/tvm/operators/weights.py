@@ -10,9 +10,11 @@ from functools import cached_property
 import numpy as np
 import onnx_ir as ir
 
+from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.elements import itemsize
 from graphprune.backends.tvm.kernels.narrow import narrowed
 from graphprune.backends.tvm.kernels.sparse_rows import common_elements
+from graphprune.backends.tvm.operators.costs import costs_on
 from graphprune.backends.tvm.program.recording import Array
 from graphprune.layouts import csr
 from graphprune.packed.calls import read_call
@@ -20,15 +22,6 @@ from graphprune.packed.rows import RowsWeight
 
 FEWEST_ZEROS = 0.1
 """The share of zeros below which no sparse kernel is faster, whatever the pattern."""
-
-COST = {1: 1.8, 2: 1.25, 4: 1.11}
-"""Rows summed together -> the time of an element over that of one in our dense kernels (measured, one thread)."""
-
-COST_OF_FEW = {1: 2.2}
-"""The same for a few positions, where the bytes of the weight decide."""
-
-COST_OF_NARROW = {1: 1.9}
-"""The same for one position, where values take 16 bits and those of the dense kernel 32."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +108,12 @@ class Candidate:
 DENSE = Candidate("dense", 1.0, 0)
 
 
-def candidates(weight: Weight, *, few: int) -> list[Candidate]:
+def candidates(weight: Weight, machine: Machine, *, few: int) -> list[Candidate]:
     """Return the kernels that a weight may be given, the fastest by estimate first; for `few` positions, 0 if many."""
     if weight.rows is None:
         return [DENSE]
-    cost = COST_OF_NARROW if few == 1 and weight.is_narrow else COST_OF_FEW if few else COST
+    costs = costs_on(machine)
+    cost = costs.narrow if few == 1 and weight.is_narrow else costs.few if few else costs.rows
     sparse = [
         Candidate(
             "rows" if height == 1 else f"rows of {height}",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.pad import Window
 from graphprune.backends.tvm.kernels.problem import PlaneProblem
+from graphprune.backends.tvm.kernels.sparse import TILE_VECTORS
 from graphprune.backends.tvm.kernels.tiling import in_half_vectors, tile_positions
 from graphprune.backends.tvm.kernels.view import Handle, View
 from graphprune.backends.tvm.kernels.winograd import (
@@ -15,12 +17,10 @@ from graphprune.backends.tvm.kernels.winograd import (
     winograd_layout,
 )
 from graphprune.backends.tvm.lowering.graph import Lowering
-from graphprune.backends.tvm.operators.planes import ONE_TAP, TILE_VECTORS, emit_planes
+from graphprune.backends.tvm.operators.costs import costs_on
+from graphprune.backends.tvm.operators.planes import ONE_TAP, emit_planes
 from graphprune.backends.tvm.operators.region import NO_EPILOGUE, FusedEpilogue
 from graphprune.backends.tvm.operators.weights import DENSE, Weight, candidates, dense_weight
-
-TRANSFORM_COST = 13
-"""Time to transform an element, over that of a multiply-add (measured)."""
 
 
 def winograd_planes(lowering: Lowering, x: View, window: Window, weight: Weight, groups: int) -> WinogradLayout | None:
@@ -32,15 +32,17 @@ def winograd_planes(lowering: Lowering, x: View, window: Window, weight: Weight,
     if not same or groups > 1 or x.dtype != "float32":
         return None
     layout = winograd_layout(window, x.shape[1], x.shape[2], x.shape[3], lowering.machine.lanes)
-    return layout if share_of_dense(layout, weight) < candidates(weight, few=0)[0].share else None
+    share = share_of_dense(layout, weight, lowering.machine)
+    return layout if share < candidates(weight, lowering.machine, few=0)[0].share else None
 
 
-def share_of_dense(layout: WinogradLayout, weight: Weight) -> float:
+def share_of_dense(layout: WinogradLayout, weight: Weight, machine: Machine) -> float:
     """The estimated time over that of the dense kernel."""
     height, width = layout.output
-    tiles, positions = (in_half_vectors(count, layout.lanes) for count in (layout.tiles, height * width))
+    costs, counts = costs_on(machine), (layout.tiles, height * width)
+    tiles, positions = (in_half_vectors(count, layout.lanes) + costs.weight for count in counts)
     products = PRODUCTS * tiles / (weight.taps * positions)
-    return products * (1 + TRANSFORM_COST * (1 / weight.inputs + 1 / weight.outputs))
+    return products * (1 + costs.transform * (1 / weight.inputs + 1 / weight.outputs))
 
 
 def lower_winograd(lowering: Lowering, x: View, weight: Weight, layout: WinogradLayout, fused: FusedEpilogue) -> Handle:
@@ -56,8 +58,9 @@ def lower_winograd(lowering: Lowering, x: View, weight: Weight, layout: Winograd
     inputs = [View.dense(transformed, x.dtype, (planes.size,)), *map(lowering.constant, constants)]
     size = images * filters.outputs * layout.tiles
     products = lowering.call(function, inputs, size, "float32", 2 * images * filters.size * layout.tiles)
-    eligible = ("winograd", *(candidate.kernel for candidate in candidates(weight, few=0)))
-    lowering.note("winograd", f"estimated at {share_of_dense(layout, weight):.0%} of the dense kernel's time", eligible)
+    eligible = ("winograd", *(candidate.kernel for candidate in candidates(weight, machine, few=0)))
+    share = share_of_dense(layout, weight, machine)
+    lowering.note("winograd", f"estimated at {share:.0%} of the dense kernel's time", eligible)
     shape = images, weight.outputs
     back = output_function("winograd_output", machine, shape, layout, fused.arguments, fused.apply, fused.dtype)
     views = [View.dense(products, "float32", (size,)), *fused.views]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,13 +12,13 @@ from hypothesis import strategies as st
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance
-from graphprune.backends.tvm.kernels.sparse import channels_per_block, sparse_function
+from graphprune.backends.tvm.kernels.sparse import TILE_VECTORS, channels_per_block, sparse_function, tile_vectors
 from graphprune.backends.tvm.kernels.sparse_rows import HEIGHTS, SparseRows, common_elements, sparse_rows
-from graphprune.backends.tvm.kernels.tiling import tile_positions
+from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, tile_positions
 from graphprune.backends.tvm.kernels.view import View
 from graphprune.layouts import csr
 from tests.backends.tvm.kernels.convolution import WINDOWS, convolve, padded, shown
-from tests.backends.tvm.kernels.harness import MACHINES, V3, Array, random, run
+from tests.backends.tvm.kernels.harness import MACHINES, V3, V4, Array, random, run
 
 NO_TAPS = np.zeros(1, np.int32)
 
@@ -97,14 +99,21 @@ def test_elements_of_common_columns() -> None:
     assert common_elements(compressed(np.zeros((4, 3, 1), np.float32)), 4) == 0
 
 
-def product(machine: Machine, sizes: tuple[int, int, int], zeros: float, block: int | None, *, copy: bool) -> None:
+def product(
+    machine: Machine,
+    sizes: tuple[int, int, int],
+    zeros: float,
+    block: int | None,
+    vectors: int = TILE_VECTORS,
+    *,
+    copy: bool,
+) -> None:
     inputs, outputs, positions = sizes
     slack = 8 * machine.lanes
     x = random(inputs * positions + slack, 1)
     planes = Planes(x.size, inputs, 0, positions)
-    p = PlaneProblem(
-        machine, 1, outputs, positions, planes, tile_positions(positions, machine.lanes, 4), copy_tile=copy
-    )
+    tiling = tile_positions(positions, machine.lanes, vectors)
+    p = PlaneProblem(machine, 1, outputs, positions, planes, tiling, copy_tile=copy)
     weight = pruned(outputs, inputs, 1, zeros)
     expected = weight[:, :, 0] @ x[: inputs * positions].reshape(inputs, positions)
     np.testing.assert_allclose(multiply(p, weight, x, cut=(block, 1))[0], expected, rtol=1e-5, atol=1e-4)
@@ -116,6 +125,7 @@ def product(machine: Machine, sizes: tuple[int, int, int], zeros: float, block: 
 def test_products(machine: Machine, zeros: float, sizes: tuple[int, int, int]) -> None:
     product(machine, sizes, zeros, None, copy=True)
     product(machine, sizes, zeros, 3, copy=False)
+    product(machine, sizes, zeros, 3, MOST_VECTORS, copy=False)
 
 
 def test_epilogue_is_applied_once_and_knows_its_place() -> None:
@@ -141,6 +151,19 @@ def test_a_pruned_input_may_be_infinite() -> None:
     planes = Planes(x.size, 4, 0, 40)
     p = PlaneProblem(V3, 1, 5, 40, planes, tile_positions(40, 8, 4), copy_tile=True)
     assert np.isfinite(multiply(p, weight, x)).all()
+
+
+@pytest.mark.parametrize(
+    ("positions", "a_channel", "vectors"),
+    [
+        pytest.param(128, 0.01, 8, id="all positions in one tile"),
+        pytest.param(129, 0.01, 4, id="short rows"),
+        pytest.param(3136, 0.2, 6, id="rows of a medium length"),
+        pytest.param(3136, 0.5, 8, id="long rows"),
+    ],
+)
+def test_wide_tiles_where_rows_stay_long(positions: int, a_channel: float, vectors: int) -> None:
+    assert tile_vectors(replace(V4, l1_bytes=48 << 10), positions, a_channel) == vectors
 
 
 def test_nonzeros_are_ordered_by_block_and_row() -> None:

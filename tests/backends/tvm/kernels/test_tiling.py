@@ -102,6 +102,10 @@ def test_a_short_last_tile_has_its_own_span() -> None:
     assert [t.outputs for t in tiling.tiles] == [64, 22]
 
 
+def test_one_vector_left_joins_no_tile_that_fills_the_registers() -> None:
+    assert [(tile.count, tile.span) for tile in tile_positions(784, 16, 8).tiles] == [(7, 112)]
+
+
 def test_one_vector_left_joins_the_last_tile() -> None:
     tiling = tile_positions(196, 16, 4)
     assert [(t.first, t.count, t.span) for t in tiling.tiles] == [(0, 2, 64), (2, 1, 68)]

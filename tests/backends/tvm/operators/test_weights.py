@@ -10,10 +10,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from graphprune.backends.tvm.kernels.builder import WIDE_L1_BYTES, Machine
+from graphprune.backends.tvm.kernels.sparse_rows import HEIGHTS
+from graphprune.backends.tvm.operators.costs import costs_on
 from graphprune.backends.tvm.operators.weights import (
-    COST,
-    COST_OF_FEW,
-    COST_OF_NARROW,
     DENSE,
     Candidate,
     Weight,
@@ -28,6 +28,10 @@ from graphprune.passes.pack_weights import PackWeights
 from graphprune_runtime.loading import load_session
 from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.graphs import assert_equal, compile_, parse, pruned
+from tests.backends.tvm.kernels.harness import V4
+
+WIDE = replace(V4, l1_bytes=WIDE_L1_BYTES)
+BOTH = pytest.mark.parametrize("machine", [pytest.param(V4, id="narrow"), pytest.param(WIDE, id="wide")])
 
 
 def weight(zeros: float, height: int = 1) -> Weight:
@@ -39,22 +43,23 @@ def weight(zeros: float, height: int = 1) -> Weight:
     return Weight(64, 64, 1, rows=csr.pack(matrix * mask.reshape(-1, 64).repeat(height, axis=0)))
 
 
-def best(each: Weight, *, few: int = 0) -> Candidate:
-    return candidates(each, few=few)[0]
+def best(each: Weight, machine: Machine = V4, *, few: int = 0) -> Candidate:
+    return candidates(each, machine, few=few)[0]
 
 
-@pytest.mark.parametrize("height", COST)
-def test_enough_zeros(height: int) -> None:
-    """Rows with common columns need fewer."""
-    least = 1 - 1 / COST[height]
+@BOTH
+@pytest.mark.parametrize("height", HEIGHTS)
+def test_enough_zeros(height: int, machine: Machine) -> None:
+    """Rows with common columns need fewer, and so do processors whose dense kernels are farther from their peak."""
+    least = 1 - 1 / costs_on(machine).rows[height]
     above, below = (weight(least + change, height) for change in (0.04, -0.04))
-    assert best(above).kernel == ("rows" if height == 1 else f"rows of {height}")
-    formed = best(above).form(above)
+    assert best(above, machine).kernel == ("rows" if height == 1 else f"rows of {height}")
+    formed = best(above, machine).form(above)
     assert (formed.height, formed.dense) == (height, None)
-    assert best(below).kernel == "dense"
-    why = explain(below, best(below), candidates(below, few=0), {})
+    assert best(below, machine).kernel == "dense"
+    why = explain(below, best(below, machine), candidates(below, machine, few=0), {})
     assert re.search(r"zero; rows( of \d)? estimated at 1\d\d% of the dense kernel's time", why)
-    dense = best(below).form(below).dense
+    dense = best(below, machine).form(below).dense
     assert dense is not None
     assert below.rows is not None
     np.testing.assert_array_equal(dense[:, :, 0], csr.unpack(below.rows))
@@ -72,28 +77,31 @@ def test_heights_divide_the_outputs() -> None:
     assert best(Weight(5, 64, 1, rows=odd)).kernel == "rows"
 
 
-def test_few_positions() -> None:
-    least = 1 - 1 / COST_OF_FEW[1]
-    assert best(weight(least + 0.03, 4), few=1).kernel == "rows"
-    assert best(weight(least - 0.03, 4), few=1).kernel == "dense"
+@BOTH
+def test_few_positions(machine: Machine) -> None:
+    least = 1 - 1 / costs_on(machine).few[1]
+    assert best(weight(least + 0.07, 4), machine, few=1).kernel == "rows"
+    assert best(weight(least - 0.07, 4), machine, few=1).kernel == "dense"
 
 
-def test_values_of_16_bits_need_fewer_zeros_at_one_position() -> None:
-    wide = weight(1 - 2 / (COST_OF_FEW[1] + COST_OF_NARROW[1]))
+@BOTH
+def test_values_of_16_bits_need_fewer_zeros_at_one_position(machine: Machine) -> None:
+    costs = costs_on(machine)
+    wide = weight(1 - 2 / (costs.few[1] + costs.narrow[1]))
     assert wide.rows is not None
     for dtype in (np.float16, ml_dtypes.bfloat16):
         values = wide.rows.values.astype(dtype).astype(np.float32)
         narrow = replace(wide, rows=replace(wide.rows, values=values))
-        assert [best(narrow, few=few).kernel for few in (1, 2)] == ["rows", "dense"]
+        assert [best(narrow, machine, few=few).kernel for few in (1, 2)] == ["rows", "dense"]
         assert "zero, the others fit in 16 bits; estimated at" in explain(
-            narrow, best(narrow, few=1), candidates(narrow, few=1), {}
+            narrow, best(narrow, machine, few=1), candidates(narrow, machine, few=1), {}
         )
-    assert best(wide, few=1).kernel == "dense"
+    assert best(wide, machine, few=1).kernel == "dense"
 
 
 def test_a_dense_weight() -> None:
     dense = dense_weight(pruned(8, 8, 1, zeros=0))
-    assert [candidate.kernel for candidate in candidates(dense, few=0)] == ["dense"]
+    assert [candidate.kernel for candidate in candidates(dense, V4, few=0)] == ["dense"]
     assert explain(dense, best(dense), [DENSE], {}) == "0.0% of the elements are zero"
 
 

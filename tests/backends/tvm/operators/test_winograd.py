@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -9,12 +11,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphprune.backends.tvm.kernels.winograd import transform_filters
+from graphprune.backends.tvm.kernels.builder import WIDE_L1_BYTES
+from graphprune.backends.tvm.kernels.pad import Window
+from graphprune.backends.tvm.kernels.winograd import transform_filters, winograd_layout
 from graphprune.backends.tvm.lowering.graph import constant_array
 from graphprune.backends.tvm.operators import winograd
+from graphprune.backends.tvm.operators.weights import dense_weight
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
 from tests.backends.tvm.graphs import assert_equal, compile_, kernels, parse, pruned
+from tests.backends.tvm.kernels.harness import V4
 
 WINOGRAD = ["winograd_input", "dense", "winograd_output"]
 
@@ -46,7 +52,7 @@ def test_any_shape(
     shape: tuple[int, int, int, int], outputs: int, pads: tuple[int, int, int, int], target: str, threads: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(winograd, "share_of_dense", lambda _layout, _weight: 0.0)
+        patch.setattr(winograd, "share_of_dense", lambda *_: 0.0)
         model = convolution(shape, outputs, pads)
         assert kernels(model) == WINOGRAD
         assert_equal(compile_(model, target, threads), model)
@@ -76,7 +82,7 @@ def test_others_are_computed_directly(attributes: str, weight: tuple[int, ...], 
     assert_equal(compile_(model), model)
 
 
-@pytest.mark.parametrize(("zeros", "expected"), [(0.5, "winograd"), (0.9, "rows")])
+@pytest.mark.parametrize(("zeros", "expected"), [(0.35, "winograd"), (0.9, "rows")])
 def test_few_zeros_save_less_than_the_transform(zeros: float, expected: str) -> None:
     text = "g (float[1,64,28,28] x) => (float[1,64,28,28] y) { y = Conv<pads=[1,1,1,1]>(x,w) }"
     model = parse(text, {"w": pruned(64, 64, 3, 3, zeros=zeros)})
@@ -84,6 +90,16 @@ def test_few_zeros_save_less_than_the_transform(zeros: float, expected: str) -> 
     (note,) = session.kernels
     assert note.kernel == expected
     assert_equal(session, model)
+
+
+def test_filters_of_many_channels_cost_their_bytes_where_arithmetic_is_fast() -> None:
+    """They are 16/9 as many bytes, used for few tiles."""
+    window = Window((3, 3), (1, 1), (1, 1), (1, 1, 1, 1))
+    layout = winograd_layout(window, 512, 7, 7, V4.lanes)
+    weight = dense_weight(np.ones((512, 512, 9), np.float32))
+    wide = replace(V4, l1_bytes=WIDE_L1_BYTES)
+    shares = [winograd.share_of_dense(layout, weight, machine) for machine in (V4, wide)]
+    np.testing.assert_allclose(shares, [0.53, 0.98], atol=0.01)
 
 
 def test_filters_are_transformed_as_in_the_paper() -> None:

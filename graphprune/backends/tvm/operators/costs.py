@@ -1,0 +1,39 @@
+"""What kernels take on a processor, for the estimate of which one is the fastest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphprune.backends.tvm.kernels.builder import Machine
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Times over that of a multiply-add in our dense kernels (measured, one thread).
+
+    Attributes:
+        rows: Rows summed together -> an element of them.
+        few: The same for a few positions, where the bytes of the weight decide.
+        narrow: The same for one position, where values take 16 bits and those of the dense kernel 32.
+        transform: To transform an element for Winograd's convolution and back.
+        weight: To read an element of a dense weight, beside its multiply-adds.
+    """
+
+    rows: Mapping[int, float]
+    few: Mapping[int, float]
+    narrow: Mapping[int, float]
+    transform: float
+    weight: float
+
+
+NARROW = Costs(rows={1: 1.8, 2: 1.25, 4: 1.11}, few={1: 2.2}, narrow={1: 1.9}, transform=13, weight=0)
+"""Of processors where arithmetic bounds dense kernels."""
+
+WIDE = Costs(rows={1: 1.5, 2: 1.2, 4: 1.05}, few={1: 1.6}, narrow={1: 1.4}, transform=24, weight=25)
+"""Of wide ones, whose multiply-adds wait for bytes: dense kernels are farther from the peak, and weights count."""
+
+
+def costs_on(machine: Machine) -> Costs:
+    """The costs on this processor."""
+    return WIDE if machine.is_wide else NARROW

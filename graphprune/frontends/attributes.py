@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from graphprune.errors import ModelFileError, UnsupportedModelError
+from graphprune.frontends.external_data import why_unfilled
 from graphprune.graph.einsum import is_equation
 from graphprune.graph.nodes import all_nodes, describe
 
@@ -92,12 +93,6 @@ def _tensors(attribute: ir.Attr) -> Iterator[ir.TensorProtocol]:
 
 
 def _check_bytes(node: ir.Node, name: str, tensor: ir.TensorProtocol) -> None:
-    if not isinstance(tensor, ir.TensorProtoTensor):
-        return
-    try:
-        tensor.numpy()  # a view of the file's bytes
-    except (ValueError, TypeError) as error:
-        what = f"{tensor.dtype}{list(tensor.shape)}"
-        raise ModelFileError(
-            f"{describe(node)}: the bytes of {name} do not fill {what}: {error}", code="GP105"
-        ) from error
+    reason = why_unfilled(tensor)
+    if reason is not None:
+        raise ModelFileError(f"{describe(node)}: the bytes of {name} do not fill {reason}", code="GP105")

@@ -99,14 +99,20 @@ def _check_extent(tensor: ir.ExternalTensor, path: Path, mode: int, size: int) -
 def check_inline_data(model: ir.Model) -> None:
     """Refuse an initializer inside the file whose bytes do not fill its shape [GP105]."""
     for value, tensor in initializers(model):
-        if isinstance(tensor, ir.TensorProtoTensor):
-            try:
-                tensor.numpy()  # a view of the file's bytes
-            except (ValueError, TypeError) as error:
-                raise ModelFileError(
-                    f"tensor '{value.name}': its bytes do not fill {tensor.dtype}{list(tensor.shape)}: {error}",
-                    code="GP105",
-                ) from error
+        reason = why_unfilled(tensor)
+        if reason is not None:
+            raise ModelFileError(f"tensor '{value.name}': its bytes do not fill {reason}", code="GP105")
+
+
+def why_unfilled(tensor: ir.TensorProtocol) -> str | None:
+    """Return which shape the elements in the file do not fill, and why, or None; data outside it are left alone."""
+    if not isinstance(tensor, ir.TensorProtoTensor | ir.StringTensor):
+        return None
+    try:
+        tensor.numpy()  # a view of the file's bytes
+    except (ValueError, TypeError) as error:
+        return f"{tensor.dtype}{list(tensor.shape)}: {error}"
+    return None
 
 
 def _in_memory(tensor: ir.TensorProtocol) -> ir.TensorProtocol:

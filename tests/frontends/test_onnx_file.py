@@ -153,6 +153,11 @@ def test_bytes_that_do_not_fill_the_shape_are_refused(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(ModelFileError, match=r"tensor 'w': its bytes do not fill FLOAT\[4, 2\].*\[GP105\]$"):
         load(tmp_path / "m.onnx")
+    words = TensorProto(name="w", data_type=TensorProto.STRING, dims=(2,), string_data=[b"a"])
+    model.graph.initializer[-1].CopyFrom(words)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelFileError, match=r"tensor 'w': its bytes do not fill STRING\[2\].*\[GP105\]$"):
+        load(tmp_path / "m.onnx")
 
 
 def test_a_saved_model_is_the_same_when_loaded(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from onnx import helper
 from graphprune.passes.bounded_evaluation import Budget, BudgetExceededError, bounded_evaluator
 from graphprune.passes.structure import one_line, subgraphs
 
-_OTHERWISE = frozenset({"LpNormalization", "LpPool", "MaxPool", "Resize"})
-"""Operators that onnx (seen on 1.23) computes otherwise than ONNX Runtime: the first with the sign of its terms, pools
-with other windows where they round up and have dilations, and with places of the padding for equal maxima."""
+_OTHERWISE = frozenset({"LogSoftmax", "LpNormalization", "LpPool", "MaxPool", "Resize"})
+"""Operators that onnx (seen on 1.23) computes otherwise than ONNX Runtime: the first as the logarithm of what has lost
+its digits, the second with the sign of its terms, pools with other windows where they round up and have dilations, and
+with places of the padding for equal maxima."""
 
 _HALVES = (ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 

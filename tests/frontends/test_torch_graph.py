@@ -206,6 +206,10 @@ def test_what_is_used_and_not_supported_is_named() -> None:
     )
     assert "attribute 'color' [GP131]" in refused("main (float[4] x) => (float[4] y) { y = Relu <color = 1> (x) }")
     assert "[GP131]" in refused("main (uint16[4] x) => (uint16[4] y) { y = Add (x, x) }")
+    pooling = "[n] y = MaxPool <kernel_shape = [2], dilations = [2]> (x)"
+    assert "node 'n' (MaxPool): its output has no elements [GP131]" in refused(
+        f"main (float[1,1,2] x) => (float[1,1,0] y) {{ {pooling} }}"
+    )
 
 
 def test_a_packed_model_is_refused() -> None:

@@ -43,6 +43,7 @@ def test_all_outputs_and_missing_operands() -> None:
     [
         "y = Resize (c, , s)",
         "y = LpNormalization <p = 1> (c)",
+        "y = LogSoftmax (c)",
         "y, i = MaxPool <kernel_shape = [3], pads = [1, 1]> (c)",
         "y = MaxPool <ceil_mode = 1, kernel_shape = [2], dilations = [2], strides = [2]> (c)",
     ],

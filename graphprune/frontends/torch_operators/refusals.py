@@ -73,12 +73,19 @@ def _grid_sample(node: ir.Node) -> str | None:
     return "torch has no cubic sampling of volumes" if mode in {"cubic", "bicubic"} and rank == _VOLUME else None
 
 
+def _pooling(node: ir.Node) -> str | None:
+    """A window that is larger than its input: torch gives no tensors without elements here."""
+    shape = node.outputs[0].shape
+    return "its output has no elements" if shape is not None and 0 in shape[2:] else None
+
+
 REFUSALS: dict[str, Refusal] = {
     "Dropout": _dropout,
     "GRU": _recurrent,
     "Gather": _gather,
     "GridSample": _grid_sample,
     "LSTM": _recurrent,
+    **dict.fromkeys(("AveragePool", "LpPool", "MaxPool"), _pooling),
     "QLinearMatMul": _quantized_matmul,
     "RNN": _recurrent,
     "Resize": _resize,

@@ -78,7 +78,8 @@ def _open(job: Job) -> Run:
 
 def _one_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+    said = next((line for line in lines if not line.startswith("Exception from")), "no message")  # as OpenVINO begins
+    return f"{type(error).__name__}: {said}"
 
 
 if __name__ == "__main__":

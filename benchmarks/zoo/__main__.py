@@ -19,7 +19,7 @@ from benchmarks.peers.measure import measure
 from benchmarks.zoo.picture import draw
 from benchmarks.zoo.results import Row, read, write
 from benchmarks.zoo.sides import MODELS, PATTERNS, RIVALS, sides
-from benchmarks.zoo.table import footnotes, heading, line, summary
+from benchmarks.zoo.table import footnotes, heading, line, refusals, summary
 from graphprune.measuring.environment import read_environment
 from graphprune.testing import models
 
@@ -74,6 +74,8 @@ def page(rows: list[Row]) -> str:
         "",
         *heading(),
         *(line(row) for row in rows),
+        "",
+        *refusals(rows),
         "",
         footnotes(rows),
         "",

@@ -29,7 +29,7 @@ def _time(outcome: Outcome | None) -> str:
     if outcome is None:
         return "-"
     if outcome.ms is None:
-        return str(outcome.reason).replace("|", "/")
+        return "no"
     return f"{outcome.ms:.3g}{f' (differs by {outcome.error:.0e})' if is_wrong(outcome) else ''}"
 
 
@@ -58,6 +58,12 @@ def _over_best(rows: Iterable[Row], column: str) -> list[float]:
         if known:
             found.append(min(known))
     return found
+
+
+def refusals(rows: Iterable[Row]) -> list[str]:
+    """A line for each file that a side does not take, with its reason."""
+    sides = ((row.model, name, outcome) for row in rows for name, outcome in row.outcomes.items())
+    return [f"* {name} does not take {model}: {o.reason}" for model, name, o in sides if o.ms is None]
 
 
 def footnotes(rows: Sequence[Row]) -> str:

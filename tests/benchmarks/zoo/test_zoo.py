@@ -16,7 +16,7 @@ from benchmarks.zoo import __main__ as command
 from benchmarks.zoo.picture import draw
 from benchmarks.zoo.results import Row, ratios, read, write
 from benchmarks.zoo.sides import PATTERNS, RIVALS, sides
-from benchmarks.zoo.table import footnotes, heading, line, summary
+from benchmarks.zoo.table import footnotes, heading, line, refusals, summary
 from graphprune.measuring.environment import Environment
 from graphprune.testing import models
 from tests.weighted import inferred_model
@@ -53,8 +53,12 @@ def test_a_wrong_output_has_no_ratio_and_is_shown() -> None:
 
 def test_a_line_has_a_cell_for_each_heading() -> None:
     cells = line(ROWS[0])
-    assert cells == "| quick | 6 | 4 | - | a / b | - | 1 | - | - | - | - | 6.00x | - |"
+    assert cells == "| quick | 6 | 4 | - | no | - | 1 | - | - | - | - | 6.00x | - |"
     assert [text.count("|") for text in heading()] == [cells.count("|")] * 2
+
+
+def test_what_a_side_does_not_take_is_told_with_the_reason() -> None:
+    assert refusals(ROWS[:1]) == ["* 50% does not take quick: a | b"]
 
 
 def test_the_summary_has_means_also_over_the_faster_rival_and_names_the_slowest() -> None:

@@ -18,6 +18,7 @@ _SOURCES = (  # what decides the content of a built model
     *(_PACKAGE / "testing" / "models").glob("*.py"),
     _PACKAGE / "frontends" / "torch_module.py",
     _PACKAGE / "frontends" / "opset.py",
+    _PACKAGE / "passes" / "fold_constants.py",
 )
 
 

@@ -91,3 +91,14 @@ def test_tensors_are_replaced_and_never_written() -> None:
 def test_a_placeholder_has_its_shape() -> None:
     value = placeholder("w", 2, 3)
     assert (value.name, value.shape, value.dtype) == ("w", ir.Shape((2, 3)), ir.DataType.FLOAT)
+
+
+def test_gates_and_transposed_convolutions_keep_the_scale_of_what_they_read() -> None:
+    text = """main (
+            float[5,1,64] x, float[1,256,64] w_in, float[1,256,64] w_on, float[1,32,8,8] z, float[32,16,4,4] w_up
+        ) => (float[5,1,1,64] y, float[1,16,18,18] u) {
+        y = LSTM <hidden_size = 64> (x, w_in, w_on) u = ConvTranspose <strides = [2,2]> (z, w_up) }"""
+    model = seeded(text)
+    gates, up = weight_of(model, "w_in"), weight_of(model, "w_up")
+    assert gates.std() == pytest.approx((1 / 64) ** 0.5, rel=0.05)
+    assert up.std() == pytest.approx((2 / (32 * 16 / 4)) ** 0.5, rel=0.05)

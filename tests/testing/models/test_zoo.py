@@ -10,9 +10,8 @@ from graphprune.testing.models.zoo import ZOO, build_zoo
 from tests.testing.models.running import run
 
 
-@pytest.mark.parametrize("name", ["keyword_spotter", "noise_suppressor"])
-def test_they_run_and_are_the_same_each_time(name: str) -> None:
-    one, other = build_zoo(name), build_zoo(name)
+def test_one_runs_and_is_the_same_each_time() -> None:
+    one, other = build_zoo("keyword_spotter"), build_zoo("keyword_spotter")
     feed = models.random_feed(one, 0)
     results = run(one, feed)
     assert all(np.isfinite(result).all() and result.std() > 0 for result in results)

@@ -8,6 +8,9 @@ from typing import Any
 
 from graphprune.measuring.environment import Environment
 
+LARGEST_ERROR = 1e-3
+"""Relative; an output that differs by more is of another function."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -26,6 +29,11 @@ class Outcome:
     error: float | None = None
     version: str | None = None
     reason: str | None = None
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether the peer computed another function."""
+        return self.error is not None and self.error > LARGEST_ERROR
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from benchmarks.peers.peers import OURS
 from benchmarks.peers.results import Comparison, Outcome, Row
 
-LARGEST_ERROR = 1e-3
-"""Relative; an output that differs by more is of another function."""
-
 
 def heading(peers: Sequence[str]) -> str:
     """The first two lines: times in milliseconds, and ours as a ratio over each other one."""
@@ -31,8 +28,7 @@ def _cell(outcome: Outcome, ours: float | None) -> str:
     if outcome.ms is None:
         return str(outcome.reason).replace("|", "/")
     ratio = "" if ours is None else f" ({outcome.ms / ours:.2f}x)"
-    wrong = outcome.error is not None and outcome.error > LARGEST_ERROR
-    return f"{outcome.ms:.2f}{ratio}{f', differs by {outcome.error:.1g}' if wrong else ''}"
+    return f"{outcome.ms:.2f}{ratio}{f', differs by {outcome.error:.1g}' if outcome.is_wrong else ''}"
 
 
 def footnotes(comparison: Comparison) -> str:

@@ -6,7 +6,7 @@
 Each side runs in a process of its own; they take turns on the same processors. Ratios are ONNX Runtime's time over
 ours. Outputs of a pruned file are held to ONNX Runtime's of that file, without optimisations. With `--json` what was
 measured is kept as it comes, and a later call measures only the models that are named, or that are not there yet.
-A table needs all rows there; a picture needs the extra `bench`.
+A picture needs the extra `bench`.
 """
 
 from __future__ import annotations

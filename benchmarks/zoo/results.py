@@ -12,8 +12,6 @@ from benchmarks.peers.results import Outcome
 from graphprune.measuring.environment import Environment
 
 REFERENCE = "onnxruntime"
-LARGEST_ERROR = 1e-3
-"""Relative; an output that differs by more is of another function."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +26,9 @@ class Row:
     def ratio(self, side: str, over: str = REFERENCE) -> float | None:
         """The time of `over` in times of the side; None where one of them has none, or the side's output is wrong."""
         mine, other = self.outcomes.get(side), self.outcomes.get(over)
-        if mine is None or other is None or mine.ms is None or other.ms is None or is_wrong(mine):
+        if mine is None or other is None or mine.ms is None or other.ms is None or mine.is_wrong:
             return None
         return other.ms / mine.ms
-
-
-def is_wrong(outcome: Outcome) -> bool:
-    """Whether it computed something else."""
-    return outcome.error is not None and outcome.error > LARGEST_ERROR
 
 
 def ratios(rows: Iterable[Row], side: str) -> dict[str, float]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from statistics import geometric_mean
 
 from benchmarks.peers.results import Outcome
-from benchmarks.zoo.results import REFERENCE, Row, is_wrong, ratios
+from benchmarks.zoo.results import REFERENCE, Row, ratios
 from benchmarks.zoo.sides import PATTERNS, RIVALS
 
 SLOWEST = 10
@@ -30,7 +30,7 @@ def _time(outcome: Outcome | None) -> str:
         return "-"
     if outcome.ms is None:
         return "no"
-    return f"{outcome.ms:.3g}{f' (differs by {outcome.error:.0e})' if is_wrong(outcome) else ''}"
+    return f"{outcome.ms:.3g}{f' (differs by {outcome.error:.0e})' if outcome.is_wrong else ''}"
 
 
 def _ratio(ratio: float | None) -> str:
@@ -72,7 +72,7 @@ def footnotes(rows: Sequence[Row]) -> str:
     versions = {name: row.outcomes[name].version for row in rows for name in RIVALS if name in row.outcomes}
     commits = Counter(str(row.environment.commit) for row in rows)
     told = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
-    worst = max((o.error or 0.0 for row in rows for o in row.outcomes.values() if not is_wrong(o)), default=0.0)
+    worst = max((o.error or 0.0 for row in rows for o in row.outcomes.values() if not o.is_wrong), default=0.0)
     return (
         f"{'; '.join(machines)}; {told}; commit {', '.join(commits)}. Largest error of an output, of the largest "
         f"element of {REFERENCE}'s without optimisations on the same file: {worst:.0e}."

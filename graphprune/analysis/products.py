@@ -29,6 +29,9 @@ _WEIGHTS: dict[tuple[str, str], tuple[int, ...]] = {
 }
 """By domain and operator: the operands that may be weights."""
 
+_KEPT = frozenset({"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"})
+"""Operators that stay in the graph even where all of their operands are constant."""
+
 
 def reads_weight(node: ir.Node, index: int) -> bool:
     """Return whether operand `index` of `node` is one that a product multiplies by."""
@@ -58,6 +61,12 @@ def why_no_product(node: ir.Node, index: int) -> tuple[str, str]:
         return "GP313", f"is read by {describe(node)} of domain '{_ORT}': run the pass expand-contrib first"
     if (node.domain, node.op_type) in _WEIGHTS:
         return "GP301", f"is read by {describe(node)} as input {index}, which is no weight: it stays dense"
-    if all(value is None or value.const_value is not None for value in node.inputs):
+    if _is_folded(node):
         return "GP301", f"is read by {describe(node)}, which makes another constant of it: `graphprune fold` first"
     return "GP301", f"is read by {describe(node)}, which takes no weight that can be pruned: it stays dense"
+
+
+def _is_folded(node: ir.Node) -> bool:
+    """Return whether the pass fold-constants takes the node: all that it reads is constant."""
+    is_constant = all(value is None or value.const_value is not None for value in node.inputs)
+    return is_constant and node.domain == "" and node.op_type not in _KEPT

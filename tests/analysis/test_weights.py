@@ -143,6 +143,17 @@ REFUSED = {
             s = Slice (w, a, b, a) y = MatMul (x, s) }""",
         "w: is read by node 's' (Slice), which makes another constant of it: `graphprune fold` first [GP301]",
     ),
+    "GP301 scales of blocks": (
+        """<ir_version: 10, opset_import: ["" : 21]> main (float[2,8] x, int8[8,4] v, float[2,4] w) => (float[2,4] y) {
+            d = DequantizeLinear <axis = 0, block_size = 4> (v, w) y = MatMul (x, d) }""",
+        "w: is read by node 'd' (DequantizeLinear), which takes no weight that can be pruned: it stays dense [GP301]",
+    ),
+    "GP301 of another domain": (
+        """<ir_version: 10, opset_import: ["" : 18, "com.acme" : 1]>
+        main (float[2,3] x, float[2,3] w) => (float[2,3] y) {
+            d = com.acme.Scale (w) y = Add (x, d) }""",
+        "w: is read by node 'd' (Scale), which takes no weight that can be pruned: it stays dense [GP301]",
+    ),
     "GP301 bias matrix": (
         "main (float[2,3] x, float[2,3] w) => (float[2,3] y) { y = Add (x, w) }",
         "w: is read by node 'y' (Add), which takes no weight that can be pruned: it stays dense [GP301]",

@@ -13,6 +13,7 @@ from graphprune.backends.tvm.batch.split import open_batch, split_batch
 from graphprune.backends.tvm.building.build import Program
 from graphprune.backends.tvm.lowering.graph import lower_graph
 from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
+from graphprune.backends.tvm.operators.attention_groups import join_attention
 from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.support import refusal
@@ -97,7 +98,8 @@ class VariantLowering:
     ) -> Program:
         threads = 1 if (batch.samples or 1) > 1 else self.machine.threads  # samples have a thread each
         machine, into = replace(self.machine, threads=threads), (self.kernels, self.weights)
-        lowered = lower_graph(graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, choose_nm, self.tuner, into=into)
+        choices = join_attention, choose_nm, self.tuner
+        lowered = lower_graph(graph, machine, OPERATORS, tuple(SCALAR), ANCHORS, *choices, into=into)
         notes = tuple(lowered.kernels), tuple(lowered.calls), tuple(lowered.layouts)
         return Program(lowered.entry, ProgramNote(tuple(inputs), tuple(outputs), batch, *notes))
 

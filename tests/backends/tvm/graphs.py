@@ -13,6 +13,7 @@ from graphprune.backends.onnxruntime import session_for
 from graphprune.backends.tvm.backend import TvmBackend, machine_of
 from graphprune.backends.tvm.lowering.graph import lower_graph
 from graphprune.backends.tvm.operators import ANCHORS, OPERATORS
+from graphprune.backends.tvm.operators.attention_groups import join_attention
 from graphprune.backends.tvm.operators.nm import choose_nm
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.support import refusal
@@ -63,7 +64,7 @@ def kernels(model: ir.Model) -> list[str]:
     """Names of the kernels that the compiled model calls, in order."""
     machine = machine_of(resolve_target("x86-64-v4"), 1)
     graph = prepared(model).graph
-    chosen = OPERATORS, tuple(SCALAR), ANCHORS, choose_nm
+    chosen = OPERATORS, tuple(SCALAR), ANCHORS, join_attention, choose_nm
     lowered = lower_graph(graph, machine, *chosen, into=(Kernels(), Weights()))
     return [call.kernel for call in lowered.calls]
 

@@ -58,13 +58,18 @@ class DenseBlocks:
         return -(-self.outputs // self.rows)
 
 
-def register_tile(machine: Machine, span: int, outputs: int) -> tuple[int, int]:
-    """(rows, vectors) of the register tile that wastes the least for tiles of `span` positions and `outputs` channels.
+REGISTER_TILES = {32: ((6, 4), (8, 3), (12, 2), (24, 1)), 16: ((4, 3), (6, 2), (12, 1))}
+"""Registers of a machine -> the largest tiles, (rows, vectors), whose sums, inputs and one weight fit in them."""
 
-    The accumulators, one vector of inputs each and one broadcast weight must fit the registers.
-    """
+
+def most_rows(machine: Machine, vectors: int) -> int:
+    """Of a register tile of so many vectors."""
+    return next(rows for rows, wide in REGISTER_TILES[machine.registers] if wide == vectors)
+
+
+def register_tile(machine: Machine, span: int, outputs: int) -> tuple[int, int]:
+    """(rows, vectors) of the register tile that wastes the least for tiles of `span` positions and `outputs` channels."""
     available = -(-span // machine.lanes)
-    most = {32: ((6, 4), (8, 3), (12, 2), (24, 1)), 16: ((4, 3), (6, 2), (12, 1))}[machine.registers]
 
     def cost(shape: tuple[int, int]) -> tuple[float, int]:
         rows, vectors = shape
@@ -72,7 +77,7 @@ def register_tile(machine: Machine, span: int, outputs: int) -> tuple[int, int]:
         loads = 1 / rows + 1 / min(vectors, available)
         return computed * (1 + 0.25 * loads), -vectors
 
-    rows, vectors = min(most, key=cost)
+    rows, vectors = min(REGISTER_TILES[machine.registers], key=cost)
     return min(rows, outputs), min(vectors, available)
 
 

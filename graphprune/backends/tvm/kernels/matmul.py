@@ -15,8 +15,8 @@ from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine,
 from graphprune.backends.tvm.kernels.dense import register_tile
 from graphprune.backends.tvm.kernels.elements import itemsize, lanes_of
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
-from graphprune.backends.tvm.kernels.matmul_tiles import Operand, Panels, Product, emit_product
-from graphprune.backends.tvm.kernels.tiling import chunks
+from graphprune.backends.tvm.kernels.matmul_tiles import Product, emit_product
+from graphprune.backends.tvm.kernels.register_tiles import Operand, RowBlocks, panels_of
 from graphprune.backends.tvm.kernels.view import View, coalesce
 
 DIRECT_ROWS = 16
@@ -62,17 +62,15 @@ def _product(machine: Machine, a: View, x: View, *, columns_contiguous: bool) ->
     if not columns_contiguous:
         rows, columns, left, right = columns, rows, right, left
     block, vectors = register_tile(machine, columns, rows)
+    blocks = RowBlocks(left, rows, depth, block, machine.lanes)
     return Product(
         machine=machine,
         dtype=a.dtype,
         batch=tuple(batch),
-        rows=rows,
         columns=columns,
-        depth=depth,
-        block=block,
-        group=_group(machine, -(-rows // block), block * depth * itemsize(a.dtype)),
-        panels=_panels(columns, machine.lanes, vectors),
-        row_operand=left,
+        blocks=blocks,
+        group=_group(machine, blocks.count, block * depth * itemsize(a.dtype)),
+        panels=panels_of(columns, machine.lanes, vectors),
         column_operand=right,
         packed=right.outer != 1 or rows > DIRECT_ROWS,
         swapped=not columns_contiguous,
@@ -83,12 +81,3 @@ def _group(machine: Machine, blocks: int, block_bytes: int) -> int:
     """How many blocks of rows are taken together: few enough to fit and to leave every thread some."""
     most = max(1, min(GROUP_BYTES // max(block_bytes, 1), -(-blocks // machine.threads)))
     return -(-blocks // -(-blocks // most))
-
-
-def _panels(columns: int, width: int, vectors: int) -> tuple[Panels, ...]:
-    """Panels of at most two widths; only a single panel may end inside a vector."""
-    sizes = [size for _, size in chunks(columns, width, vectors)]
-    return tuple(
-        Panels(sizes.index(size) * sizes[0], sizes.count(size), size, min(size * width, columns))
-        for size in sorted(set(sizes))
-    )

@@ -16,11 +16,13 @@ class Group:
     """One kernel: `anchor` and the element-wise nodes fused behind it, in topological order.
 
     Every value inside is used only inside; `output` is the single value that leaves through the last node. The anchor's
-    other outputs, where it has several, leave too (such an anchor has no region).
+    other outputs, where it has several, leave too (such an anchor has no region). The groups of `before` are computed
+    within the kernel, a part at a time; each is read by the next one only, the last one by the anchor.
     """
 
     anchor: ir.Node
     region: tuple[ir.Node, ...] = ()
+    before: tuple[Group, ...] = ()
 
     @property
     def last(self) -> ir.Node:
@@ -34,8 +36,8 @@ class Group:
 
     @property
     def nodes(self) -> tuple[ir.Node, ...]:
-        """Anchor and region."""
-        return (self.anchor, *self.region)
+        """All of them."""
+        return (*(node for group in self.before for node in group.nodes), self.anchor, *self.region)
 
     def external_inputs(self) -> list[ir.Value]:
         """Values the region reads that the group does not compute, each once, in order of use."""

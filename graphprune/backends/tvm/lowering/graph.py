@@ -25,6 +25,9 @@ Lower = Callable[["Lowering", Group], None]
 ChooseNm = Callable[[ir.Node, Machine], Handle | None]
 """The weight of a product for the N:M kernel, where that is the fastest."""
 
+Join = Callable[[Sequence[Group], Machine], Sequence[Group]]
+"""Makes one group of several that one kernel computes."""
+
 
 class Lowering:
     """The state of one lowering: the view of each value, and the calls recorded so far."""
@@ -191,6 +194,7 @@ def lower_graph(
     operators: dict[str, Lower],
     elementwise: Sequence[str],
     anchors: Sequence[str],
+    join: Join,
     choose_nm: ChooseNm,
     tuner: Tuner | None = None,
     *,
@@ -201,7 +205,7 @@ def lower_graph(
     `graph` is topologically sorted, its shapes are static and every operator in it has an entry in `operators` or
     `elementwise`. Kernels are chosen by estimate, or by measurement where there is a `tuner`.
     """
-    groups = fuse(graph, elementwise, anchors)
+    groups = join(fuse(graph, elementwise, anchors), machine)
     recording = Recording(*into)
     nm_weights = {node: weight for node in graph if (weight := choose_nm(node, machine)) is not None}
     layouts = plan_layouts(groups, elementwise.__contains__, nm_weights)

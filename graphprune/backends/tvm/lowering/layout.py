@@ -31,9 +31,9 @@ def plan_layouts(
     next to each other.
     """
     wanted: dict[ir.Value, Order] = {}
-    for group in reversed(groups):
+    for group in reversed([each for group in groups for each in (*group.before, group)]):
         order = wanted.get(group.output)
-        for node in reversed(group.nodes):
+        for node in reversed((group.anchor, *group.region)):
             rule = _same_order if elementwise(node.op_type) else RULES.get(node.op_type, _no_preference)
             rule = _row_major if node in by_row else rule
             for index, preference in rule(node, order).items():

@@ -12,12 +12,19 @@ from graphprune.backends.tvm.kernels.view import View
 from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Lowering, is_constant, static_dtype, static_shape
 from graphprune.backends.tvm.operators import linear
+from graphprune.backends.tvm.operators.attention import attention
 from graphprune.backends.tvm.operators.region import plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
 
 
 def matmul(lowering: Lowering, group: Group) -> None:
-    """MatMul: with a constant right matrix of float32 it is a linear layer, else a product of two activations."""
+    """MatMul: with a constant right matrix of float32 it is a linear layer, else a product of two activations.
+
+    One that multiplies with a softmax that is computed within is attention.
+    """
+    if group.before:
+        attention(lowering, group)
+        return
     left, right = (input_value(group.anchor, i) for i in (0, 1))
     is_linear = is_constant(right) and len(static_shape(right)) == 2 and len(static_shape(left)) >= 2
     if is_linear and static_dtype(right) == "float32":

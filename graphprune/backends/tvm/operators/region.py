@@ -103,30 +103,53 @@ NO_EPILOGUE = FusedEpilogue([], [], no_epilogue, "float32")
 
 
 def plane_epilogue(
-    lowering: Lowering, group: Group, axes: tuple[Sequence[int], ...], bias: View | None = None
+    lowering: Lowering,
+    group: Group,
+    axes: tuple[Sequence[int], ...],
+    bias: View | None = None,
+    *,
+    first: int = 0,
+    vectors: int | None = None,
 ) -> FusedEpilogue:
     """The epilogue of a group whose kernel writes elements by (image, channel, position).
 
     `axes` are the logical axes of the output that make up each coordinate, outermost first, in coordinate order of the
-    output's memory. `bias` is a view of the output's shape.
+    output's memory. `bias` is a view of the output's shape. Operands are numbered from `first` on. Vectors run along
+    the logical axis `vectors`, if that is not the last one in memory.
     """
     region = region_of(lowering, group.region, group.anchor.outputs[:1])
+    if vectors is not None:
+        region.views = {key: _along(lowering, key[0], view, vectors) for key, view in region.views.items()}
     order = tuple(axis for coordinate in axes for axis in coordinate)
     operands = {key: _by_coordinate(lowering, view, axes, order) for key, view in region.views.items()}
     biased = None if bias is None else _by_coordinate(lowering, bias, axes, order)
     views = [*([biased[0]] if biased else []), *(view for view, _ in operands.values())]
-    arguments = [Flat(f"operand{i}", view.size, view.dtype) for i, view in enumerate(views)]
+    arguments = [Flat(f"operand{first + i}", view.size, view.dtype) for i, view in enumerate(views)]
 
     def apply(kernel: Kernel, value: Expr, position: Position) -> Expr:
         if biased:
-            value = value + _load(kernel, 0, biased, position)
-        shift = 1 if biased else 0
+            value = value + _load(kernel, first, biased, position)
+        shift = first + 1 if biased else first
         loads = {key: _load(kernel, i + shift, o, position) for i, (key, o) in enumerate(operands.items())}
         if not region.nodes:
             return value
         return region.evaluate(loads, {group.anchor.outputs[0]: _shared(group.anchor.outputs[0], value)})
 
     return FusedEpilogue(arguments, views, apply, static_dtype(group.output))
+
+
+def _along(lowering: Lowering, value: ir.Value, view: View, axis: int) -> View:
+    """The operand with the elements along an axis next to each other, where that takes less than reading them apart."""
+    if view.strides[axis] in (0, 1):
+        return view
+    own = replace(view, shape=tuple(n if step else 1 for n, step in zip(view.shape, view.strides, strict=True)))
+    order = (*(each for each in own.memory_order() if each != axis), axis)
+    if is_constant(value):
+        array = constant_array(value).reshape(own.shape).transpose(order)
+        own = View.dense(lowering.constant(array).buffer, view.dtype, own.shape, order)
+    elif 2 * own.elements <= view.elements:
+        own = lowering.copied(own, order)
+    return own.broadcast(view.shape)
 
 
 Operand = tuple[View, tuple[int, ...]]

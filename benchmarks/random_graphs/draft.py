@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from benchmarks.random_graphs.elements import draw
-from benchmarks.random_graphs.meaning import is_determined, is_exact, jumps
+from benchmarks.random_graphs.meaning import divides_by_rest, is_determined, is_exact, jumps
 from benchmarks.random_graphs.oracle import Arrays, Operand, OracleError, evaluate
 
 MOST_ELEMENTS = 4_000
@@ -77,7 +77,8 @@ class Draft:
         node = onnx.helper.make_node(operator, names, results, name=name, **attributes)
         given = [value for value in operands if value is not None]
         arrays = [value.array for value in given]
-        if not is_determined(node, arrays) or (jumps(node) and any(len(value.arrays) > 1 for value in given)):
+        rounded = [value.array for value in given if len(value.arrays) > 1]
+        if not is_determined(node, arrays) or (rounded and jumps(node)) or divides_by_rest(node, rounded):
             return False
         exact = is_exact(node, [array.dtype for array in arrays])
         read = [Operand(value.name, value.arrays, value.is_setting) for value in given]

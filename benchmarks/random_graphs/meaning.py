@@ -48,6 +48,9 @@ EQUAL = 1e-4
 SQUARES = 32.0
 """Larger terms of an LRN leave too much of their rounding in the next channel's sum."""
 
+REST = 1e-6
+"""Of the largest element, what the rounding of a sum in float32 may leave."""
+
 TINY = 1e-18
 """The square of a smaller number loses digits in float32, or is zero."""
 
@@ -86,6 +89,14 @@ def jumps(node: onnx.NodeProto) -> bool:
     if node.op_type in {"Cast", "CastLike"}:
         return not _is_float_type(_target(node))
     return node.op_type in JUMPING
+
+
+def divides_by_rest(node: onnx.NodeProto, rounded: Sequence[np.ndarray]) -> bool:
+    """Whether a divisor may be what rounding left of a zero: of these operands, one has elements far below its others."""
+    if node.op_type not in {"Div", "Reciprocal"}:
+        return False
+    sizes = [np.abs(array.astype(np.float64)) for array in rounded if is_float(array.dtype)]
+    return any(np.any((size > 0) & (size < REST * size[np.isfinite(size)].max(initial=0.0))) for size in sizes)
 
 
 def _target(node: onnx.NodeProto) -> int:

@@ -22,18 +22,27 @@ def _divide_integers(x: int, y: int) -> int:
     return x // y if (x >= 0) == (y > 0) else -(-x // y)
 
 
-def _in_double(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """A remainder whose quotient may be huge: torch's own of float32 is NaN then."""
+HUGE_STEP = 2.0**700
+"""Three such steps reach from the smallest to the largest double; torch takes quotients up to 1e300."""
 
-    def apply(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return function(x.double(), y.double()).to(x.dtype) if x.is_floating_point() else function(x, y)
 
-    return apply
+def _remainder(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The remainder with the sign of `x`, whose quotient may be huge: torch's own is NaN then.
+
+    Of a float32 it is computed in double precision, of a double from multiples of `y` down, which changes nothing.
+    """
+    if not x.is_floating_point():
+        return torch.fmod(x, y)
+    wide, divisor = x.double(), y.double()
+    if x.dtype == torch.float64 and not torch.compiler.is_exporting():
+        large = divisor * HUGE_STEP
+        wide = torch.fmod(torch.fmod(wide, large * HUGE_STEP), large)
+    return torch.fmod(wide, divisor).to(x.dtype)
 
 
 def mod(x: Value, y: Value, *, fmod: int = 0) -> Value:
-    """ONNX Mod."""
-    result: Value = elementwise(operator.mod, _in_double(torch.fmod if fmod else torch.remainder))(x, y)
+    """ONNX Mod; floats have the sign of the dividend as a rule of the standard."""
+    result: Value = elementwise(operator.mod, _remainder if fmod else torch.remainder)(x, y)
     return result
 
 

@@ -48,10 +48,11 @@ def _mean(x: torch.Tensor, axes: tuple[int, ...], keep: bool) -> torch.Tensor:  
 
 
 def _in_double(function: Reduction) -> Reduction:
-    """The reduction, of integers too: in double precision, and cut."""
+    """The reduction, of integers too: in double precision, and cut; of halves in single precision."""
 
     def apply(x: torch.Tensor, axes: tuple[int, ...], keep: bool) -> torch.Tensor:  # noqa: FBT001
-        return function(x if x.is_floating_point() else x.double(), axes, keep).to(x.dtype)
+        wide = x if x.dtype in {torch.float32, torch.float64} else x.float() if x.is_floating_point() else x.double()
+        return function(wide, axes, keep).to(x.dtype)
 
     return apply
 

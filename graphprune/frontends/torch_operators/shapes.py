@@ -218,7 +218,11 @@ def range_(start: Value, limit: Value, delta: Value) -> torch.Tensor:
     if all(is_shape(value) for value in bounds):
         return torch.arange(*(integer(value) for value in bounds), dtype=torch.int64)
     tensors = [tensor(value) for value in bounds]
-    return torch.arange(*(value.item() for value in tensors), dtype=tensors[0].dtype)
+    first, end, step = (value.item() for value in tensors)
+    is_known = not torch.compiler.is_compiling()
+    if is_known and step and (end - first) / step < 0:  # which torch refuses
+        return torch.empty(0, dtype=tensors[0].dtype)
+    return torch.arange(first, end, step, dtype=tensors[0].dtype)
 
 
 def eye_like(x: torch.Tensor, *, dtype: int | None = None, k: int = 0) -> torch.Tensor:

@@ -43,6 +43,27 @@ def test_remainders_of_huge_quotients() -> None:
     y = np.array([0.5] * 8 + [1e-44] * 16 + [3] * 9, np.float32)
     text = f"main (float[{x.size}] x, float[{x.size}] y) => (float[{x.size}] z) {{ z = Mod <fmod = 1> (x, y) }}"
     assert_same(inferred_model(text), {"x": x, "y": y})
+    wide_x = np.array([1.7e308] * 8 + [-1.7e308] * 8 + [5e-324, 7.5, np.inf, 3], np.float64)
+    wide_y = np.array([0.127] * 8 + [5e-324] * 4 + [-3.7e-310] * 4 + [1e-320, -2, 2, np.inf], np.float64)
+    text = text.replace("float[", "double[").replace(f"[{x.size}]", f"[{wide_x.size}]")
+    found = gp.to_torch(inferred_model(text))(torch.from_numpy(wide_x), torch.from_numpy(wide_y)).numpy()
+    np.testing.assert_array_equal(found, np.fmod(wide_x, wide_y))
+
+
+@pytest.mark.parametrize("bounds", [(5, 2, 1), (2, 5, -1), (3, 3, 1), (7, 1, -2), (1, 8, 3)])
+def test_a_range_that_leads_away_has_no_elements(bounds: tuple[int, ...]) -> None:
+    text = "main (int16 a, int16 b, int16 c) => (int16[n] y) { y = Range (a, b, c) }"
+    found = gp.to_torch(inferred_model(text))(*(torch.tensor(bound, dtype=torch.int16) for bound in bounds))
+    assert found.tolist() == list(range(*bounds))
+    assert found.dtype == torch.int16
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_squares_of_small_halves_are_not_lost(dtype: torch.dtype) -> None:
+    name = str(dtype).removeprefix("torch.")
+    text = f"main ({name}[2] x) => ({name}[2] y) {{ y = ReduceL2 <keepdims = 0, noop_with_empty_axes = 1> (x) }}"
+    x = torch.tensor([1.1e-5, 3e4], dtype=dtype)
+    assert torch.equal(gp.to_torch(inferred_model(text))(x), x)
 
 
 def test_batch_normalization_of_a_vector_is_of_one_channel() -> None:

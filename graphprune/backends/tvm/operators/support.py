@@ -75,6 +75,9 @@ FLOAT32_ONLY = frozenset(
 )
 """Operators whose only kernel is for float32."""
 
+UNWRITTEN = {"DFT": "its length must be constant, at most that of 4,096 complex points"}
+"""Why an operator that is written as others as a rule is not, by operator."""
+
 Reason = Callable[[ir.Node], str | None]
 
 
@@ -214,7 +217,7 @@ def refusal(node: ir.Node, operators: Collection[str]) -> str | None:
     if node.op_type in RANDOM and node.domain == "":
         return "its result is random"
     if node.domain not in ("", DOMAIN) or node.op_type not in operators:
-        return why_not_rewritten(node) or "there is no kernel for this operator"
+        return why_not_rewritten(node) or UNWRITTEN.get(node.op_type, "there is no kernel for this operator")
     for value in (*node.inputs, *node.outputs):
         if value is not None and value.type is not None and (reason := _type_refusal(value)):
             return reason

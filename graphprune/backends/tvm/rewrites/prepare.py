@@ -80,6 +80,7 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
     TopologicalSortPass()(model)
     name_nodes(model.graph)
     simplify(model)
+    _check_sizes(model.graph)
     name_whole_windows(model.graph)
     inline_packed(model, refusal)
     while expand_functions(model, lambda node: not is_expanded(node), definition_of):

@@ -24,6 +24,13 @@ def _scaled(define: Definition, value: str, factor: float) -> str:
     return value if factor == 1.0 else define("Mul", value, define.like(factor))
 
 
+AXIS_IS_INPUT = 20
+"""The opset from which on that of DFT is."""
+
+MOST_FACTORS = 1 << 26
+"""Elements of a transform's matrix, that of 4,096 complex points."""
+
+
 def _fourier(define: Definition) -> onnx.FunctionProto | None:
     """DFT: the real and imaginary parts next to each other times one constant matrix, in float64."""
     if any(define.has(i) and define.known(i) is None for i in (1, 2)):
@@ -33,6 +40,8 @@ def _fourier(define: Definition) -> onnx.FunctionProto | None:
     inverse, one_sided = (define.node.attributes.get_int(name, 0) == 1 for name in ("inverse", "onesided"))
     length = _fourier_length(define, axis, bins=inverse and one_sided)
     used = min(define.shape()[axis], length // 2 + 1 if inverse and one_sided else length)
+    if 4 * used * length > MOST_FACTORS:
+        return None
     order = [*(a for a in range(rank - 1) if a != axis), rank - 1, axis]
     x = define.cast(define.slice(define.inputs[0], axis, 0, used), np.float64)
     *outer, parts, _ = (define.shape()[a] for a in order)
@@ -49,9 +58,13 @@ def _fourier(define: Definition) -> onnx.FunctionProto | None:
 
 
 def _fourier_axis(define: Definition) -> int:
-    """The axis: an attribute before opset 20, then an input."""
+    """The axis: an attribute before opset 20, by default 1, then an input, by default the last but the parts."""
     known = define.known(2) if define.has(2) else None
-    return define.node.attributes.get_int("axis", -2) if known is None else int(known.item())
+    if known is not None:
+        return int(known.item())
+    graph = define.node.graph
+    assert graph is not None
+    return -2 if graph.opset_imports[""] >= AXIS_IS_INPUT else define.node.attributes.get_int("axis", 1)
 
 
 def _fourier_length(define: Definition, axis: int, *, bins: bool) -> int:

@@ -21,6 +21,8 @@ RESIZED = {
     "corners": ("1,3,7,9", "1,3,12,30", 'mode="linear",coordinate_transformation_mode="align_corners"'),
     "smoothed, of more taps than are summed together": ("1,3,40,90", "1,3,9,11", 'mode="linear",antialias=1'),
     "smoothed and cubic": ("1,3,40,90", "1,3,20,11", 'mode="cubic",antialias=1'),
+    "smoothed, of thousands of taps": ("1,1,4,65536", "1,1,3,3", 'mode="cubic",antialias=1'),
+    "smoothed, of thousands of taps between neighbours": ("1,1,40000,5", "1,1,3,5", 'mode="linear",antialias=1'),
     "channels last": ("1,7,9,5", "1,14,18,5", 'mode="linear"'),
     "one axis": ("2,3,50", "2,3,99", 'mode="linear"'),
     "three axes": ("1,2,4,7,9", "1,2,8,14,20", 'mode="linear"'),

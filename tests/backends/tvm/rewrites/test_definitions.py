@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+import graphprune as gp
+from graphprune.errors import UnsupportedModelError
 from tests.backends.tvm.graphs import Initializer, assert_equal_on, compile_, kernels, parse
 
 RNG = np.random.default_rng(0)
@@ -168,6 +171,23 @@ def test_fourier_transform(axis: int, one_sided: int) -> None:
     text = f"g (float[5,8,1] x) => (float[{shape},2] y) {{ y = DFT<onesided={one_sided}>(x,,a) }}"
     result = compile_(parse(text, {"a": np.array(axis)})).run(None, {"x": x})[0]
     np.testing.assert_allclose(result[..., 0] + 1j * result[..., 1], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("opset", "axis"), [(18, 1), (19, 1), (20, 2), (24, 2)])
+def test_the_axis_of_a_transform_that_names_none(opset: int, axis: int) -> None:
+    x = normal(3, 4, 5, 1)
+    model = parse("g (float[3,4,5,1] x) => (float[3,4,5,2] y) { y = DFT(x) }", opset=opset)
+    result = compile_(model).run(None, {"x": x})[0]
+    expected = np.fft.fft(x[..., 0], axis=axis)
+    np.testing.assert_allclose(result[..., 0] + 1j * result[..., 1], expected, atol=1e-5)
+    np.testing.assert_allclose(gp.to_torch(model)(torch.from_numpy(x)).numpy(), result, atol=1e-5)
+
+
+def test_a_transform_whose_matrix_is_too_large_is_refused() -> None:
+    model = parse("g (float[1,20000,1] x) => (float[1,20000,2] y) { y = DFT(x) }", opset=20)
+    reason = "its length must be constant, at most that of 4,096 complex points"
+    with pytest.raises(UnsupportedModelError, match=rf"^cannot lower 1 nodes .*\(DFT\): {reason} \[GP401\]$"):
+        compile_(model)
 
 
 def test_inverse_fourier_transform_of_a_longer_signal() -> None:

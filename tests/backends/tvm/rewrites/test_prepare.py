@@ -153,6 +153,11 @@ def test_more_elements_than_kernels_count_are_refused() -> None:
         prepared(parse(text, {"a": np.array([1])}))
 
 
+def test_so_are_those_of_an_operator_that_is_written_as_others() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"^value 'x' has 4\d{18}.* elements.* \[GP263\]$"):
+        prepared(parse(f"g (float[1,{1 << 62},1] x) => (float[1,n,2] y) {{ y = DFT(x) }}", opset=20))
+
+
 def test_what_only_decodes_a_weight_is_not_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "g (float[3,2,8] x) => (float[3,1,2,16] y) { y = RNN<hidden_size=16>(x,w,r) }"
     model = parse(text, {"w": pruned(1, 16, 8, zeros=0.9), "r": pruned(1, 16, 16, zeros=0.9) / 4})

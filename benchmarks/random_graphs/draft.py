@@ -77,8 +77,10 @@ class Draft:
         node = onnx.helper.make_node(operator, names, results, name=name, **attributes)
         given = [value for value in operands if value is not None]
         arrays = [value.array for value in given]
-        rounded = [value.array for value in given if len(value.arrays) > 1]
-        if not is_determined(node, arrays) or (rounded and jumps(node)) or divides_by_rest(node, rounded):
+        rounded = [len(value.arrays) > 1 for value in given]
+        if not is_determined(node, arrays) or (any(rounded) and jumps(node)):
+            return False
+        if rounded and rounded[-1] and divides_by_rest(node, arrays[-1]):
             return False
         exact = is_exact(node, [array.dtype for array in arrays])
         read = [Operand(value.name, value.arrays, value.is_setting) for value in given]

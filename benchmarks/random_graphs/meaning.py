@@ -91,12 +91,12 @@ def jumps(node: onnx.NodeProto) -> bool:
     return node.op_type in JUMPING
 
 
-def divides_by_rest(node: onnx.NodeProto, rounded: Sequence[np.ndarray]) -> bool:
-    """Whether a divisor may be what rounding left of a zero: of these operands, one has elements far below its others."""
-    if node.op_type not in {"Div", "Reciprocal"}:
+def divides_by_rest(node: onnx.NodeProto, divisor: np.ndarray) -> bool:
+    """Whether a rounded divisor may be what is left of a zero: an element is far below the others."""
+    if node.op_type not in {"Div", "Reciprocal"} or not is_float(divisor.dtype):
         return False
-    sizes = [np.abs(array.astype(np.float64)) for array in rounded if is_float(array.dtype)]
-    return any(np.any((size > 0) & (size < REST * size[np.isfinite(size)].max(initial=0.0))) for size in sizes)
+    size = np.abs(divisor.astype(np.float64))
+    return bool(np.any((size > 0) & (size < REST * size[np.isfinite(size)].max(initial=0.0))))
 
 
 def _target(node: onnx.NodeProto) -> int:

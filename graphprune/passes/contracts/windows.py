@@ -164,6 +164,11 @@ def _counts_padding(operands: Operands) -> str | None:
     return _holds_window(lambda pool: pool.integers("kernel_shape"))(operands)
 
 
+def _is_norm(operands: Operands) -> str | None:
+    order = operands.integer("p", 2)
+    return f"p is {order}, expected at least 1" if order < 1 else None
+
+
 _WINDOW = (are_positive("kernel_shape", "strides", "dilations"), _pads)
 
 WINDOWS: dict[str, Sequence[Rule]] = {
@@ -177,7 +182,9 @@ WINDOWS: dict[str, Sequence[Rule]] = {
         *(has_one_or(index, vector(extent(3, 0))) for index in (4, 5)),
         is_shape(8, vector(extent(3, 0))),
     ),
-    **dict.fromkeys(("MaxPool", "LpPool"), _WINDOW),
+    "MaxPool": _WINDOW,
+    "LpPool": (*_WINDOW, _is_norm),
+    "GlobalLpPool": (_is_norm,),
     "AveragePool": (*_WINDOW, _counts_padding),
     "MaxUnpool": (*_WINDOW, is_shape(1, like(0)), _unpooled),
     "Col2Im": (are_positive("strides", "dilations"), is_shape(0, _columns)),

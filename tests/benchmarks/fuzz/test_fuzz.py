@@ -7,8 +7,11 @@ import sys
 from random import Random
 
 import onnx
+import onnx_ir as ir
+import pytest
 
 from benchmarks.fuzz.changes import changed
+from benchmarks.fuzz.trial import why_undetermined
 
 MODEL = onnx.parser.parse_model(
     '<ir_version: 10, opset_import: ["": 20]> g (float[2,3] x) => (float[2,3] y) '
@@ -92,3 +95,13 @@ def _parses(data: bytes) -> bool:
     except Exception:  # noqa: BLE001 - protobuf's errors differ by implementation
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    ("attributes", "is_determined"), [({"sorted": 0}, False), ({"sorted": 1}, True), ({"alpha": float("nan")}, False)]
+)
+def test_what_nobody_determines_is_not_compared(attributes: dict[str, int | float], *, is_determined: bool) -> None:
+    operator = "TopK" if "sorted" in attributes else "Elu"
+    node = ir.node(operator, [ir.Value(name="x")], attributes)
+    model = ir.Model(ir.Graph([], [], nodes=[node]), ir_version=10)
+    assert (why_undetermined(model) is None) == is_determined

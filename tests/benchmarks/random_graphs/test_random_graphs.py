@@ -55,6 +55,13 @@ def test_operators_are_those_that_the_tables_know() -> None:
     assert not {"If", "Bernoulli", "StringConcat"} & set(known_operators())
 
 
+@pytest.mark.parametrize(("least", "is_taken"), [(-1e-9, False), (-1e-3, True)])
+def test_nothing_is_divided_by_what_rounding_may_have_left(least: float, *, is_taken: bool) -> None:
+    made = draft("g", "Sin", array=np.array([least, 1, 2], np.float32))
+    assert made.add("Div", [made.inputs[0], made.computed[0]], {}, 1) == is_taken
+    assert made.add("Div", [made.computed[0], made.inputs[0]], {}, 1)  # by operands as they were given
+
+
 @pytest.mark.parametrize("run", [run_oracle, run_compiled, run_torch])
 def test_graphs_in_one_model_are_equal(tmp_path: Path, run: object) -> None:
     assert callable(run)

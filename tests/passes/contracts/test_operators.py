@@ -130,6 +130,11 @@ UNFIT = [
         "4 elements, expected 8",
     ),
     ("(float[1,3,4,4] x) => (float[] y) { y = LRN<size=-3>(x) }", "size is -3, expected at least 1"),
+    (
+        "(float[1,3,4,4] x) => (float[1,3,3,3] y) { y = LpPool<kernel_shape=[2,2],p=0>(x) }",
+        "p is 0, expected at least 1",
+    ),
+    ("(float[1,3,4,4] x) => (float[1,3,1,1] y) { y = GlobalLpPool<p=-1>(x) }", "p is -1, expected at least 1"),
 ]
 
 

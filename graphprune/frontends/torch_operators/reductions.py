@@ -128,6 +128,8 @@ def lp_normalization(x: torch.Tensor, *, axis: int = -1, p: int = 2) -> torch.Te
 def reduce_product(x: Value, axes: Value | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Value:
     """ONNX ReduceProd; the product of a shape is an integer."""
     if is_shape(x):
+        if noop_with_empty_axes and axes is None:
+            return x
         product = 1
         for extent in integers(x):
             product = product * extent

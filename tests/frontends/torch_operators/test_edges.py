@@ -32,6 +32,12 @@ def test_an_axis_named_twice_is_reduced_once() -> None:
     assert_same(inferred_model(text), {"x": np.arange(12, dtype=np.float32).reshape(3, 4)})
 
 
+def test_the_product_of_no_axes_of_a_shape_is_the_shape() -> None:
+    text = """main (float[2,3] x) => (int64[2] y, int64[1] z) {
+        s = Shape (x) y = ReduceProd <noop_with_empty_axes = 1> (s) z = ReduceProd (s) }"""
+    assert_same(inferred_model(text), {"x": np.zeros((2, 3), np.float32)})
+
+
 def test_a_region_is_of_no_use_but_for_crops() -> None:
     text = """main (float[1,1,4,4] x) => (float[1,1,2,2] y) <float[4] s = {1,1,0.6,0.6}> {
         y = Resize <antialias = 1, mode = "cubic"> (x, s, s) }"""

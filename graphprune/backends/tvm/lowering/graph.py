@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -22,8 +22,15 @@ from graphprune.errors import BackendError
 from graphprune_runtime.description import KernelCall, KernelNote, LayoutNote
 
 Lower = Callable[["Lowering", Group], None]
-ChooseNm = Callable[[ir.Node, Machine], Handle | None]
-"""The weight of a product for the N:M kernel, where that is the fastest."""
+
+
+class ChooseNm(Protocol):
+    """The weight of a product for the N:M kernel, where that is the fastest."""
+
+    def __call__(self, node: ir.Node, machine: Machine, *, near: bool) -> Handle | None:
+        """None where another kernel is; `near` tells whether all weights fit the L2 cache."""
+
+
 
 Join = Callable[[Sequence[Group], Machine], Sequence[Group]]
 """Makes one group of several that one kernel computes."""
@@ -39,8 +46,10 @@ class Lowering:
         layouts: dict[ir.Value, Order],
         nm_weights: Mapping[ir.Node, Handle],
         tuner: Tuner | None = None,
+        *,
+        is_near: bool,
     ) -> None:
-        self.tuner = tuner
+        self.tuner, self.is_near = tuner, is_near
         self._recording = recording
         self.machine = machine
         self.nm_weights = nm_weights
@@ -207,9 +216,11 @@ def lower_graph(
     """
     groups = join(fuse(graph, elementwise, anchors), machine)
     recording = Recording(*into)
-    nm_weights = {node: weight for node in graph if (weight := choose_nm(node, machine)) is not None}
+    constants = (value.const_value for value in graph.initializers.values())
+    is_near = sum(tensor.nbytes for tensor in constants if tensor is not None) <= machine.l2_bytes
+    nm_weights = {node: weight for node in graph if (weight := choose_nm(node, machine, near=is_near)) is not None}
     layouts = plan_layouts(groups, elementwise.__contains__, nm_weights)
-    lowering = Lowering(recording, machine, layouts, nm_weights, tuner)
+    lowering = Lowering(recording, machine, layouts, nm_weights, tuner, is_near=is_near)
     for value in graph.inputs:
         dtype = static_dtype(value)
         lowering.define(value, View.dense(recording.input(_size(value), dtype), dtype, static_shape(value)))

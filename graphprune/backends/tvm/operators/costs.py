@@ -16,6 +16,8 @@ class Costs:
         rows: Rows summed together -> an element of them.
         few: The same for a few positions, where the bytes of the weight decide.
         narrow: The same for one position, where values take 16 bits and those of the dense kernel 32.
+        near: The same for a few positions, where the weights of the whole model stay in the L2 cache between runs.
+        row: To begin and end a row there.
         transform: To transform an element for Winograd's convolution and back.
         weight: To read an element of a dense weight, beside its multiply-adds.
     """
@@ -23,14 +25,23 @@ class Costs:
     rows: Mapping[int, float]
     few: Mapping[int, float]
     narrow: Mapping[int, float]
+    near: Mapping[int, float]
+    row: float
     transform: float
     weight: float
 
 
-NARROW = Costs(rows={1: 1.8, 2: 1.25, 4: 1.11}, few={1: 2.2}, narrow={1: 1.9}, transform=13, weight=0)
+_NEAR = {1: 6.0}
+_ROW = 290.0
+
+NARROW = Costs(
+    rows={1: 1.8, 2: 1.25, 4: 1.11}, few={1: 2.2}, narrow={1: 1.9}, near=_NEAR, row=_ROW, transform=13, weight=0
+)
 """Of processors where arithmetic bounds dense kernels."""
 
-WIDE = Costs(rows={1: 1.5, 2: 1.2, 4: 1.05}, few={1: 1.6}, narrow={1: 1.4}, transform=24, weight=25)
+WIDE = Costs(
+    rows={1: 1.5, 2: 1.2, 4: 1.05}, few={1: 1.6}, narrow={1: 1.4}, near=_NEAR, row=_ROW, transform=24, weight=25
+)
 """Of wide ones, whose multiply-adds wait for bytes: dense kernels are farther from the peak, and weights count."""
 
 

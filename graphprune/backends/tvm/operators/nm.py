@@ -26,16 +26,17 @@ LEAST_ZEROS = 0.4
 """The share of zeros from which it is faster than the dense kernel (measured)."""
 
 
-def choose_nm(node: ir.Node, machine: Machine) -> nm.NMRows | None:
+def choose_nm(node: ir.Node, machine: Machine, *, near: bool) -> nm.NMRows | None:
     """Return the weight [outputs, inputs] of a product in N:M groups, or None where another kernel is better.
 
-    From a whole vector of rows on, vectors of positions do as much work at once, whatever the pattern.
+    From a whole vector of rows on, vectors of positions do as much work at once, whatever the pattern. Where all
+    weights are `near`, in the L2 cache, the kernel for any pattern is slower however few nonzeros there are.
     """
     weight = _weight(node)
     if weight is None or math.prod(static_shape(input_value(node, 0))[:-1]) >= machine.lanes:
         return None
     nonzeros = np.count_nonzero(weight)
-    allowed = min(MOST_SLOTS * nonzeros, (1 - LEAST_ZEROS) * weight.size)
+    allowed = min(math.inf if near else MOST_SLOTS * nonzeros, (1 - LEAST_ZEROS) * weight.size)
     if nonzeros > allowed:
         return None
     forms = [(nm.count_kept(weight, of), of) for of in permutations(machine)]

@@ -113,7 +113,7 @@ def _lower_fastest(
     few: int,
 ) -> Handle:
     """Call the fastest of the kernels that the weight may be given, and note which one it is and why."""
-    eligible = candidates(weight, lowering.machine, few=few)
+    eligible = candidates(weight, lowering.machine, few=few, near=lowering.is_near)
     kind = f"{problem}, {weight.taps} taps, {'narrow, ' * weight.is_narrow}{fused.dtype}"
     seconds = _measured(lowering, eligible, lambda c: emit(c.form(weight)), kind)
     picked = min(seconds, key=lambda candidate: seconds[candidate], default=eligible[0])

@@ -108,19 +108,23 @@ class Candidate:
 DENSE = Candidate("dense", 1.0, 0)
 
 
-def candidates(weight: Weight, machine: Machine, *, few: int) -> list[Candidate]:
-    """Return the kernels that a weight may be given, the fastest by estimate first; for `few` positions, 0 if many."""
+def candidates(weight: Weight, machine: Machine, *, few: int, near: bool = False) -> list[Candidate]:
+    """Return the kernels that a weight may be given, the fastest by estimate first; for `few` positions, 0 if many.
+
+    `near` tells whether the weights of the whole model fit the L2 cache.
+    """
     if weight.rows is None:
         return [DENSE]
-    costs = costs_on(machine)
+    costs, near = costs_on(machine), near and few > 0
     cost = costs.narrow if few == 1 and weight.is_narrow else costs.few if few else costs.rows
+    begun = costs.row if near else 0.0
     sparse = [
         Candidate(
             "rows" if height == 1 else f"rows of {height}",
-            each * common_elements(weight.rows, height) / weight.size,
+            (each * common_elements(weight.rows, height) + begun * weight.outputs / height) / weight.size,
             height,
         )
-        for height, each in cost.items()
+        for height, each in (costs.near if near else cost).items()
         if weight.outputs % height == 0
     ]
     return sorted([DENSE, *sparse], key=lambda candidate: candidate.share)

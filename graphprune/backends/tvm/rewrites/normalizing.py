@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 
 from graphprune.passes.definition import Define, Definition
 
@@ -119,6 +120,21 @@ def _dropout(define: Definition) -> onnx.FunctionProto | None:
     return define.finish(define.inputs[0], define.constant(np.ones(define.shape()), np.bool_))
 
 
+def _layer_normalization(define: Definition) -> onnx.FunctionProto:
+    """As ONNX defines it, but scale and shift need not have the extents of the axes that are normalised."""
+    attributes, rank = define.node.attributes, len(define.shape())
+    axes = define.constant(list(range(attributes.get_int("axis", -1) % rank, rank)))
+    x = define("Cast", define.inputs[0], to=attributes.get_int("stash_type", int(ir.DataType.FLOAT)))
+    mean = define("ReduceMean", x, axes, keepdims=1)
+    centred = define("Sub", x, mean)
+    variance = define("ReduceMean", define("Mul", centred, centred), axes, keepdims=1)
+    epsilon = define("CastLike", define.constant(attributes.get_float("epsilon", 1e-5), np.float32), x)
+    deviation = define("Sqrt", define("Add", variance, epsilon))
+    y = define("Mul", define("CastLike", define("Div", centred, deviation), define.inputs[0]), define.inputs[1])
+    y = define("Add", y, define.inputs[2]) if define.has(2) else y
+    return define.finish(*(y, mean, define("Reciprocal", deviation))[: len(define.node.outputs)])
+
+
 def _instance_normalization(define: Definition) -> onnx.FunctionProto:
     shape = define.shape()
     axes = define.constant(list(range(2, len(shape))))
@@ -153,6 +169,7 @@ NORMALIZING: dict[str, Define] = {
     "BatchNormalization": _trained_batch_normalization,
     "Hardmax": _hardmax,
     "Dropout": _dropout,
+    "LayerNormalization": _layer_normalization,
     "InstanceNormalization": _instance_normalization,
     **dict.fromkeys(("GlobalAveragePool", "GlobalMaxPool"), _global_pool),
     **dict.fromkeys(("ReduceMax", "ReduceMin"), _reduced_booleans),

@@ -100,10 +100,17 @@ def test_another_kernel_is_better(rows: int, weight: np.ndarray) -> None:
     assert_equal(compile_(model), model)
 
 
+def test_weights_in_the_cache_take_it_whatever_the_pattern() -> None:
+    """The kernel for any pattern begins rows and looks inputs up, which reading all of a near weight takes less than."""
+    (node,) = parse("g (float[1,64] x) => (float[1,64] y) { y = MatMul(x,w) }", {"w": pruned(64, 64, zeros=0.9)}).graph
+    machine = machine_of(resolve_target("x86-64-v3"), 1)
+    assert [choose_nm(node, machine, near=near) is not None for near in (False, True)] == [False, True]
+
+
 @pytest.mark.parametrize(("features", "served"), [((), set()), (("avx",), {4}), (("avx", "avx2"), {4, 8})])
 def test_a_target_without_the_instruction_is_not_served(features: tuple[str, ...], served: set[int]) -> None:
     machine = replace(machine_of(resolve_target("x86-64-v3"), 1), features=frozenset(features))
     assert set(permutations(machine)) == served
     model = parse(*CASES["one row"])
-    chosen = choose_nm(model.graph[0], machine)
+    chosen = choose_nm(model.graph[0], machine, near=False)
     assert (chosen is not None) is bool(served)

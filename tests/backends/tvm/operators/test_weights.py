@@ -27,7 +27,7 @@ from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
 from graphprune_runtime.loading import load_session
 from graphprune_runtime.session import CompiledSession
-from tests.backends.tvm.graphs import assert_equal, compile_, parse, pruned
+from tests.backends.tvm.graphs import assert_equal, compile_, kernels, parse, pruned
 from tests.backends.tvm.kernels.harness import V4
 
 WIDE = replace(V4, l1_bytes=WIDE_L1_BYTES)
@@ -82,6 +82,27 @@ def test_few_positions(machine: Machine) -> None:
     least = 1 - 1 / costs_on(machine).few[1]
     assert best(weight(least + 0.07, 4), machine, few=1).kernel == "rows"
     assert best(weight(least - 0.07, 4), machine, few=1).kernel == "dense"
+
+
+@BOTH
+def test_a_weight_in_the_cache_needs_long_rows(machine: Machine) -> None:
+    costs = costs_on(machine)
+    least = 1 - (1 - costs.row / 1000) / costs.near[1]
+    for change, kernel in ((0.02, "rows"), (-0.02, "dense")):
+        long = Weight(20, 1000, 1, rows=csr.pack(pruned(20, 1000, zeros=least + change)))
+        assert candidates(long, machine, few=1, near=True)[0].kernel == kernel
+        assert candidates(long, machine, few=1)[0].kernel == candidates(long, machine, few=0, near=True)[0].kernel == "rows"
+    short = Weight(20, 64, 1, rows=csr.pack(pruned(20, 64, zeros=0.98)))
+    assert candidates(short, machine, few=3, near=True)[0].kernel == "dense"
+
+
+def test_the_weights_of_the_whole_model_are_near_or_not() -> None:
+    weight = np.where(np.arange(64)[:, None] == 3, 1, pruned(64, 64, zeros=0.98)).astype(np.float32)
+    text = "g (float[1,64] x) => (float[1,64] y) { a = MatMul(x,u) b = MatMul(x,v) y = Add(a,b) }"
+    model = run_pass(PackWeights(layout="rows"), parse(text, {"u": weight.T, "v": 2 * weight.T})).model
+    each = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value) // 2
+    for l2_bytes, kernel in ((2 * each, "dense_vector"), (each, "sparse_vector")):
+        assert {"dense_vector", "sparse_vector"} & set(kernels(model, l2_bytes=l2_bytes)) == {kernel}
 
 
 @BOTH

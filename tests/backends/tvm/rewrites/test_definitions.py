@@ -135,6 +135,18 @@ CASES: dict[str, tuple[str, dict[str, Initializer], dict[str, np.ndarray]]] = {
         {},
         {"x": normal(3, 4, 5), "s": normal(5), "b": normal(5)},
     ),
+    "a normalisation of doubles whose scale lies along another axis": (
+        """g (double[2,3,4,1] x, double[3,1,1] s, double[3,4,1] b) => (double[2,3,4,1] y) {
+            y = LayerNormalization<axis=-2,epsilon=0.01>(x,s,b) }""",
+        {},
+        {"x": normal(2, 3, 4, 1).astype("f8"), "s": normal(3, 1, 1).astype("f8"), "b": normal(3, 4, 1).astype("f8")},
+    ),
+    "a mean beside a normalisation whose scale lies along another axis": (
+        """g (float[2,3,4] x, float[3,1] s) => (float[2,3,4] y, float[2,3,1] m) {
+            y, m = LayerNormalization(x,s) }""",
+        {},
+        {"x": normal(2, 3, 4), "s": normal(3, 1)},
+    ),
     **{
         f"quantization with a scale of its own, of {name}": (
             "g (float[2,3] x) => (uint8[2,3] y, float s, uint8 z) { y, s, z = DynamicQuantizeLinear(x) }",

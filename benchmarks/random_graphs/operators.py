@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,10 @@ def _summary(counts: Counter[tuple[str, str]]) -> str:
     return ", ".join(f"{backend} {verdict} {count}" for (backend, verdict), count in sorted(counts.items()))
 
 
+MOST_BYTES = 9 << 30
+"""Of memory: a node that is drawn may ask ONNX Runtime for any amount, and is left out then."""
+
+
 def _name(seed: int, graph: int) -> str:
     return f"{seed}-{graph}"
 
@@ -85,6 +90,7 @@ def _in_process(numbers: range, seed: int, keep: Path, folder: Path) -> list[Res
     child = os.fork()
     if not child:
         os.close(reads)
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
         with os.fdopen(writes, "w") as pipe:
             json.dump(list(_results(numbers, seed, keep, folder)), pipe)
         os._exit(0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import onnx
@@ -62,9 +61,10 @@ def operators(model: ir.Model) -> list[str]:
     return [node.op_type for node in prepared(model).graph]
 
 
-def kernels(model: ir.Model, **changes: Any) -> list[str]:
-    """Names of the kernels that the compiled model calls, in order, on a machine with these changes."""
-    machine = replace(machine_of(resolve_target("x86-64-v4"), 1), **changes)
+def kernels(model: ir.Model, *, l2_bytes: int | None = None) -> list[str]:
+    """Names of the kernels that the compiled model calls, in order, on a machine with such a cache."""
+    machine = machine_of(resolve_target("x86-64-v4"), 1)
+    machine = replace(machine, l2_bytes=machine.l2_bytes if l2_bytes is None else l2_bytes)
     graph = prepared(model).graph
     chosen = OPERATORS, tuple(SCALAR), ANCHORS, join_attention, choose_nm
     lowered = lower_graph(graph, machine, *chosen, into=(Kernels(), Weights()))

@@ -78,14 +78,16 @@ class Choices:
             patch.setattr(nm, "MOST_SLOTS", float(1 << 30))
             patch.setattr(nm, "LEAST_ZEROS", 1e-6)
         elif self.groups is not None:
-            patch.setattr(variants, "choose_nm", lambda _node, _machine, *, near: None)
+            patch.setattr(variants, "choose_nm", lambda *_, near: None)  # noqa: ARG005
 
 
 def _preferring(kernel: str) -> Callable[..., list[Candidate]]:
     """`candidates`, this kernel first where it is one of them."""
 
     def choose(weight: Weight, machine: Machine, *, few: int, near: bool = False) -> list[Candidate]:
-        return sorted(weights.candidates(weight, machine, few=few, near=near), key=lambda candidate: candidate.kernel != kernel)
+        return sorted(
+            weights.candidates(weight, machine, few=few, near=near), key=lambda candidate: candidate.kernel != kernel
+        )
 
     return choose
 

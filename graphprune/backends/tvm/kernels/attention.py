@@ -45,7 +45,7 @@ BATCHES_A_THREAD = 4
 
 @dataclass(frozen=True)
 class Epilogues:
-    """What is done with each score, share and output; None where nothing is. Positions are (flat batch, row, column)."""
+    """What is done with each score, share and output, at (flat batch, row, column); None where nothing is."""
 
     scores: Epilogue | None = None
     shares: Epilogue | None = None
@@ -57,7 +57,7 @@ NO_EPILOGUES = Epilogues()
 
 @dataclass(frozen=True)
 class _Attention:
-    """The sizes: `keys` are rows of channels, `features` are rows of keys."""
+    """The sizes: `keys` are rows of channels, `features` rows of keys; `swapped` if queries lie fastest in `y`."""
 
     machine: Machine
     batch: tuple[int, ...]
@@ -66,6 +66,7 @@ class _Attention:
     keys: RowBlocks
     features: RowBlocks
     panels: tuple[Panels, ...]
+    swapped: bool
 
     @property
     def parts(self) -> int:
@@ -85,12 +86,12 @@ def attention_function(
     columns_contiguous: bool = True,
     output_dtype: str = DTYPE,
 ) -> Expr:
-    """The TIR function (q, k, v, operands..., y) of views q [batch..., i, c], k [batch..., c, j] and v [batch..., j, f].
+    """The TIR function (q, k, v, operands..., y) of views q [batch..., i, c], k [batch..., c, j], v [batch..., j, f].
 
     All are float32 with equal batch axes (repeated with stride 0 where one is shared), and not empty. `y` is
     [batch][i][f], or [batch][f][i] unless `columns_contiguous`.
     """
-    a = _sizes(machine, q, k, v)
+    a = _sizes(machine, q, k, v, swapped=not columns_contiguous)
     size = math.prod(a.batch) * a.queries * a.features.rows
     inputs = [Flat(name, view.size, DTYPE) for name, view in (("q", q), ("k", k), ("v", v))]
 
@@ -103,12 +104,12 @@ def attention_function(
                 begin, count = span_of(step % a.parts, bounds)
                 with loop(count) as number:
                     start = panels.start(begin + number)
-                    _Panel(kernel, a, epilogues, batch, panels, start).emit(keys, features, columns_contiguous)
+                    _Panel(kernel, a, epilogues, batch, panels, start).emit(keys, features)
 
     return build_function("attention", [*inputs, *operands, Flat("y", size, output_dtype)], body)
 
 
-def _sizes(machine: Machine, q: View, k: View, v: View) -> _Attention:
+def _sizes(machine: Machine, q: View, k: View, v: View, *, swapped: bool) -> _Attention:
     batch, strides = coalesce(q.shape[:-2], [view.strides[:-2] for view in (q, k, v)])
     queries, channels, keys, features = *q.shape[-2:], *v.shape[-2:]
     query = Operand("q", q.offset, tuple(strides[0]), q.strides[-2], q.strides[-1])
@@ -123,6 +124,7 @@ def _sizes(machine: Machine, q: View, k: View, v: View) -> _Attention:
         keys=RowBlocks(key, keys, channels, min(most_rows(machine, vectors), keys), machine.lanes),
         features=RowBlocks(value, features, keys, block, machine.lanes),
         panels=panels_of(queries, machine.lanes, vectors),
+        swapped=swapped,
     )
 
 
@@ -145,13 +147,13 @@ class _Panel:
     panels: Panels
     start: Expr
 
-    def emit(self, keys: Expr, features: Expr, columns_contiguous: bool) -> None:
+    def emit(self, keys: Expr, features: Expr) -> None:
         """Scores, their softmax, and the sums of the values."""
         query = self._queries()
         scores = scratch(self.sizes.keys.rows * self.panels.wide)
         self._scores(query, keys, scores)
         self._softmax(scores)
-        self._outputs(scores, features, columns_contiguous)
+        self._outputs(scores, features)
 
     def _queries(self) -> Expr:
         """[channel][query], zero beyond the last one."""
@@ -213,7 +215,7 @@ class _Panel:
         with loop(keys) as key:
             self._apply(self.epilogues.shares or no_epilogue, scores, key, total)
 
-    def _outputs(self, shares: Expr, features: Expr, columns_contiguous: bool) -> None:
+    def _outputs(self, shares: Expr, features: Expr) -> None:
         wide, width, blocks = self.panels.wide, self.sizes.machine.lanes, self.sizes.features
         epilogue = self.epilogues.output or no_epilogue
         with loop(blocks.count) as number:
@@ -225,12 +227,12 @@ class _Panel:
 
                 def element(i: Expr, feature: Expr = feature, at: Expr = at) -> None:
                     value = epilogue(self.kernel, line[at + i], (self.batch, self.start + i, feature))
-                    store(self.kernel["y"], self._place(self.start + i, feature, columns_contiguous), value)
+                    store(self.kernel["y"], self._place(self.start + i, feature), value)
 
                 lanes(self.panels.width, width, element)
 
-    def _place(self, query: Expr, feature: Expr, columns_contiguous: bool) -> Expr:
+    def _place(self, query: Expr, feature: Expr) -> Expr:
         queries, features = self.sizes.queries, self.sizes.features.rows
-        if columns_contiguous:
-            return (self.batch * queries + query) * features + feature
-        return (self.batch * features + feature) * queries + query
+        if self.sizes.swapped:
+            return (self.batch * features + feature) * queries + query
+        return (self.batch * queries + query) * features + feature

@@ -68,7 +68,7 @@ def most_rows(machine: Machine, vectors: int) -> int:
 
 
 def register_tile(machine: Machine, span: int, outputs: int) -> tuple[int, int]:
-    """(rows, vectors) of the register tile that wastes the least for tiles of `span` positions and `outputs` channels."""
+    """(rows, vectors) of the tile that wastes the least for tiles of `span` positions and `outputs` channels."""
     available = -(-span // machine.lanes)
 
     def cost(shape: tuple[int, int]) -> tuple[float, int]:

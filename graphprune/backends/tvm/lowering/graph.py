@@ -31,7 +31,6 @@ class ChooseNm(Protocol):
         """None where another kernel is; `near` tells whether all weights fit the L2 cache."""
 
 
-
 Join = Callable[[Sequence[Group], Machine], Sequence[Group]]
 """Makes one group of several that one kernel computes."""
 

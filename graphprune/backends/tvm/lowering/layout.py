@@ -31,7 +31,7 @@ def plan_layouts(
     next to each other.
     """
     wanted: dict[ir.Value, Order] = {}
-    for group in reversed([each for group in groups for each in (*group.before, group)]):
+    for group in reversed([each for joined in groups for each in (*joined.before, joined)]):
         order = wanted.get(group.output)
         for node in reversed((group.anchor, *group.region)):
             rule = _same_order if elementwise(node.op_type) else RULES.get(node.op_type, _no_preference)

@@ -17,7 +17,7 @@ def attention(lowering: Lowering, group: Group) -> None:
 
     The output is written with queries or with features fastest, as the layout plan asks.
     """
-    scores, softmax = group.before
+    scores, _ = group.before
     shape, rank = static_shape(group.output), len(static_shape(group.output)) - 2
     q, k = (lowering.view(input_value(scores.anchor, i)) for i in (0, 1))
     v = lowering.view(input_value(group.anchor, 1))

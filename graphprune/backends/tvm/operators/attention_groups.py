@@ -39,7 +39,7 @@ def _sources(group: Group, by_output: Mapping[ir.Value, Group]) -> Iterator[Grou
     """Up to two groups, each the only source of what the one behind it reads first, and read by that alone."""
     for _ in range(2):
         value = group.anchor.inputs[0]
-        if value not in by_output or value.is_graph_output() or len(value.uses()) != 1:
+        if value is None or value not in by_output or value.is_graph_output() or len(value.uses()) != 1:
             return
         group = by_output[value]
         yield group

@@ -16,7 +16,7 @@ from graphprune.backends.tvm.operators.planes import lower_planes, lower_pointwi
 from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue
 from graphprune.backends.tvm.operators.strips import lower_strips, strip_planes
 from graphprune.backends.tvm.operators.views import input_value
-from graphprune.backends.tvm.operators.weights import Weight, dense_weight, packed_weight
+from graphprune.backends.tvm.operators.weights import Weight, dense_weight, grouped_weight, packed_weight
 from graphprune.backends.tvm.operators.windows import as_images, pad, window_of
 from graphprune.backends.tvm.operators.winograd import lower_winograd, winograd_planes
 from graphprune.packed.calls import extra_index
@@ -25,10 +25,11 @@ from graphprune.packed.calls import extra_index
 def convolution(lowering: Lowering, group: Group) -> None:
     """Conv with a constant weight."""
     array = constant_array(input_value(group.anchor, 1))
-    weight = dense_weight(array.reshape(*array.shape[:2], -1))
-    if array.shape[1] == 1 and group.anchor.attributes.get_int("group", 1) > 1:
-        _depthwise(lowering, group, weight, array.shape[2:])
+    groups, taps = group.anchor.attributes.get_int("group", 1), array.reshape(*array.shape[:2], -1)
+    if array.shape[1] == 1 and groups > 1:
+        _depthwise(lowering, group, dense_weight(taps), array.shape[2:])
         return
+    weight = grouped_weight(taps, groups) if groups > 1 else dense_weight(taps)
     _convolve(lowering, group, weight, array.shape[2:], bias_index=2)
 
 
@@ -52,16 +53,15 @@ def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[in
     x = lowering.view(input_value(node, 0))
     window = window_of(node, kernel, x.shape[2:])
     bias = _bias(lowering, group, bias_index)
-    groups = node.attributes.get_int("group", 1)
     layout = strip_planes(lowering, as_images(x), window, weight) if weight.taps > 1 else None
-    tiles = winograd_planes(lowering, as_images(x), window, weight, groups)
+    tiles = winograd_planes(lowering, as_images(x), window, weight)
     if tiles is not None:
         buffer = lower_winograd(lowering, as_images(x), weight, tiles, _epilogue(lowering, group, bias))
     elif layout is not None:
         buffer = lower_strips(lowering, group, as_images(x), weight, layout, bias)
     else:
         emit = _pointwise if window.is_pointwise else _windowed
-        buffer = emit(lowering, as_images(x), window, weight, _epilogue(lowering, group, bias), groups)
+        buffer = emit(lowering, as_images(x), window, weight, _epilogue(lowering, group, bias))
     lowering.define(group.output, View.dense(buffer, static_dtype(group.output), shape))
 
 
@@ -79,19 +79,17 @@ def _bias(lowering: Lowering, group: Group, index: int) -> View | None:
     return replace(view, shape=(*view.shape, *[1] * spatial), strides=(*view.strides, *[0] * spatial)).broadcast(shape)
 
 
-def _pointwise(
-    lowering: Lowering, x: View, _window: Window, weight: Weight, fused: FusedEpilogue, groups: int
-) -> Handle:
+def _pointwise(lowering: Lowering, x: View, _window: Window, weight: Weight, fused: FusedEpilogue) -> Handle:
     """Each output reads the input at its own position."""
     position = merged_stride(x.shape[2:], x.strides[2:])
     if position is None:
         x, position = lowering.dense(x), 1
     images, channels, height, width = x.shape
     planes = Planes(x.size, channels, x.strides[0], x.strides[1], position, x.offset)
-    return lower_pointwise(lowering, planes, images, weight, height * width, x, fused, groups)
+    return lower_pointwise(lowering, planes, images, weight, height * width, x, fused)
 
 
-def _windowed(lowering: Lowering, x: View, window: Window, weight: Weight, fused: FusedEpilogue, groups: int) -> Handle:
+def _windowed(lowering: Lowering, x: View, window: Window, weight: Weight, fused: FusedEpilogue) -> Handle:
     height, width = window.output(*x.shape[2:])
     padded, layout, planes = pad(lowering, x, window, (height, width), 0.0)
     if layout.pitch == width:
@@ -99,4 +97,4 @@ def _windowed(lowering: Lowering, x: View, window: Window, weight: Weight, fused
     else:
         tiling = tile_rows(height, width, layout.pitch, lowering.machine.lanes)
     problem = PlaneProblem(lowering.machine, x.shape[0], weight.outputs, height * width, planes, tiling)
-    return lower_planes(lowering, problem, weight, padded, fused, layout.tap_offsets(), groups)
+    return lower_planes(lowering, problem, weight, padded, fused, layout.tap_offsets())

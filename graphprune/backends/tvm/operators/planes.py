@@ -49,7 +49,8 @@ def _tile_vectors(machine: Machine, positions: int, weight: Weight) -> int:
     """Of a tile, for this form of a weight; several rows share the loads of their inputs as it is."""
     if weight.rows is None or not machine.is_wide:
         return TILE_VECTORS
-    a_channel = weight.nonzeros / (weight.outputs * weight.inputs) if weight.height == 1 else 0
+    channels = weight.inputs * weight.groups
+    a_channel = weight.nonzeros / (weight.outputs * channels) if weight.height == 1 else 0
     return tile_vectors(machine, positions, a_channel)
 
 
@@ -72,7 +73,6 @@ def lower_pointwise(
     positions: int,
     x: View,
     fused: FusedEpilogue,
-    groups: int = 1,
 ) -> Handle:
     """As `lower_planes`, of one tap; tiles are as the form of the weight wants them."""
 
@@ -80,10 +80,10 @@ def lower_pointwise(
         return position_problem(lowering.machine, planes, images, form, positions)
 
     def emit(form: Weight) -> Emitted:
-        return emit_planes(problem(form), fused, ONE_TAP, groups, form)
+        return emit_planes(problem(form), fused, ONE_TAP, form)
 
     size = images * weight.outputs * positions
-    return _lower_fastest(lowering, weight, emit, f"{problem(weight)}, {groups} groups", x, fused, size, few=0)
+    return _lower_fastest(lowering, weight, emit, str(problem(weight)), x, fused, size, few=0)
 
 
 def lower_planes(
@@ -93,12 +93,11 @@ def lower_planes(
     x: View,
     fused: FusedEpilogue,
     taps: Indices = ONE_TAP,
-    groups: int = 1,
 ) -> Handle:
     """Emit the kernel for this weight; returns the output buffer [image][output channel][position]."""
     size = problem.images * problem.outputs * problem.positions
-    emit = partial(emit_planes, problem, fused, taps, groups)
-    return _lower_fastest(lowering, weight, emit, f"{problem}, {groups} groups", x, fused, size, few=0)
+    emit = partial(emit_planes, problem, fused, taps)
+    return _lower_fastest(lowering, weight, emit, str(problem), x, fused, size, few=0)
 
 
 def _lower_fastest(
@@ -114,7 +113,7 @@ def _lower_fastest(
 ) -> Handle:
     """Call the fastest of the kernels that the weight may be given, and note which one it is and why."""
     eligible = candidates(weight, lowering.machine, few=few, near=lowering.is_near)
-    kind = f"{problem}, {weight.taps} taps, {'narrow, ' * weight.is_narrow}{fused.dtype}"
+    kind = f"{problem}, {weight.groups} groups, {weight.taps} taps, {'narrow, ' * weight.is_narrow}{fused.dtype}"
     seconds = _measured(lowering, eligible, lambda c: emit(c.form(weight)), kind)
     picked = min(seconds, key=lambda candidate: seconds[candidate], default=eligible[0])
     names = tuple(candidate.kernel for candidate in eligible)
@@ -148,17 +147,20 @@ def _emit_vectors(problem: VectorProblem, fused: FusedEpilogue, weight: Weight) 
     return function, rows.arrays
 
 
-def emit_planes(problem: PlaneProblem, fused: FusedEpilogue, taps: Indices, groups: int, weight: Weight) -> Emitted:
-    """The kernel for this weight, dense or of rows, and its constants."""
+def emit_planes(problem: PlaneProblem, fused: FusedEpilogue, taps: Indices, weight: Weight) -> Emitted:
+    """The kernel for this weight, dense or of rows, and its constants.
+
+    Rows of several groups read few channels each, which takes no blocks of channels.
+    """
     distance = channel_distance(problem)
     if weight.dense is not None:
-        rows, vectors = register_tile(problem.machine, problem.tiling.span, weight.outputs // groups)
-        blocks = dense_blocks(weight.dense, groups, rows, vectors)
+        rows, vectors = register_tile(problem.machine, problem.tiling.span, weight.outputs // weight.groups)
+        blocks = dense_blocks(weight.dense, weight.groups, rows, vectors)
         function = dense_function("dense", problem, blocks, distance, fused.arguments, fused.apply, fused.dtype)
         return function, [blocks.values, tap_table(weight.inputs, taps, distance)]
-    assert groups == 1, "only ungrouped convolutions are packed"
     assert weight.rows is not None
-    block = channels_per_block(problem, weight.nonzeros)
+    channels = problem.planes.channels
+    block = channels if weight.groups > 1 else channels_per_block(problem, weight.nonzeros)
     packed = _stored(problem, sparse_rows(weight.rows, taps, distance, block, weight.height))
     function = sparse_function("sparse", problem, packed, fused.arguments, fused.apply, fused.dtype)
     return function, packed.arrays

@@ -28,8 +28,8 @@ FEWEST_ZEROS = 0.1
 class Weight:
     """A constant weight of `outputs` channels over `inputs` channels (of one group) and `taps` taps.
 
-    Either `dense` [outputs, inputs, taps], or `rows`, where column `c * taps + t` is input channel c, tap t, and
-    `height` neighbouring ones are summed together.
+    Either `dense` [outputs, inputs, taps], or `rows`, where column `c * taps + t` is input channel c of those of all
+    groups, tap t, and `height` neighbouring ones are summed together.
     """
 
     outputs: int
@@ -38,6 +38,7 @@ class Weight:
     dense: Array | None = None
     rows: csr.Rows | None = None
     height: int = 1
+    groups: int = 1
 
     @property
     def size(self) -> int:
@@ -60,7 +61,9 @@ class Weight:
     @property
     def uses(self) -> float:
         """How often an input element is used, on average, a tap."""
-        return self.outputs if self.rows is None else len(self.rows.values) / (self.inputs * self.taps)
+        if self.rows is None:
+            return self.outputs / self.groups
+        return len(self.rows.values) / (self.inputs * self.groups * self.taps)
 
     def scaled(self, factor: float) -> Weight:
         """The weight times `factor`."""
@@ -69,9 +72,30 @@ class Weight:
         return replace(self, rows=replace(self.rows, values=np.float32(factor) * self.rows.values))
 
 
-def dense_weight(array: Array) -> Weight:
+def dense_weight(array: Array, groups: int = 1) -> Weight:
     """A dense weight [outputs, inputs, taps]."""
-    return Weight(array.shape[0], array.shape[1], array.shape[2], dense=array)
+    return Weight(array.shape[0], array.shape[1], array.shape[2], dense=array, groups=groups)
+
+
+def grouped_weight(array: Array, groups: int) -> Weight:
+    """A weight [outputs, inputs, taps] in rows, if it has zeros that a kernel may save."""
+    if np.count_nonzero(array) > (1 - FEWEST_ZEROS) * array.size:
+        return dense_weight(array, groups)
+    outputs, inputs, taps = array.shape
+    rows = csr.pack(array.reshape(outputs, inputs * taps))
+    group = np.repeat(np.arange(outputs) // (outputs // groups), np.diff(rows.row_offsets))
+    columns = (rows.columns + group * (inputs * taps)).astype(np.int32)
+    rows = replace(rows, columns=columns, shape=(outputs, groups * inputs * taps))
+    return Weight(outputs, inputs, taps, rows=rows, groups=groups)
+
+
+def _unpacked(weight: Weight) -> Weight:
+    """A weight in rows as a dense one: of each group, what lies over its own inputs."""
+    assert weight.rows is not None
+    groups, of_group = weight.groups, weight.outputs // weight.groups
+    columns = csr.unpack(weight.rows).reshape(groups, of_group, groups, weight.inputs, weight.taps)
+    own = columns[np.arange(groups), :, np.arange(groups)]
+    return dense_weight(own.reshape(weight.outputs, weight.inputs, weight.taps), groups)
 
 
 def packed_weight(node: ir.Node) -> Weight:
@@ -102,7 +126,7 @@ class Candidate:
             return replace(weight, height=self.height)
         if weight.rows is None:
             return weight
-        return dense_weight(csr.unpack(weight.rows).reshape(weight.outputs, weight.inputs, weight.taps))
+        return _unpacked(weight)
 
 
 DENSE = Candidate("dense", 1.0, 0)

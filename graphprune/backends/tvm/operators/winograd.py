@@ -23,13 +23,13 @@ from graphprune.backends.tvm.operators.region import NO_EPILOGUE, FusedEpilogue
 from graphprune.backends.tvm.operators.weights import DENSE, Weight, candidates, dense_weight
 
 
-def winograd_planes(lowering: Lowering, x: View, window: Window, weight: Weight, groups: int) -> WinogradLayout | None:
+def winograd_planes(lowering: Lowering, x: View, window: Window, weight: Weight) -> WinogradLayout | None:
     """The layout for a convolution of `x` [image, channel, height, width]; None where another kernel is faster.
 
     Zeros of the weight save nothing: a transformed filter has none.
     """
     same = (window.kernel, window.strides, window.dilations) == ((3, 3), (1, 1), (1, 1))
-    if not same or groups > 1 or x.dtype != "float32":
+    if not same or weight.groups > 1 or x.dtype != "float32":
         return None
     layout = winograd_layout(window, x.shape[1], x.shape[2], x.shape[3], lowering.machine.lanes)
     share = share_of_dense(layout, weight, lowering.machine)
@@ -51,10 +51,10 @@ def lower_winograd(lowering: Lowering, x: View, weight: Weight, layout: Winograd
     transformed = lowering.call(input_function("winograd_input", machine, x, layout), [x], planes.size, x.dtype)
     dense = DENSE.form(weight).dense
     assert dense is not None
-    filters = dense_weight(transform_filters(dense))
+    filters = dense_weight(transform_filters(dense), PRODUCTS)
     tiling = tile_positions(layout.tiles, machine.lanes, TILE_VECTORS)
     problem = PlaneProblem(machine, images, filters.outputs, layout.tiles, planes, tiling)
-    function, constants = emit_planes(problem, NO_EPILOGUE, ONE_TAP, PRODUCTS, filters)
+    function, constants = emit_planes(problem, NO_EPILOGUE, ONE_TAP, filters)
     inputs = [View.dense(transformed, x.dtype, (planes.size,)), *map(lowering.constant, constants)]
     size = images * filters.outputs * layout.tiles
     products = lowering.call(function, inputs, size, "float32", 2 * images * filters.size * layout.tiles)

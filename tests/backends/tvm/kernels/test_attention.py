@@ -23,7 +23,8 @@ def dense(shape: Sequence[int], order: Sequence[int] | None = None) -> View:
 
 def softmax(scores: Array) -> Array:
     powers = np.exp(scores - scores.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
+    shares: Array = powers / powers.sum(-1, keepdims=True)
+    return shares
 
 
 def check(machine: Machine, q: View, k: View, v: View) -> None:
@@ -68,7 +69,11 @@ def test_threads_share_matrices_or_their_queries(batches: int) -> None:
 def test_each_epilogue_knows_its_place(columns_contiguous: bool) -> None:  # noqa: FBT001
     """What is added by matrix, row and column reaches the right element, also where blocks and panels overlap."""
     batches, queries, channels, keys, features = 2, 37, 3, 21, 19
-    sizes = {"scores": (batches, queries, keys), "shares": (batches, queries, keys), "out": (batches, queries, features)}
+    sizes = {
+        "scores": (batches, queries, keys),
+        "shares": (batches, queries, keys),
+        "out": (batches, queries, features),
+    }
     added = {name: random(int(np.prod(shape)), 7 + i) for i, (name, shape) in enumerate(sizes.items())}
 
     def adding(name: str) -> object:

@@ -13,7 +13,8 @@ PLAIN = """g (float[2,3,20,4] q, float[2,3,4,9] k, float[2,3,9,5] v) => (float[2
     y = MatMul(p,v) }"""
 JOINED = {
     "plain": PLAIN,
-    "scaled, masked and rows of nothing": """g (float[1,2,20,4] q, float[1,2,4,9] k, float[1,2,9,5] v, float[1,1,20,9] m)
+    "scaled, masked and rows of nothing": """g (
+        float[1,2,20,4] q, float[1,2,4,9] k, float[1,2,9,5] v, float[1,1,20,9] m)
         => (float[1,2,20,5] y) {
         s = MatMul(q,k)
         h = Mul(s,half)
@@ -29,7 +30,8 @@ JOINED = {
         a = Where(m,s,nothing)
         p = Softmax<axis=-1>(a)
         y = MatMul(p,v) }""",
-    "a bias of each score": """g (float[3,20,4] q, float[3,4,9] k, float[3,9,5] v, float[3,20,9] m) => (float[3,20,5] y) {
+    "a bias of each score": """g (float[3,20,4] q, float[3,4,9] k, float[3,9,5] v, float[3,20,9] m)
+        => (float[3,20,5] y) {
         s = MatMul(q,k)
         a = Add(m,s)
         p = Softmax<axis=-1>(a)
@@ -39,7 +41,8 @@ JOINED = {
         a = Add(s,bias)
         p = Softmax<axis=-1>(a)
         y = MatMul(p,v) }""",
-    "keys and values that heads share": """g (float[2,3,20,4] q, float[2,1,4,9] k, float[9,5] v) => (float[2,3,20,5] y) {
+    "keys and values that heads share": """g (float[2,3,20,4] q, float[2,1,4,9] k, float[9,5] v)
+        => (float[2,3,20,5] y) {
         s = MatMul(q,k)
         p = Softmax<axis=-1>(s)
         y = MatMul(p,v) }""",
@@ -67,7 +70,9 @@ JOINED = {
 APART = {
     "scores that leave": PLAIN.replace("5] y)", "5] y, float[2,3,20,9] s)"),
     "shares that leave": PLAIN.replace("5] y)", "5] y, float[2,3,20,9] p)"),
-    "scores that are read twice": PLAIN.replace("y = ", "z = ReduceMax(s)\n    y = ").replace("5] y)", "5] y, float[1,1,1,1] z)"),
+    "scores that are read twice": PLAIN.replace("y = ", "z = ReduceMax(s)\n    y = ").replace(
+        "5] y)", "5] y, float[1,1,1,1] z)"
+    ),
     "a softmax over queries": PLAIN.replace("axis=-1", "axis=2"),
     "fewer queries than lanes": PLAIN.replace("20", "15"),
     "doubles": PLAIN.replace("float", "double"),

@@ -139,6 +139,50 @@ def test_groups(name: str, target: str) -> None:
     assert_equal(compile_(model, target, threads=2), model)
 
 
+SPARSE_GROUPS: dict[str, tuple[str, dict[str, Initializer]]] = {
+    "3x3": (
+        "g (float[2,32,9,11] x) => (float[2,48,9,11] y) { c = Conv<group=4,pads=[1,1,1,1]>(x,w,b)\n y = Relu(c) }",
+        {"w": pruned(48, 8, 3, 3, zeros=0.9), "b": (48,)},
+    ),
+    "3x3 in strips": (
+        "g (float[1,32,28,28] x) => (float[1,32,28,28] y) { y = Conv<group=2,pads=[1,1,1,1]>(x,w) }",
+        {"w": pruned(32, 16, 3, 3, zeros=0.8)},
+    ),
+    "1x1": ("g (float[2,36,5,5] x) => (float[2,24,5,5] y) { y = Conv<group=3>(x,w) }", {"w": pruned(24, 12, 1, 1)}),
+    "1x1 of whole vectors": (
+        "g (float[1,64,8,8] x) => (float[1,64,8,8] y) { y = Conv<group=4>(x,w) }",
+        {"w": pruned(64, 16, 1, 1, zeros=0.9)},
+    ),
+    "strided and dilated": (
+        "g (float[1,20,15,13] x) => (float[1,10,6,5] y) { y = Conv<group=5,strides=[2,2],dilations=[2,2]>(x,w) }",
+        {"w": pruned(10, 4, 3, 3)},
+    ),
+    "one axis": (
+        "g (float[2,16,40] x) => (float[2,8,20] y) { y = Conv<group=2,strides=[2],pads=[2,1]>(x,w,b) }",
+        {"w": pruned(8, 8, 4), "b": (8,)},
+    ),
+    "rows that share columns": (
+        "g (float[1,16,9,9] x) => (float[1,16,9,9] y) { y = Conv<group=2,pads=[1,1,1,1]>(x,w) }",
+        {"w": pruned(4, 8, 3, 3, zeros=0.8).repeat(4, axis=0)},
+    ),
+}
+
+
+@pytest.mark.parametrize("target", ["native", "x86-64-v3"])
+@pytest.mark.parametrize("name", SPARSE_GROUPS)
+def test_zeros_of_groups_are_left_out(name: str, target: str) -> None:
+    model = parse(*SPARSE_GROUPS[name])
+    session = compile_(model, target, threads=2)
+    assert session.kernels[-1].kernel.startswith("rows")
+    assert_equal(session, model)
+
+
+def test_groups_without_zeros_stay_dense() -> None:
+    text = "g (float[1,8,5,5] x) => (float[1,8,5,5] y) { y = Conv<group=2>(x,w) }"
+    session = compile_(parse(text, {"w": (8, 4, 1, 1)}))
+    assert [(note.kernel, note.eligible) for note in session.kernels] == [("dense", ("dense",))]
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("group", [1, 6])
 def test_a_bad_element_reaches_only_the_windows_that_hold_it(group: int, bad: float) -> None:

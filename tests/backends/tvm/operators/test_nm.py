@@ -101,7 +101,7 @@ def test_another_kernel_is_better(rows: int, weight: np.ndarray) -> None:
 
 
 def test_weights_in_the_cache_take_it_whatever_the_pattern() -> None:
-    """The kernel for any pattern begins rows and looks inputs up, which reading all of a near weight takes less than."""
+    """The kernel for any pattern begins rows and looks inputs up, which takes longer than reading a near weight."""
     (node,) = parse("g (float[1,64] x) => (float[1,64] y) { y = MatMul(x,w) }", {"w": pruned(64, 64, zeros=0.9)}).graph
     machine = machine_of(resolve_target("x86-64-v3"), 1)
     assert [choose_nm(node, machine, near=near) is not None for near in (False, True)] == [False, True]

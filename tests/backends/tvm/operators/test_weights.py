@@ -20,6 +20,7 @@ from graphprune.backends.tvm.operators.weights import (
     candidates,
     dense_weight,
     explain,
+    grouped_weight,
 )
 from graphprune.compiler.compile import compile as compile_model
 from graphprune.layouts import csr
@@ -91,7 +92,8 @@ def test_a_weight_in_the_cache_needs_long_rows(machine: Machine) -> None:
     for change, kernel in ((0.02, "rows"), (-0.02, "dense")):
         long = Weight(20, 1000, 1, rows=csr.pack(pruned(20, 1000, zeros=least + change)))
         assert candidates(long, machine, few=1, near=True)[0].kernel == kernel
-        assert candidates(long, machine, few=1)[0].kernel == candidates(long, machine, few=0, near=True)[0].kernel == "rows"
+        others = candidates(long, machine, few=1), candidates(long, machine, few=0, near=True)
+        assert [each[0].kernel for each in others] == ["rows", "rows"]
     short = Weight(20, 64, 1, rows=csr.pack(pruned(20, 64, zeros=0.98)))
     assert candidates(short, machine, few=3, near=True)[0].kernel == "dense"
 
@@ -118,6 +120,23 @@ def test_values_of_16_bits_need_fewer_zeros_at_one_position(machine: Machine) ->
             narrow, best(narrow, machine, few=1), candidates(narrow, machine, few=1), {}
         )
     assert best(wide, machine, few=1).kernel == "dense"
+
+
+def test_groups_as_rows_over_all_channels_and_back() -> None:
+    array = pruned(6, 4, 3, zeros=0.6)
+    grouped = grouped_weight(array, 3)
+    assert grouped.rows is not None
+    whole = csr.unpack(grouped.rows).reshape(3, 2, 12, 3)
+    for group in range(3):
+        np.testing.assert_array_equal(whole[group, :, 4 * group : 4 * group + 4], array[2 * group : 2 * group + 2])
+        assert not np.delete(whole[group], range(4 * group, 4 * group + 4), axis=1).any()
+    assert (grouped.size, grouped.nonzeros) == (array.size, np.count_nonzero(array))
+    assert grouped.uses == grouped.nonzeros / (12 * 3)
+    dense = DENSE.form(grouped)
+    assert dense.dense is not None
+    np.testing.assert_array_equal(dense.dense, array)
+    assert (dense.groups, dense.inputs, dense.uses) == (3, 4, 2)
+    assert grouped_weight(np.ones((6, 4, 3), np.float32), 3).rows is None
 
 
 def test_a_dense_weight() -> None:

@@ -166,16 +166,17 @@ def lp_pool(  # noqa: PLR0913 - ONNX's attributes
     pads: Sequence[int] | None = None,
     strides: Sequence[int] | None = None,
 ) -> torch.Tensor:
-    """ONNX LpPool."""
+    """ONNX LpPool; powers of halves are computed in float32."""
+    wide_x = x.to(torch.promote_types(x.dtype, torch.float32))
     axes = len(kernel_shape)
     steps, spread = list(strides or [1] * axes), list(dilations or [1] * axes)
     begins, ends = begins_and_ends(x, kernel_shape, steps, spread, auto_pad, pads)
     wide = _made_whole(x, kernel_shape, steps, spread, begins, ends, ceil_mode)
-    sums = padded_with(x, begins, wide, 0).abs() ** p
+    sums = padded_with(wide_x, begins, wide, 0).abs() ** p
     for axis, (size, step, dilation) in enumerate(zip(kernel_shape, steps, spread, strict=True), start=2):
         sums = sums.unfold(axis, (size - 1) * dilation + 1, step)[..., ::dilation].sum(-1)
     norms: torch.Tensor = sums ** (1 / p)
-    return norms
+    return norms.to(x.dtype)
 
 
 def _spatial(x: torch.Tensor) -> tuple[int, ...]:

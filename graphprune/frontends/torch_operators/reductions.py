@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,9 +43,8 @@ def _sum(x: torch.Tensor, axes: tuple[int, ...], keep: bool) -> torch.Tensor:  #
 def _mean(x: torch.Tensor, axes: tuple[int, ...], keep: bool) -> torch.Tensor:  # noqa: FBT001
     if x.is_floating_point():
         return x.mean(axes, keepdim=keep)
-    return torch.div(
-        x.sum(axes, keepdim=keep), x[(0,) * 0].numel() // max(1, x.sum(axes).numel()), rounding_mode="trunc"
-    ).to(x.dtype)
+    count = max(math.prod(x.shape[axis] for axis in axes), 1)  # the mean of no integers is 0, as in ONNX Runtime
+    return torch.div(x.sum(axes, keepdim=keep), count, rounding_mode="trunc").to(x.dtype)
 
 
 def _in_double(function: Reduction) -> Reduction:

@@ -106,9 +106,10 @@ _SAMPLING = {"linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic", "
 def grid_sample(
     x: torch.Tensor, grid: torch.Tensor, *, align_corners: int = 0, mode: str = "linear", padding_mode: str = "zeros"
 ) -> torch.Tensor:
-    """ONNX GridSample over two or three spatial axes."""
-    method = _SAMPLING.get(mode, mode)
-    return functional.grid_sample(x, grid.to(x.dtype), method, padding_mode, bool(align_corners))
+    """ONNX GridSample over two or three spatial axes; halves are too coarse to be places."""
+    method, kind = _SAMPLING.get(mode, mode), torch.promote_types(x.dtype, torch.float32)
+    sampled = functional.grid_sample(x.to(kind), grid.to(kind), method, padding_mode, bool(align_corners))
+    return sampled.to(x.dtype)
 
 
 def affine_grid(theta: torch.Tensor, size: Value, *, align_corners: int = 0) -> torch.Tensor:

@@ -219,10 +219,10 @@ def range_(start: Value, limit: Value, delta: Value) -> torch.Tensor:
         return torch.arange(*(integer(value) for value in bounds), dtype=torch.int64)
     tensors = [tensor(value) for value in bounds]
     first, end, step = (value.item() for value in tensors)
-    is_known = not torch.compiler.is_compiling()
-    if is_known and step and (end - first) / step < 0:  # which torch refuses
-        return torch.empty(0, dtype=tensors[0].dtype)
-    return torch.arange(first, end, step, dtype=tensors[0].dtype)
+    if torch.compiler.is_compiling() or not step:
+        return torch.arange(first, end, step, dtype=tensors[0].dtype)
+    count = -((first - end) // step)  # torch refuses one below 0, and takes the wrong one of steps near the limit
+    return torch.arange(max(int(count), 0), dtype=tensors[0].dtype) * step + first
 
 
 def eye_like(x: torch.Tensor, *, dtype: int | None = None, k: int = 0) -> torch.Tensor:

@@ -10,7 +10,7 @@ import torch
 import graphprune as gp
 from graphprune.passes import FoldConstants
 from graphprune.passes.base import run_pass
-from tests.frontends.torch_operators.checks import assert_same
+from tests.frontends.torch_operators.checks import assert_same, outputs
 from tests.weighted import inferred_model
 
 
@@ -30,6 +30,19 @@ def test_an_axis_named_twice_is_reduced_once() -> None:
     text = """main (float[3,4] x) => (float[3,1] y, float[1,1] z) <int64[2] one = {1,1}, int64[3] all = {-1,0,1}> {
         y = ReduceMean (x, one) z = ReduceSum (x, all) }"""
     assert_same(inferred_model(text), {"x": np.arange(12, dtype=np.float32).reshape(3, 4)})
+
+
+def test_the_mean_of_no_integers_is_zero() -> None:
+    text = """main (int64[2,0] x) => (int64[2] y, int64[1,1] z) <int64[1] a = {1}> {
+        y = ReduceMean <keepdims = 0> (x, a) z = ReduceMean (x) }"""
+    model = inferred_model(text)
+    x = np.zeros((2, 0), np.int64)
+    found = outputs(gp.to_torch(model), {"x": x})
+    value = model.graph.inputs.pop()
+    value.const_value = ir.tensor(x)
+    model.graph.register_initializer(value)
+    for result in (found, gp.compile(model).run(None, {})):
+        assert [(each.tolist(), each.dtype) for each in result] == [([0, 0], np.int64), ([[0]], np.int64)]
 
 
 def test_the_product_of_no_axes_of_a_shape_is_the_shape() -> None:
@@ -64,12 +77,41 @@ def test_a_range_that_leads_away_has_no_elements(bounds: tuple[int, ...]) -> Non
     assert found.dtype == torch.int16
 
 
+def test_a_step_as_long_as_can_be() -> None:
+    text = "main (int64 a, int64 b, int64 c) => (int64[n] y) { y = Range (a, b, c) }"
+    found = gp.to_torch(inferred_model(text))(*map(torch.tensor, (3, -6, -(2**63) + 1)))
+    assert found.tolist() == [3]
+
+
+@pytest.mark.parametrize("bounds", [(0.5, 2.25, 0.25), (1, 0.1, -0.3), (1, 5, -1)])
+def test_a_range_of_floats(bounds: tuple[float, ...]) -> None:
+    text = "main (float a, float b, float c) => (float[n] y) { y = Range (a, b, c) }"
+    found = gp.to_torch(inferred_model(text))(*map(torch.tensor, map(float, bounds)))
+    np.testing.assert_allclose(found.numpy(), np.arange(*bounds, dtype=np.float32), rtol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_squares_of_small_halves_are_not_lost(dtype: torch.dtype) -> None:
     name = str(dtype).removeprefix("torch.")
     text = f"main ({name}[2] x) => ({name}[2] y) {{ y = ReduceL2 <keepdims = 0, noop_with_empty_axes = 1> (x) }}"
     x = torch.tensor([1.1e-5, 3e4], dtype=dtype)
     assert torch.equal(gp.to_torch(inferred_model(text))(x), x)
+
+
+def test_powers_of_small_halves_are_not_lost() -> None:
+    x = torch.tensor([[[1.1e-5, 3e4]]], dtype=torch.float16)
+    text = "main (float16[1,1,2] x) => (float16[1,1,2] y) { y = LpPool <kernel_shape = [1]> (x) }"
+    assert torch.equal(gp.to_torch(inferred_model(text))(x), x)
+
+
+def test_places_in_images_of_halves_are_computed_in_float32() -> None:
+    """3/128 is the place 153.004 of 300 pixels, which bfloat16 rounds to 154 on the way."""
+    text = """<ir_version: 10, opset_import: ["" : 22]>
+    main (bfloat16[1,1,1,300] x, bfloat16[1,1,1,2] p) => (bfloat16[1,1,1,1] y) {
+        y = GridSample <mode = "nearest", align_corners = 1> (x, p) }"""
+    x, place = torch.arange(300.0).bfloat16(), torch.tensor([3 / 128, 0.0]).bfloat16()
+    found = gp.to_torch(inferred_model(text))(x.reshape(1, 1, 1, 300), place.reshape(1, 1, 1, 2))
+    assert found.item() == 153
 
 
 def test_batch_normalization_of_a_vector_is_of_one_channel() -> None:

@@ -109,8 +109,8 @@ def _map_rows(
 def _average(total: Expr, length: int) -> Expr:
     dtype = math.dtype_of(total)
     if dtype.startswith("float"):
-        return total * constant(1.0 / length, dtype)
-    return tirx.truncdiv(total, constant(length, dtype))
+        return total * constant(1.0 / length if length else float("nan"), dtype)
+    return tirx.truncdiv(total, constant(max(length, 1), dtype))  # the mean of no integers is 0, as in ONNX Runtime
 
 
 def _add(a: Expr, b: Expr) -> Expr:

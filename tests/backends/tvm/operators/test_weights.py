@@ -130,7 +130,7 @@ def test_groups_as_rows_over_all_channels_and_back() -> None:
     for group in range(3):
         np.testing.assert_array_equal(whole[group, :, 4 * group : 4 * group + 4], array[2 * group : 2 * group + 2])
         assert not np.delete(whole[group], range(4 * group, 4 * group + 4), axis=1).any()
-    assert (grouped.size, grouped.nonzeros) == (array.size, np.count_nonzero(array))
+    assert (grouped.size, grouped.nonzeros) == (array.size, int(np.count_nonzero(array)))
     assert grouped.uses == grouped.nonzeros / (12 * 3)
     dense = DENSE.form(grouped)
     assert dense.dense is not None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.random_graphs.draft import Value
-from benchmarks.random_graphs.elements import is_float, resolution, smallest
+from benchmarks.random_graphs.elements import is_float, largest, resolution, smallest
 
 MARGIN = 16
 """Two tries do not find the worst case."""
@@ -24,15 +24,19 @@ def difference(ours: np.ndarray, value: Value) -> str | None:
         wrong = ours != expected
     else:
         eps, least = resolution(expected.dtype), smallest(expected.dtype)
-        wrong = _wrong(*(array.astype(np.float64) for array in (ours, *value.arrays)), eps=eps, least=least)
+        wide = (array.astype(np.float64) for array in (ours, *value.arrays))
+        wrong = _wrong(*wide, eps=eps, least=least, most=largest(expected.dtype))
     if not np.any(wrong):
         return None
     at = tuple(int(n) for n in np.argwhere(wrong)[0])
     return f"{np.count_nonzero(wrong)} of {wrong.size}, at {list(at)} {ours[at]!s}, expected {expected[at]!s}"
 
 
-def _wrong(ours: np.ndarray, expected: np.ndarray, *others: np.ndarray, eps: float, least: float) -> np.ndarray:
+def _wrong(
+    ours: np.ndarray, expected: np.ndarray, *others: np.ndarray, eps: float, least: float, most: float
+) -> np.ndarray:
     same = (ours == expected) | (np.isnan(ours) & np.isnan(expected))
+    same |= np.isneginf(ours) & (expected == -most)  # which masks what minus infinity does
     if not others:
         return np.asarray(~same)
     with np.errstate(all="ignore"):

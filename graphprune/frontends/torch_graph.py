@@ -166,8 +166,9 @@ class _Builder:
             attributes.setdefault("axis", 1)
         function = (FUNCTIONS_OF_ALL_OUTPUTS if every else FUNCTIONS)[node.op_type]
         _verify_attributes(node, function, attributes)
+        leaves = not any(map(_may_be_shape, node.outputs))  # truths about shapes, which are integers, become a tensor
         dtypes = [
-            _torch_type(value) if must and _may_be_shape(value) else None
+            _torch_type(value) if _may_be_shape(value) and (must or (leaves and _is_truth(value))) else None
             for value, must in zip(node.inputs, takes_tensors(function, len(node.inputs)), strict=True)
         ]
         if any(dtypes):
@@ -211,6 +212,10 @@ def _may_be_shape(value: ir.Value | None) -> bool:
     if value is None or value.dtype not in (ir.DataType.INT64, ir.DataType.BOOL, None):
         return False
     return value.shape is None or value.shape.rank() <= 1
+
+
+def _is_truth(value: ir.Value | None) -> bool:
+    return value is not None and value.dtype == ir.DataType.BOOL
 
 
 def _torch_type(value: ir.Value | None) -> torch.dtype:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 def elu(x: torch.Tensor, *, alpha: float = 1.0) -> torch.Tensor:
     """ONNX Elu."""
-    return torch.where(x < 0, alpha * (torch.exp(torch.clamp(x, max=0)) - 1), x)
+    return torch.where(x < 0, alpha * torch.expm1(torch.clamp(x, max=0)), x)
 
 
 def celu(x: torch.Tensor, *, alpha: float = 1.0) -> torch.Tensor:

@@ -77,18 +77,18 @@ def unsqueeze(x: Value, axes: Value) -> Value:
     return data
 
 
-def expand(x: Value, to: Value) -> torch.Tensor:
+def expand(x: torch.Tensor, to: Value) -> torch.Tensor:
     """ONNX Expand: both shapes are broadcast together."""
-    data, wanted = tensor(x), integers(to)
+    data, wanted = x, integers(to)
     missing = max(0, data.dim() - len(wanted))
     wanted = (1,) * missing + wanted
     own = (1,) * (len(wanted) - data.dim()) + tuple(data.shape)
     return data.expand(tuple(have if want == 1 else want for have, want in zip(own, wanted, strict=True)))
 
 
-def tile(x: Value, repeats: Value) -> torch.Tensor:
+def tile(x: torch.Tensor, repeats: Value) -> torch.Tensor:
     """ONNX Tile."""
-    return tensor(x).repeat(integers(repeats))
+    return x.repeat(integers(repeats))
 
 
 def concat(*values: Value, axis: int) -> Value:

@@ -152,3 +152,10 @@ def test_bfloat16_is_computed_in_float32_and_rounded() -> None:
     made = draft("g0", "Exp", array=np.array([1.0], BFLOAT16))
     assert made.computed[-1].array == np.exp(np.float32(1)).astype(BFLOAT16)
     assert together([made]).graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.BFLOAT16
+
+
+def test_the_least_number_masks_what_minus_infinity_does() -> None:
+    value = Value("v", (np.array([np.finfo(np.float32).min, 1], np.float32),), is_constant=False)
+    assert difference(np.array([-np.inf, 1], np.float32), value) is None
+    assert difference(np.array([np.inf, 1], np.float32), value) is not None
+    assert difference(np.array([np.finfo(np.float32).min, -np.inf], np.float32), value) is not None

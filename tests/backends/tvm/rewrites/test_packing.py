@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from graphprune.backends.base import Variant
 from graphprune.backends.onnxruntime import session_for
+from graphprune.backends.tvm.backend import TvmBackend
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
+from graphprune.targets.target import resolve_target
 from graphprune.verification.feeds import random_feed
 from graphprune_runtime.file import CompiledFile
 from graphprune_runtime.session import CompiledSession
@@ -83,7 +87,9 @@ def test_half_precision_takes_16_bits_a_value_in_the_file(case: str, kind: str, 
 
     def stored(dtype: npt.DTypeLike, name: str) -> int:
         text = f"g ({name}[{rows},256] x) => ({name}[{rows},256] y) {{ y = MatMul(x,w) }}"
-        compile_(parse(text, {"w": weight.astype(dtype)}, opset=22)).save(tmp_path / "m.so")
+        model = parse(text, {"w": weight.astype(dtype)}, opset=22)
+        small = replace(resolve_target("native"), l2_bytes=1 << 12)  # the weight is in no cache
+        TvmBackend().compile([Variant.of(model)], small, 1).save(tmp_path / "m.so")
         with (tmp_path / "m.so").open("rb") as file:
             return CompiledFile.read(file, "m").footer.weights_bytes
 

@@ -61,6 +61,11 @@ class WeightUse:
         return is_recurrent(self.node)
 
     @property
+    def groups(self) -> int:
+        """Of a convolution; a row of the weight is over the inputs of one."""
+        return self.node.attributes.get_int("group", 1) if is_convolution(self.node) else 1
+
+    @property
     def is_transposed(self) -> bool:
         """Whether the weight is [inputs, outputs, *kernel]."""
         return is_transposed(self.node)
@@ -160,7 +165,7 @@ def linear_weights(model: ir.Model) -> tuple[list[LinearWeight], list[Skip]]:
         found = _readers(value, tensor)
         if not _is_candidate(tensor, found):
             continue
-        refusal = _tensor_refusal(value, tensor) or _readers_refusal(model, found)
+        refusal = _tensor_refusal(value, tensor) or _readers_refusal(model, found, tensor)
         if refusal is None:
             uses = [WeightUse(use.node, use.index, use.perm) for use in found if use is not None]
             weights.append(LinearWeight(name, value, tuple(sorted(uses, key=lambda use: order[use.node]))))
@@ -192,18 +197,18 @@ def _tensor_refusal(value: ir.Value, tensor: ir.TensorProtocol) -> _Refusal | No
     return None
 
 
-def _readers_refusal(model: ir.Model, found: Sequence[Reader | None]) -> _Refusal | None:
+def _readers_refusal(model: ir.Model, found: Sequence[Reader | None], tensor: ir.TensorProtocol) -> _Refusal | None:
     """The first reader in the way: a shared weight is pruned for all its readers or for none."""
     if not found:
         return "GP301", "no node reads it"
-    refusals = [_reader_refusal(model, use) for use in found]
+    refusals = [_reader_refusal(model, use, tensor) for use in found]
     first = next((refusal for refusal in refusals if refusal is not None), None)
     if first is None or None not in refusals:
         return first
     return "GP305", f"is shared, and not every reader can take zeros: {first[1]}"
 
 
-def _reader_refusal(model: ir.Model, use: Reader | None) -> _Refusal | None:
+def _reader_refusal(model: ir.Model, use: Reader | None, tensor: ir.TensorProtocol) -> _Refusal | None:
     if use is None:
         return "GP308", "is a graph output"
     if use.node.op_identifier() in model.functions:
@@ -212,12 +217,18 @@ def _reader_refusal(model: ir.Model, use: Reader | None) -> _Refusal | None:
         return why_no_product(use.node, use.index)
     if is_recurrent(use.node):
         return None
-    return _conv_refusal(use) if is_convolution(use.node) or is_transposed(use.node) else _matrix_refusal(use)
+    if is_convolution(use.node) or is_transposed(use.node):
+        return _conv_refusal(use, int(tensor.shape.numpy()[use.perm[1]]))
+    return _matrix_refusal(use)
 
 
-def _conv_refusal(use: Reader) -> _Refusal | None:
+def _conv_refusal(use: Reader, inputs: int) -> _Refusal | None:
+    """Those of a depthwise convolution, whose rows hold one of the `inputs`, and of a transposed one with groups."""
     group = use.node.attributes.get_int("group", 1)
-    return None if group == 1 else ("GP302", f"{describe(use.node)} has {group} groups, expected 1")
+    if group == 1 or (inputs > 1 and not is_transposed(use.node)):
+        return None
+    kind = "is transposed and" if is_transposed(use.node) else "is depthwise, it"
+    return "GP302", f"{describe(use.node)} {kind} has {group} groups"
 
 
 def _matrix_refusal(use: Reader) -> _Refusal | None:
@@ -240,6 +251,6 @@ def _function_skips(model: ir.Model) -> list[Skip]:
 
 
 def _input_channels(weight: LinearWeight) -> int:
-    """The fewest input channels of its convolutions; a matrix always has enough."""
-    channels = [weight.shape[use.input_axis] for use in weight.uses if is_convolution(use.node) or use.is_transposed]
-    return min(channels, default=MIN_INPUT_CHANNELS)
+    """The fewest input channels of its convolutions, of all groups; a matrix always has enough."""
+    uses = [use for use in weight.uses if is_convolution(use.node) or use.is_transposed]
+    return min((weight.shape[use.input_axis] * use.groups for use in uses), default=MIN_INPUT_CHANNELS)

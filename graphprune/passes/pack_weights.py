@@ -130,7 +130,8 @@ def why_not_multiplied(weight: LinearWeight) -> Skip | None:
 
 def _is_decoded_whole(weight: LinearWeight) -> bool:
     """Whether a call returns the weight as it was, for whatever reads it: no packed call multiplies by one like it."""
-    return weight.quantization is not None or any(use.is_recurrent or use.is_transposed for use in weight.uses)
+    is_other = any(use.is_recurrent or use.is_transposed or use.groups > 1 for use in weight.uses)
+    return weight.quantization is not None or is_other
 
 
 def _type_refusal(weight: LinearWeight) -> Skip | None:

@@ -22,6 +22,10 @@ PRUNABLE = {
         }""",
         3,
     ),
+    "convolution with groups": (
+        "main (float[N,8,6,6] x, float[4,2,3,3] w) => (float[N,4,4,4] y) { y = Conv <group = 4> (x, w) }",
+        0,
+    ),
     "transposed convolution": (
         "main (float[N,8,6,6] x, float[8,4,3,3] w) => (float[N,4,8,8] y) { y = ConvTranspose (x, w) }",
         1,
@@ -161,7 +165,11 @@ REFUSED = {
     "GP301 unused": ("main (float[2] x, float[2,3] w) => (float[2] y) { y = Neg (x) }", "w: no node reads it [GP301]"),
     "GP302 depthwise": (
         "main (float[N,8,6,6] x, float[8,1,3,3] w) => (float[N,8,4,4] y) { y = Conv <group = 8> (x, w) }",
-        "w: node 'y' (Conv) has 8 groups, expected 1 [GP302]",
+        "w: node 'y' (Conv) is depthwise, it has 8 groups [GP302]",
+    ),
+    "GP302 transposed": (
+        "main (float[N,8,6,6] x, float[8,4,3,3] w) => (float[N,8,8,8] y) { y = ConvTranspose <group = 2> (x, w) }",
+        "w: node 'y' (ConvTranspose) is transposed and has 2 groups [GP302]",
     ),
     "GP303 few channels": (
         "main (float[N,3,6,6] x, float[8,3,3,3] w) => (float[N,8,4,4] y) { y = Conv (x, w) }",

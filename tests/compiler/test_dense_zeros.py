@@ -46,7 +46,7 @@ CASES: dict[str, tuple[str, dict[str, np.ndarray], str]] = {
     "depthwise": (
         """main (float[2,8,5,5] x, float[8,1,5,4] w) => (float[2,8,1,2] y) { [dw] y = Conv <group = 8> (x, w) }""",
         {"w": sparse(8, 1, 5, 4)},
-        "node 'dw' (Conv) has 8 groups, expected 1 [GP302]",
+        "node 'dw' (Conv) is depthwise, it has 8 groups [GP302]",
     ),
 }
 

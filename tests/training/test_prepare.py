@@ -147,7 +147,7 @@ def test_layers_with_a_computed_weight_are_warned_of_and_reported(how: str) -> N
 
 def test_what_stays_dense_by_its_kind_is_reported_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
     torch.manual_seed(0)
-    module = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3, groups=4), nn.Conv2d(16, 8, 1))
+    module = nn.Sequential(nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3, groups=16), nn.Conv2d(16, 8, 1))
     pruner = prepare(module, (torch.randn(1, 3, 8, 8),), recipe())
     assert {(skip.node, skip.code) for skip in pruner.report().left} == {("0.weight", "GP303"), ("1.weight", "GP302")}
     assert not [each for each in recwarn if "stay dense" in str(each.message)]

@@ -177,6 +177,15 @@ def test_zeros_of_groups_are_left_out(name: str, target: str) -> None:
     assert_equal(session, model)
 
 
+def test_groups_that_were_packed_are_multiplied_sparse() -> None:
+    model = parse(*SPARSE_GROUPS["3x3"])
+    packed = run_pass(PackWeights(), model).model
+    assert "Conv" in [node.op_type for node in packed.graph] != ["Conv", "Relu"]
+    session = compile_(packed)
+    assert [note.kernel for note in session.kernels] == ["rows"]
+    assert_equal(session, model)
+
+
 def test_groups_without_zeros_stay_dense() -> None:
     text = "g (float[1,8,5,5] x) => (float[1,8,5,5] y) { y = Conv<group=2>(x,w) }"
     session = compile_(parse(text, {"w": (8, 4, 1, 1)}))

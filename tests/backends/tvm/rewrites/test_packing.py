@@ -24,6 +24,12 @@ from tests.backends.tvm.graphs import assert_equal, assert_equal_on, compile_, p
 
 PRODUCTS = {
     "convolution": ("T[2,16,9,9] x", "T[2,12,9,9] y", "y = Conv<pads=[1,1,1,1]>(x,w)", (12, 16, 3, 3)),
+    "convolution with groups": (
+        "T[2,16,9,9] x",
+        "T[2,12,9,9] y",
+        "y = Conv<pads=[1,1,1,1],group=2>(x,w)",
+        (12, 8, 3, 3),
+    ),
     "matmul": ("T[40,64] x", "T[40,48] y", "y = MatMul(x,w)", (64, 48)),
     "gemm": ("T[40,64] x", "T[40,48] y", "y = Gemm<transB=1,alpha=0.5>(x,w)", (48, 64)),
     "a few rows": ("T[2,64] x", "T[2,48] y", "h = MatMul(x,w) y = Relu(h)", (64, 48)),

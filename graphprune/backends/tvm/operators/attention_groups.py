@@ -16,10 +16,15 @@ from graphprune.backends.tvm.lowering.graph import is_constant, static_dtype, st
 def join_attention(groups: Sequence[Group], machine: Machine) -> list[Group]:
     """The groups, where those whose outputs are only parts of an attention come before the last of its groups.
 
-    Fewer queries than a vector has lanes stay as they are, since vectors run over queries.
+    Fewer queries than a vector has lanes stay as they are, since vectors run over queries; so do scores that are an
+    attention themselves.
     """
     by_output = {group.output: group for group in groups}
-    joined = {group: before for group in groups if (before := _before(group, by_output, machine))}
+    joined: dict[Group, tuple[Group, ...]] = {}
+    for group in groups:
+        before = _before(group, by_output, machine)
+        if before and before[0] not in joined:
+            joined[group] = before
     inner = {group for before in joined.values() for group in before}
     return [replace(group, before=joined.get(group, ())) for group in groups if group not in inner]
 

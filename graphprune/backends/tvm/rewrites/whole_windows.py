@@ -16,11 +16,19 @@ def name_whole_windows(graph: ir.Graph) -> None:
 
 
 def _is_whole(node: ir.Node) -> bool:
-    """Whether nothing is padded, and one window has the extents of the input; a global pooling gives no indices."""
+    """Whether nothing is padded, and one window holds all of the input; a global pooling gives no indices.
+
+    A window that rounding up lets reach beyond the input has the elements that there are.
+    """
     x, y, pads = node.inputs[0], node.outputs[0], node.attributes.get_ints("pads", ())
     if x is None or x.shape is None or y.shape is None or any(pads or ()) or any(o.name for o in node.outputs[1:]):
         return False
     if any(extent != 1 for extent in y.shape[2:]):  # as many windows as there are places, with `auto_pad`
         return False
-    spread = any(step != 1 for step in node.attributes.get_ints("dilations", ()) or ())
-    return not spread and list(x.shape[2:]) == list(node.attributes.get_ints("kernel_shape", ()) or ())
+    if any(step != 1 for step in node.attributes.get_ints("dilations", ()) or ()):
+        return False
+    window, extents = list(node.attributes.get_ints("kernel_shape", ()) or ()), list(x.shape[2:])
+    if window == extents or node.attributes.get_string("auto_pad", "NOTSET").startswith("SAME"):
+        return window == extents
+    sizes = zip(window, extents, strict=False)
+    return len(window) == len(extents) and all(isinstance(n, int) and size >= n for size, n in sizes)

@@ -36,6 +36,15 @@ JOINED = {
         a = Add(m,s)
         p = Softmax<axis=-1>(a)
         y = MatMul(p,v) }""",
+    "operands of every stage": """g (
+        float[3,20,4] q, float[3,4,9] k, float[3,9,5] v, float[3,20,9] m, float[20,9] r, float[5] u)
+        => (float[3,20,5] y) {
+        s = MatMul(q,k)
+        a = Add(m,s)
+        p = Softmax<axis=-1>(a)
+        d = Mul(p,r)
+        o = MatMul(d,v)
+        y = Add(o,u) }""",
     "a constant bias": """g (float[3,20,4] q, float[3,4,9] k, float[3,9,5] v) => (float[3,20,5] y) {
         s = MatMul(q,k)
         a = Add(s,bias)
@@ -127,6 +136,19 @@ def test_one_kernel_gives_what_three_give(name: str) -> None:
 def test_what_stays_apart(name: str) -> None:
     model = parse(APART[name], used(APART[name]))
     assert "attention" not in kernels(model)
+    assert_equal(compile_(model), model)
+
+
+def test_scores_that_are_an_attention_themselves() -> None:
+    """Two chains that share a product: only one of them can be one kernel."""
+    text = """g (float[20,20] q, float[20,20] k, float[20,20] v, float[20,20] w) => (float[20,20] y) {
+        s = MatMul(q,k)
+        p = Softmax<axis=-1>(s)
+        t = MatMul(p,v)
+        r = Softmax<axis=-1>(t)
+        y = MatMul(r,w) }"""
+    model = parse(text)
+    assert kernels(model) == ["attention", "rows", "matmul"]
     assert_equal(compile_(model), model)
 
 

@@ -19,6 +19,13 @@ X = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
         ("AveragePool <kernel_shape = [4, 5]>", "GlobalAveragePool"),
         ("AveragePool <kernel_shape = [4, 5], strides = [2, 2], ceil_mode = 1>", "GlobalAveragePool"),
         ("MaxPool <kernel_shape = [4, 5], auto_pad = 'VALID'>", "GlobalMaxPool"),
+        ("AveragePool <kernel_shape = [9, 5], strides = [9, 5], ceil_mode = 1>", "GlobalAveragePool"),
+        (
+            "AveragePool <kernel_shape = [64, 64], strides = [64, 64], ceil_mode = 1, count_include_pad = 1>",
+            "GlobalAveragePool",
+        ),
+        ("MaxPool <kernel_shape = [9, 9], strides = [9, 9], ceil_mode = 1>", "GlobalMaxPool"),
+        ("AveragePool <kernel_shape = [9, 5], strides = [9, 9], auto_pad = 'SAME_UPPER'>", "AveragePool"),
         ("AveragePool <kernel_shape = [4, 4]>", "AveragePool"),
         ("AveragePool <kernel_shape = [4, 5], auto_pad = 'SAME_UPPER'>", "AveragePool"),
         ("AveragePool <kernel_shape = [4, 5], pads = [0, 0, 0, 1]>", "AveragePool"),

@@ -24,11 +24,20 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
+from graphprune.backends.tvm.kernels.dense import copy_lanes
+from graphprune.backends.tvm.kernels.elements import itemsize
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 from graphprune.backends.tvm.kernels.pad import PaddedPlanes, pad_plane
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
 from graphprune.backends.tvm.kernels.tile import TileContext
-from graphprune.backends.tvm.kernels.tiling import MOST_VECTORS, chunks, in_half_vectors, tile_equal_rows, tile_rows
+from graphprune.backends.tvm.kernels.tiling import (
+    MOST_VECTORS,
+    Tile,
+    chunks,
+    in_half_vectors,
+    tile_equal_rows,
+    tile_rows,
+)
 from graphprune.backends.tvm.kernels.view import View
 
 SPARE_REGISTERS = 12
@@ -36,6 +45,10 @@ SPARE_REGISTERS = 12
 
 MOST_STEPS = 512
 """Most multiply-adds written out for one tile; larger windows take fewer rows at a time."""
+
+MOST_PLANES, PADDED_BYTES = 8, 16 << 10
+"""Small planes are padded one after another before the first is computed, and computed before the first is stored: a
+vector of what was just stored in parts makes a processor wait until these are in its cache."""
 
 UNROLLED_TAPS = 32
 """Windows of more taps loop over the taps."""
@@ -89,24 +102,46 @@ def window_function(
         tiling = tile_rows(height, width, layout.pitch, machine.lanes)
     problem = PlaneProblem(machine, images, outputs, height * width, Planes(0, 0, 0, 0), tiling)
     offsets = [int(offset) for offset in layout.tap_offsets()]
+    planes, several = images * outputs, _planes_together(layout, itemsize(x.dtype))
 
     def body(kernel: Kernel) -> None:
-        with loop(images * outputs, parallel=machine.threads > 1) as plane:
-            image, channel = bind(plane // outputs), bind(plane % outputs)
-            padded = scratch(layout.channel_stride + MOST_VECTORS * machine.lanes, x.dtype)
-            place = (image, channel // sliding.multiplier)
-            pad_plane(machine, layout, x, kernel["x"], place, padded, 0, sliding.fill)
+        with loop(-(-planes // several), parallel=machine.threads > 1) as block:
+            first = bind(block * several)
+            count = several if planes % several == 0 else bind(tirx.min(several, planes - first))
+            padded = scratch(several * layout.channel_stride + MOST_VECTORS * machine.lanes, x.dtype)
+            with loop(count) as i:
+                place = bind((first + i) // outputs), bind((first + i) % outputs // sliding.multiplier)
+                at = bind(i * layout.channel_stride)
+                pad_plane(machine, layout, x, kernel["x"], place, padded, at, sliding.fill)
+
+            def context(tile: Tile, i: Expr, step: Expr) -> TileContext:
+                base, start = (bind(place) for place in tiling.starts(bind(step + tile.first)))
+                base, image = bind(i * layout.channel_stride + base), bind((first + i) // outputs)
+                return TileContext(kernel, tile, padded, base, image, start, problem, epilogue)
+
+            sums = _Sums(sliding, offsets, x.dtype, machine.lanes)
             for tile in tiling.tiles:
-                with loop(tile.count) as step:
-                    number = bind(step + tile.first)
-                    base, start = (bind(place) for place in tiling.starts(number))
-                    context = TileContext(kernel, tile, padded, base, image, start, problem, epilogue)
-                    slide = _slide_together if together else _slide
-                    slide(context, channel, sliding, offsets, x.dtype)
+                if together:
+                    with loop(count) as i, loop(tile.count) as step:
+                        sums.write_together(context(tile, i, step), bind((first + i) % outputs))
+                else:
+                    lines = scratch(several * sums.padded(tile), x.dtype)
+                    with loop(tile.count) as step:
+                        with loop(count) as i:
+                            at = bind(i * sums.padded(tile))
+                            sums.keep(context(tile, i, step), bind((first + i) % outputs), lines, at)
+                        with loop(count) as i:
+                            channel, at = bind((first + i) % outputs), bind(i * sums.padded(tile))
+                            context(tile, i, step).write(channel, lines, at)
 
     arguments = [Flat("x", x.size, x.dtype), *operands, Flat("offsets", len(offsets), "int32")]
     size = images * outputs * height * width
     return build_function(name, [*arguments, Flat("y", size, output_dtype)], body)
+
+
+def _planes_together(layout: PaddedPlanes, element_bytes: int) -> int:
+    """How many planes are padded before the first is computed."""
+    return max(1, min(MOST_PLANES, PADDED_BYTES // (layout.channel_stride * element_bytes)))
 
 
 def _rows_together(machine: Machine, height: int, width: int, taps: int) -> int:
@@ -121,75 +156,68 @@ def _rows_together(machine: Machine, height: int, width: int, taps: int) -> int:
     return -(-height // tiles)
 
 
-def _slide_together(tile: TileContext, channel: Expr, sliding: Sliding, offsets: list[int], dtype: str) -> None:
-    """All rows of a tile in registers: each input vector is loaded once for every row and tap that reads it."""
-    width = tile.problem.machine.lanes
-    segments = tile.tile.segments
-    readers: dict[int, list[tuple[int, int]]] = {}
-    for start, _, _ in segments:
-        for tap, offset in enumerate(offsets):
-            readers.setdefault(start + offset, []).append((start, tap))
-    wide = in_half_vectors(segments[0][2], width)
-    sums = {start: registers(wide, dtype) for start, _, _ in segments}
-    begun: set[int] = set()
-    for offset in sorted(readers):
-        steps = [(sums[start], tap, start not in begun) for start, tap in readers[offset]]
-        begun.update(start for start, _ in readers[offset])
-        unrolled_lanes(wide, width, partial(_step, tile, channel, sliding, offset, steps))
-    for number, (start, _, _) in enumerate(segments):
-        tile.write_segment(channel, number, sums[start], in_registers=True)
+@dataclass(frozen=True)
+class _Sums:
+    """What slides over padded planes: the code of one tile."""
 
+    sliding: Sliding
+    offsets: list[int]
+    dtype: str
+    lanes: int
 
-def _step(
-    tile: TileContext,
-    channel: Expr,
-    sliding: Sliding,
-    offset: int,
-    steps: list[tuple[Expr, int, bool]],
-    i: Expr,
-) -> None:
-    """Combine one input vector into the sums of every row that reads it."""
-    x = bind(tile.x[tile.base + offset + i])
-    for sums, tap, first in steps:
-        total = None if first else sums[i]
-        store(sums, i, sliding.combine(tile.kernel, channel, tap, total, x))
+    def padded(self, tile: Tile) -> int:
+        """Elements of a tile's sums: whole vectors."""
+        return -(-tile.span // self.lanes) * self.lanes
 
+    def write_together(self, tile: TileContext, channel: Expr) -> None:
+        """All rows of a tile in registers: each input vector is loaded once for every row and tap that reads it."""
+        segments = tile.tile.segments
+        readers: dict[int, list[tuple[int, int]]] = {}
+        for start, _, _ in segments:
+            for tap, offset in enumerate(self.offsets):
+                readers.setdefault(start + offset, []).append((start, tap))
+        wide = in_half_vectors(segments[0][2], self.lanes)
+        sums = {start: registers(wide, self.dtype) for start, _, _ in segments}
+        begun: set[int] = set()
+        for offset in sorted(readers):
+            steps = [(sums[start], tap, start not in begun) for start, tap in readers[offset]]
+            begun.update(start for start, _ in readers[offset])
+            unrolled_lanes(wide, self.lanes, partial(self._step, tile, channel, offset, steps))
+        for number, (start, _, _) in enumerate(segments):
+            tile.write_segment(channel, number, sums[start], in_registers=True)
 
-def _slide(tile: TileContext, channel: Expr, sliding: Sliding, offsets: list[int], dtype: str) -> None:
-    """Compute one channel's tile and store it."""
-    width = tile.problem.machine.lanes
-    span = -(-tile.tile.span // width) * width
-    line = scratch(span, dtype)
-    for start, vectors in chunks(tile.tile.span, width, MOST_VECTORS):
-        sums = registers(vectors * width, dtype)
-        _taps(tile, channel, sliding, offsets, sums, start, vectors * width)
-        _keep(line, start, sums, vectors * width, width)
-    tile.write(channel, line)
-
-
-def _keep(line: Expr, start: int, sums: Expr, count: int, width: int) -> None:
-    unrolled_lanes(count, width, lambda i: store(line, start + i, sums[i]))
-
-
-def _taps(
-    tile: TileContext, channel: Expr, sliding: Sliding, offsets: list[int], sums: Expr, start: int, count: int
-) -> None:
-    """Combine all taps of `count` neighbouring outputs in registers."""
-    width = tile.problem.machine.lanes
-
-    def combine(tap: Expr, offset: Expr, *, first: bool) -> None:
-        source = tile.base + offset + start
-
-        def element(i: Expr) -> None:
+    def _step(
+        self, tile: TileContext, channel: Expr, offset: int, steps: list[tuple[Expr, int, bool]], i: Expr
+    ) -> None:
+        """Combine one input vector into the sums of every row that reads it."""
+        x = bind(tile.x[tile.base + offset + i])
+        for sums, tap, first in steps:
             total = None if first else sums[i]
-            store(sums, i, sliding.combine(tile.kernel, channel, tap, total, tile.x[source + i]))
+            store(sums, i, self.sliding.combine(tile.kernel, channel, tap, total, x))
 
-        unrolled_lanes(count, width, element)
+    def keep(self, tile: TileContext, channel: Expr, lines: Expr, at: Expr) -> None:
+        """Compute one channel's tile and put it into `lines[at]`."""
+        for start, vectors in chunks(tile.tile.span, self.lanes, MOST_VECTORS):
+            sums = registers(vectors * self.lanes, self.dtype)
+            self._taps(tile, channel, sums, start, vectors * self.lanes)
+            unrolled_lanes(vectors * self.lanes, self.lanes, partial(copy_lanes, lines, at + start, sums))
 
-    combine(0, offsets[0], first=True)
-    if len(offsets) <= UNROLLED_TAPS:
-        for tap, offset in enumerate(offsets[1:], 1):
-            combine(tap, offset, first=False)
-    else:
-        with loop(len(offsets) - 1) as previous:
-            combine(previous + 1, tile.kernel["offsets"][previous + 1], first=False)
+    def _taps(self, tile: TileContext, channel: Expr, sums: Expr, start: int, count: int) -> None:
+        """Combine all taps of `count` neighbouring outputs in registers."""
+
+        def combine(tap: Expr, offset: Expr, *, first: bool) -> None:
+            source = tile.base + offset + start
+
+            def element(i: Expr) -> None:
+                total = None if first else sums[i]
+                store(sums, i, self.sliding.combine(tile.kernel, channel, tap, total, tile.x[source + i]))
+
+            unrolled_lanes(count, self.lanes, element)
+
+        combine(0, self.offsets[0], first=True)
+        if len(self.offsets) <= UNROLLED_TAPS:
+            for tap, offset in enumerate(self.offsets[1:], 1):
+                combine(tap, offset, first=False)
+        else:
+            with loop(len(self.offsets) - 1) as previous:
+                combine(previous + 1, tile.kernel["offsets"][previous + 1], first=False)

@@ -36,7 +36,6 @@ def _before(group: Group, by_output: Mapping[ir.Value, Group], machine: Machine)
         return ()
     softmax, scores = chain
     fits = _is_over_keys(softmax) and all(_is_of_matrices(each) for each in (scores, group))
-    fits = fits and all(static_dtype(each.output) == DTYPE for each in chain)
     return (scores, softmax) if fits and static_shape(scores.output)[-2] >= machine.lanes else ()
 
 

@@ -97,6 +97,11 @@ APART = {
         s = MatMul(q,k)
         p = Softmax<axis=-1>(s)
         y = MatMul(p,v) }""",
+    "values of several matrices for one of scores": """g (float[1,20,4] q, float[1,4,9] k, float[3,9,5] v)
+        => (float[3,20,5] y) {
+        s = MatMul(q,k)
+        p = Softmax<axis=-1>(s)
+        y = MatMul(p,v) }""",
     "a vector of values": """g (float[20,4] q, float[4,9] k, float[9] v) => (float[20] y) {
         s = MatMul(q,k)
         p = Softmax<axis=-1>(s)

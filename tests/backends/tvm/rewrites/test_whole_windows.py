@@ -27,6 +27,7 @@ X = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype(np.float32)
         ("MaxPool <kernel_shape = [9, 9], strides = [9, 9], ceil_mode = 1>", "GlobalMaxPool"),
         ("AveragePool <kernel_shape = [9, 5], strides = [9, 9], auto_pad = 'SAME_UPPER'>", "AveragePool"),
         ("AveragePool <kernel_shape = [4, 4]>", "AveragePool"),
+        ("AveragePool <kernel_shape = [3, 5], strides = [9, 9]>", "AveragePool"),
         ("AveragePool <kernel_shape = [4, 5], auto_pad = 'SAME_UPPER'>", "AveragePool"),
         ("AveragePool <kernel_shape = [4, 5], pads = [0, 0, 0, 1]>", "AveragePool"),
         ("AveragePool <kernel_shape = [4, 5], pads = [0, 0, 0, 1], count_include_pad = 1>", "AveragePool"),

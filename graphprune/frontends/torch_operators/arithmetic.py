@@ -41,7 +41,7 @@ def _remainder(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def mod(x: Value, y: Value, *, fmod: int = 0) -> Value:
-    """ONNX Mod; floats have the sign of the dividend as a rule of the standard."""
+    """ONNX Mod; the standard gives floats `fmod` only."""
     result: Value = elementwise(operator.mod, _remainder if fmod else torch.remainder)(x, y)
     return result
 

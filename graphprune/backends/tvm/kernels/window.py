@@ -114,29 +114,37 @@ def window_function(
                 at = bind(i * layout.channel_stride)
                 pad_plane(machine, layout, x, kernel["x"], place, padded, at, sliding.fill)
 
-            def context(tile: Tile, i: Expr, step: Expr) -> TileContext:
+            def place_of(tile: Tile, i: Expr, step: Expr) -> tuple[TileContext, Expr]:
                 base, start = (bind(place) for place in tiling.starts(bind(step + tile.first)))
                 base, image = bind(i * layout.channel_stride + base), bind((first + i) // outputs)
-                return TileContext(kernel, tile, padded, base, image, start, problem, epilogue)
+                context = TileContext(kernel, tile, padded, base, image, start, problem, epilogue)
+                return context, bind((first + i) % outputs)
 
             sums = _Sums(sliding, offsets, x.dtype, machine.lanes)
             for tile in tiling.tiles:
                 if together:
                     with loop(count) as i, loop(tile.count) as step:
-                        sums.write_together(context(tile, i, step), bind((first + i) % outputs))
+                        sums.write_together(*place_of(tile, i, step))
                 else:
-                    lines = scratch(several * sums.padded(tile), x.dtype)
-                    with loop(tile.count) as step:
-                        with loop(count) as i:
-                            at = bind(i * sums.padded(tile))
-                            sums.keep(context(tile, i, step), bind((first + i) % outputs), lines, at)
-                        with loop(count) as i:
-                            channel, at = bind((first + i) % outputs), bind(i * sums.padded(tile))
-                            context(tile, i, step).write(channel, lines, at)
+                    _write_lines(sums, tile, several, count, partial(place_of, tile))
 
     arguments = [Flat("x", x.size, x.dtype), *operands, Flat("offsets", len(offsets), "int32")]
     size = images * outputs * height * width
     return build_function(name, [*arguments, Flat("y", size, output_dtype)], body)
+
+
+def _write_lines(
+    sums: _Sums, tile: Tile, several: int, count: Expr, place_of: Callable[[Expr, Expr], tuple[TileContext, Expr]]
+) -> None:
+    """Compute a tile of `count` planes, of `several` at most, then store all of them."""
+    padded = sums.padded(tile)
+    lines = scratch(several * padded, sums.dtype)
+    with loop(tile.count) as step:
+        with loop(count) as i:
+            sums.keep(*place_of(i, step), lines, bind(i * padded))
+        with loop(count) as i:
+            context, channel = place_of(i, step)
+            context.write(channel, lines, bind(i * padded))
 
 
 def _planes_together(layout: PaddedPlanes, element_bytes: int) -> int:

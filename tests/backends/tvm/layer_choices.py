@@ -14,8 +14,8 @@ from graphprune.backends.base import Variant
 from graphprune.backends.onnxruntime import session_for
 from graphprune.backends.tvm import variants
 from graphprune.backends.tvm.backend import TvmBackend
-from graphprune.backends.tvm.building.pipeline import CHECKS_VARIABLE
 from graphprune.backends.tvm.kernels.builder import Machine
+from graphprune.backends.tvm.kernels.text import CHECKS_VARIABLE
 from graphprune.backends.tvm.operators import nm, planes, strips, weights, winograd
 from graphprune.backends.tvm.operators.costs import NARROW
 from graphprune.backends.tvm.operators.weights import Candidate, Weight

@@ -8,15 +8,13 @@ at all, so processes may share the folder; one that cannot be read is measured a
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import tvm
-
+from graphprune.backends.tvm.building.code_version import code_version
 from graphprune.errors import GraphPruneError
 from graphprune.files import atomic_write, cache_dir
 from graphprune.targets.cpuinfo import read_cpu
@@ -52,16 +50,7 @@ class Measurements:
 
     def _key(self, described: str) -> str:
         machine = (self.target.level, read_cpu().model, str(self.threads))
-        return hashlib.sha256("\n".join((described, *machine, tvm.__version__, _code_version())).encode()).hexdigest()
-
-
-@functools.cache
-def _code_version() -> str:
-    """A digest of the code that emits kernels."""
-    digest = hashlib.sha256()
-    for source in sorted((Path(__file__).parents[1] / "kernels").glob("*.py")):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
+        return hashlib.sha256("\n".join((described, *machine, code_version())).encode()).hexdigest()
 
 
 def _read(path: Path) -> float | None:

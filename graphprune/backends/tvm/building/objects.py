@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import tvm
 from tvm.ir import Call
 from tvm_ffi import structural_visit
 
+from graphprune.backends.tvm.building import code_cache
+from graphprune.backends.tvm.building.code_cache import ObjectFile
 from graphprune.backends.tvm.building.pipeline import lower
 from graphprune.backends.tvm.kernels.view import Handle
 from graphprune.backends.tvm.program.recording import span_of
@@ -22,41 +23,38 @@ from graphprune.targets.target import Target
 
 _TAKE_WORKSPACE = "tirx.TVMBackendAllocWorkspace"
 
-FUNCTIONS_A_MODULE = 8
-"""Compiled together: enough to share what a module costs, few enough to leave work for each processor."""
-
 CODE_BYTES = 64 << 20
 """More than the code of any model takes: LLVM ends the process where it cannot write an object file."""
-
-
-@dataclass(frozen=True)
-class ObjectFile:
-    """Machine code, and the bytes of work buffers that a thread needs in the function that needs most."""
-
-    content: bytes
-    workspace_bytes: int
 
 
 def compile_objects(functions: Mapping[Handle, Handle], target: Target) -> list[ObjectFile]:
     """The object files of these functions, each a C function of the name of its global variable.
 
-    They are compiled in modules, on all processors; which function is in which one depends on their order only.
+    Each is compiled by itself, on all processors, unless it is remembered from before.
 
     Raises:
         BackendError: TVM could not compile them, or there is no room for the files.
     """
-    items = list(functions.items())
-    modules = [dict(items[start : start + FUNCTIONS_A_MODULE]) for start in range(0, len(items), FUNCTIONS_A_MODULE)]
+    keys = {variable: code_cache.key_of(variable.name_hint, each, target) for variable, each in functions.items()}
+    known = code_cache.find(list(keys.values()))
+    missing = {variable: each for variable, each in functions.items() if keys[variable] not in known}
+    made = {keys[variable]: each for variable, each in zip(missing, _compile_all(missing, target), strict=True)}
+    code_cache.keep(made)
+    known |= made
+    return [known[key] for key in keys.values()]
+
+
+def _compile_all(functions: Mapping[Handle, Handle], target: Target) -> list[ObjectFile]:
     with work_folder() as folder, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         _check_room(folder / "room")
-        paths = [folder / f"{number}.o" for number in range(len(modules))]
-        return list(pool.map(partial(_compile, tvm.target.Target(target.llvm)), modules, paths))
+        paths = [folder / f"{number}.o" for number in range(len(functions))]
+        return list(pool.map(partial(_compile, tvm.target.Target(target.llvm)), functions.items(), paths))
 
 
-def _compile(chip: Handle, functions: Mapping[Handle, Handle], path: Path) -> ObjectFile:
+def _compile(chip: Handle, function: tuple[Handle, Handle], path: Path) -> ObjectFile:
     try:
         with tvm.transform.PassContext(opt_level=3):
-            module = lower(functions, chip)
+            module = lower(dict([function]), chip)
             tvm.get_global_func(f"target.build.{chip.kind.name}")(module, chip).write_to_file(str(path), "o")
     except Exception as error:
         raise BackendError(f"tvm could not compile the model: {_one_line(error)}", code="GP406") from error

@@ -7,17 +7,14 @@ TVM's own pipeline would make functions of its calling convention, which needs T
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping
 
 import tvm
 from tvm import ir, s_tir, tirx
 
 from graphprune.backends.tvm.building.bounds import add_checks
+from graphprune.backends.tvm.kernels.text import checks_bounds
 from graphprune.backends.tvm.kernels.view import Handle
-
-CHECKS_VARIABLE = "GRAPHPRUNE_CHECK_BOUNDS"
-"""Set in the environment, it makes compiled code check itself."""
 
 _C_CONVENTION = 2
 """TVM's number for functions that it leaves as they are."""
@@ -33,7 +30,7 @@ def lower(functions: Mapping[Handle, Handle], chip: Handle) -> Handle:
     """
     module = tvm.IRModule({variable: _with_pointers(f, variable.name_hint) for variable, f in functions.items()})
     module = tirx.transform.BindTarget(chip.with_host(chip))(module)
-    return tvm.transform.Sequential(_checked() if os.environ.get(CHECKS_VARIABLE) else _fast())(module)
+    return tvm.transform.Sequential(_checked() if checks_bounds() else _fast())(module)
 
 
 def _with_pointers(function: Handle, name: str) -> Handle:

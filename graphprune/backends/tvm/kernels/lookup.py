@@ -42,4 +42,5 @@ def _instruction(call: Expr) -> Expr:
 
 
 register_op_attr(_NAME, "TCallEffectKind", tirx.CallEffectKind.ReadState.value)
+register_op_attr(_NAME, "TScriptPrinterName", _NAME)
 tirx.register_intrin_lowering(_NAME, target="default", f=_instruction)

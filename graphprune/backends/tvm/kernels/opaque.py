@@ -115,6 +115,7 @@ def _lanes(dtype: str, lanes: int) -> str:
 def _register(name: str, reveal: Callable[[Expr], Expr]) -> None:
     register_op_attr(name, "TCallEffectKind", tirx.CallEffectKind.Pure.value)
     register_op_attr(name, "TVectorizable", value=True)
+    register_op_attr(name, "TScriptPrinterName", name)
     tirx.register_intrin_lowering(name, target="default", f=reveal)
 
 

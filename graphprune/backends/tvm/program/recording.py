@@ -14,6 +14,7 @@ from tvm_ffi import structural_equal, structural_hash
 
 from graphprune.backends.tvm.kernels.builder import NAME
 from graphprune.backends.tvm.kernels.elements import itemsize
+from graphprune.backends.tvm.kernels.text import digest_of, text_of
 from graphprune.backends.tvm.kernels.view import Handle
 
 Array = npt.NDArray[Any]
@@ -72,22 +73,31 @@ class Weights:
 
 
 class Kernels:
-    """TIR functions, each under a global variable of its name; of functions that are the same there is one."""
+    """TIR functions, each under a global variable of a name; of functions of the same code there is one.
+
+    Equal code has the same name in every model.
+    """
 
     def __init__(self) -> None:
         self.functions: dict[Handle, Handle] = {}
-        self._by_hash: dict[int, list[Handle]] = {}
+        self._by_hash: dict[int, list[tuple[Handle, Handle]]] = {}
+        self._by_text: dict[str, Handle] = {}
 
     def add(self, function: Handle) -> Handle:
-        """The variable of a function, which is kept unless an equal one is."""
-        alike = self._by_hash.setdefault(structural_hash(function), [])
-        for variable in alike:
-            if structural_equal(self.functions[variable], function):
+        """The variable of a function, which is kept unless one of the same code is."""
+        equal = self._by_hash.setdefault(structural_hash(function), [])
+        for other, variable in equal:
+            if structural_equal(other, function):
                 return variable
-        variable = ir.GlobalVar(f"gp_{function.attrs[NAME]}_{len(self.functions)}")
-        alike.append(variable)
-        self.functions[variable] = function
-        return variable
+        equal.append((function, self._by_code(function)))
+        return equal[-1][1]
+
+    def _by_code(self, function: Handle) -> Handle:
+        text = text_of(function)
+        if text not in self._by_text:
+            variable = ir.GlobalVar(f"gp_{function.attrs[NAME]}_{digest_of(text)}")
+            self._by_text[text], self.functions[variable] = variable, function
+        return self._by_text[text]
 
 
 @dataclass

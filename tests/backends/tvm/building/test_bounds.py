@@ -10,7 +10,7 @@ import tvm
 from tvm import ir, tirx
 from tvm.tirx.script import builder
 
-from graphprune.backends.tvm.building.pipeline import CHECKS_VARIABLE, lower
+from graphprune.backends.tvm.building.pipeline import lower
 from graphprune.backends.tvm.kernels import elementwise
 from graphprune.backends.tvm.kernels.builder import (
     Expr,
@@ -23,6 +23,7 @@ from graphprune.backends.tvm.kernels.builder import (
     scratch,
     store,
 )
+from graphprune.backends.tvm.kernels.text import CHECKS_VARIABLE
 from graphprune.errors import BackendError
 from graphprune.targets.target import TARGETS
 from tests.backends.tvm.graphs import compile_, parse

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tvm.tirx.script import builder
 
-from graphprune.backends.tvm.building.pipeline import CHECKS_VARIABLE
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, build_function, store
 from graphprune.backends.tvm.kernels.lookup import LOOKUP, has_lookup, looked_up
+from graphprune.backends.tvm.kernels.text import CHECKS_VARIABLE
 from graphprune.errors import BackendError
 from tests.backends.tvm.kernels.harness import V3, V4, Array, random, run
 

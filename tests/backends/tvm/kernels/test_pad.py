@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from graphprune.backends.tvm.building.pipeline import CHECKS_VARIABLE
 from graphprune.backends.tvm.kernels.pad import Window, pad_function, padded_planes, padded_size
+from graphprune.backends.tvm.kernels.text import CHECKS_VARIABLE
 from graphprune.backends.tvm.kernels.view import View
 from tests.backends.tvm.kernels.convolution import WINDOWS, padded, shown, taps_of, window
 from tests.backends.tvm.kernels.harness import V3, V4, random

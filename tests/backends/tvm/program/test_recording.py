@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, build_function, lanes, store
+from graphprune.backends.tvm.kernels.text import CHECKS_VARIABLE
 from graphprune.backends.tvm.program.recording import ALIGNMENT, Kernels, Recording, Weights
 
 
-def scaled(by: float) -> Expr:
-    arguments = [Flat("x", 8, "float32"), Flat("y", 8, "float32")]
+def scaled(by: float, size: int = 8) -> Expr:
+    arguments = [Flat("x", size, "float32"), Flat("y", 8, "float32")]
     return build_function(
         "scale", arguments, lambda k: lanes(8, 8, lambda i: store(k["y"], i, k["x"][i] * np.float32(by).item()))
     )
@@ -36,8 +38,27 @@ def test_equal_kernels_are_kept_once() -> None:
     kernels = Kernels()
     first, other, again = kernels.add(scaled(2)), kernels.add(scaled(3)), kernels.add(scaled(2))
     assert first.same_as(again)
-    assert [variable.name_hint for variable in kernels.functions] == ["gp_scale_0", "gp_scale_1"]
     assert not first.same_as(other)
+    assert [variable.same_as(kept) for variable, kept in zip((first, other), kernels.functions, strict=True)] == [
+        True
+    ] * 2
+
+
+def test_equal_code_has_one_name_in_every_model() -> None:
+    names = [Kernels().add(scaled(by)).name_hint for by in (2, 2, 3)]
+    assert names[0] == names[1] != names[2]
+    assert all(name.startswith("gp_scale_") for name in names)
+
+
+@pytest.mark.parametrize(("checks", "count"), [("", 1), ("1", 2)])
+def test_sizes_of_parameters_make_other_code_where_it_checks_itself(
+    checks: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CHECKS_VARIABLE, checks)
+    kernels = Kernels()
+    for size in (8, 9):
+        kernels.add(scaled(2, size))
+    assert len(kernels.functions) == count
 
 
 def test_what_a_call_writes_is_written() -> None:

@@ -13,7 +13,7 @@ from tvm import tirx
 
 from graphprune.backends.tvm.kernels.builder import Expr, bind, constant
 from graphprune.backends.tvm.kernels.math import dtype_of
-from graphprune.backends.tvm.kernels.opaque import opaque_literal
+from graphprune.backends.tvm.kernels.opaque import opaque, opaque_literal
 
 _WORDS = (0, 0x28BE60DB, 0x9391054A, 0x7F09D5F4, 0x7D4D3770, 0x36D8A566, 0x4F10E410, 0x7F9458EA)
 """1 / (2 pi) in words of 32 bits behind the point, and a word of zeros for angles below one."""
@@ -59,7 +59,8 @@ def _reduced(bits: Expr) -> tuple[Expr, Expr]:
     exponent = bind(tirx.max((size >> 23) - 118, 0))  # the first bit of 1 / (2 pi) that counts, zeros before it
     mantissa = bind(((size & 0x7FFFFF) | 0x800000).astype("uint64"))
     word, shift = bind(exponent >> 5), bind((exponent & 31).astype("uint64"))
-    first, second = (bind((_word(word, i) << 32) | _word(word, i + 1)) for i in (0, 2))
+    words = ((_word(word, i) << 32) | _word(word, i + 1) for i in (0, 2))
+    first, second = (bind(opaque(each)) for each in words)  # TVM would take long to simplify the choices
     high = (first << shift) | ((second >> 1) >> (_u64(63) - shift))
     turns = bind(mantissa * high + ((mantissa * ((second << shift) >> 32)) >> 32))
     quarter = bind((turns + _u64(1 << 61)) >> 62)

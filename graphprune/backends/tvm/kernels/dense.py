@@ -38,24 +38,29 @@ VECTORS_TO_HALVE = 3
 
 @dataclass(frozen=True)
 class DenseBlocks:
-    """The packed weight of the kernel: `values` [groups][blocks][depth][rows], padded with zero rows.
+    """How the kernel's weight is packed: [groups][blocks][depth][rows].
 
     `outputs` and `inputs` are channels of one group; `depth` is inputs times taps; `vectors` is the width of the
     register tile, `rows` its height.
     """
 
-    values: npt.NDArray[np.generic]
     groups: int
     outputs: int
     inputs: int
     depth: int
     rows: int
     vectors: int
+    dtype: str = "float32"
 
     @property
     def blocks(self) -> int:
         """Blocks of output channels in a group."""
         return -(-self.outputs // self.rows)
+
+    @property
+    def size(self) -> int:
+        """Elements of the packed weight."""
+        return self.groups * self.blocks * self.depth * self.rows
 
 
 REGISTER_TILES = {32: ((6, 4), (8, 3), (12, 2), (24, 1)), 16: ((4, 3), (6, 2), (12, 1))}
@@ -81,14 +86,16 @@ def register_tile(machine: Machine, span: int, outputs: int) -> tuple[int, int]:
     return min(rows, outputs), min(vectors, available)
 
 
-def dense_blocks(weight: npt.NDArray[np.generic], groups: int, rows: int, vectors: int) -> DenseBlocks:
-    """Pack a weight [groups * outputs, inputs, taps] for register tiles of `rows` channels."""
+def dense_blocks(
+    weight: npt.NDArray[np.generic], groups: int, rows: int, vectors: int
+) -> tuple[DenseBlocks, npt.NDArray[np.generic]]:
+    """Pack a weight [groups * outputs, inputs, taps] for register tiles of `rows` channels, with zero rows behind."""
     outputs, inputs, depth = weight.shape[0] // groups, weight.shape[1], weight.shape[1] * weight.shape[2]
-    blocks = -(-outputs // rows)
-    padded = np.zeros((groups, blocks * rows, depth), weight.dtype)
+    packed = DenseBlocks(groups, outputs, inputs, depth, rows, vectors, str(weight.dtype))
+    padded = np.zeros((groups, packed.blocks * rows, depth), weight.dtype)
     padded[:, :outputs] = weight.reshape(groups, outputs, depth)
-    values = padded.reshape(groups, blocks, rows, depth).transpose(0, 1, 3, 2)
-    return DenseBlocks(np.ascontiguousarray(values), groups, outputs, inputs, depth, rows, vectors)
+    values = padded.reshape(groups, packed.blocks, rows, depth).transpose(0, 1, 3, 2)
+    return packed, np.ascontiguousarray(values)
 
 
 def tap_table(channels: int, tap_offsets: npt.NDArray[np.int32], channel_distance: int) -> npt.NDArray[np.int32]:
@@ -106,7 +113,7 @@ def dense_function(
     output_dtype: str = "float32",
 ) -> Expr:
     """The TIR function (x, weight, offsets, operands..., y)."""
-    values = Flat("weight", weight.values.size, str(weight.values.dtype))
+    values = Flat("weight", weight.size, weight.dtype)
     arguments = [values, Flat("offsets", weight.depth, "int32"), *operands]
 
     def inner(tile: TileContext) -> None:

@@ -23,12 +23,14 @@ from graphprune.backends.tvm.operators import (
     te_windows,
     views,
 )
+from graphprune.backends.tvm.operators.computed_convolution import computed_convolution
 from graphprune.backends.tvm.operators.elementwise import elementwise
 from graphprune.backends.tvm.operators.generic import (
     GENERIC,
     either,
     is_fast_convolution,
     is_fast_pooling,
+    is_plane_convolution,
 )
 from graphprune.backends.tvm.operators.scalar import SCALAR
 from graphprune.backends.tvm.operators.te import lower_with
@@ -45,7 +47,11 @@ OPERATORS: dict[str, Lower] = {
     **GENERIC,
     "Resize": images.resize,
     "GridSample": images.grid_sample,
-    "Conv": either(convolution.convolution, is_fast_convolution, lower_with(te_windows.convolution)),
+    "Conv": either(
+        convolution.convolution,
+        is_fast_convolution,
+        either(computed_convolution, is_plane_convolution, lower_with(te_windows.convolution)),
+    ),
     **dict.fromkeys(("PackedConv", "PackedNmConv"), convolution.packed_convolution),
     "Concat": joining.concat,
     "Gather": joining.gather,

@@ -12,7 +12,7 @@ from graphprune.backends.tvm.kernels.view import Handle, View, merged_stride
 from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, static_dtype, static_shape
 from graphprune.backends.tvm.operators import pooling
-from graphprune.backends.tvm.operators.planes import lower_planes, lower_pointwise
+from graphprune.backends.tvm.operators.planes import Indices, lower_planes, lower_pointwise
 from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue
 from graphprune.backends.tvm.operators.strips import lower_strips, strip_planes
 from graphprune.backends.tvm.operators.views import input_value
@@ -44,7 +44,12 @@ def _depthwise(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[i
     x = lowering.view(input_value(group.anchor, 0))
     window = window_of(group.anchor, kernel, x.shape[2:])
     pooling.depthwise(
-        lowering, group, as_images(x), window, weight.dense, _epilogue(lowering, group, _bias(lowering, group, 2))
+        lowering,
+        group,
+        as_images(x),
+        window,
+        weight.dense,
+        channel_epilogue(lowering, group, bias_view(lowering, group, 2)),
     )
 
 
@@ -52,25 +57,27 @@ def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[in
     node, shape = group.anchor, static_shape(group.output)
     x = lowering.view(input_value(node, 0))
     window = window_of(node, kernel, x.shape[2:])
-    bias = _bias(lowering, group, bias_index)
+    bias = bias_view(lowering, group, bias_index)
     layout = strip_planes(lowering, as_images(x), window, weight) if weight.taps > 1 else None
     tiles = winograd_planes(lowering, as_images(x), window, weight)
     if tiles is not None:
-        buffer = lower_winograd(lowering, as_images(x), weight, tiles, _epilogue(lowering, group, bias))
+        buffer = lower_winograd(lowering, as_images(x), weight, tiles, channel_epilogue(lowering, group, bias))
     elif layout is not None:
         buffer = lower_strips(lowering, group, as_images(x), weight, layout, bias)
     else:
         emit = _pointwise if window.is_pointwise else _windowed
-        buffer = emit(lowering, as_images(x), window, weight, _epilogue(lowering, group, bias))
+        buffer = emit(lowering, as_images(x), window, weight, channel_epilogue(lowering, group, bias))
     lowering.define(group.output, View.dense(buffer, static_dtype(group.output), shape))
 
 
-def _epilogue(lowering: Lowering, group: Group, bias: View | None) -> FusedEpilogue:
+def channel_epilogue(lowering: Lowering, group: Group, bias: View | None) -> FusedEpilogue:
+    """What follows the sums [image][channel][position] of a convolution."""
     axes = ((0,), (1,), tuple(range(2, len(static_shape(group.output)))))
     return plane_epilogue(lowering, group, axes, bias)
 
 
-def _bias(lowering: Lowering, group: Group, index: int) -> View | None:
+def bias_view(lowering: Lowering, group: Group, index: int) -> View | None:
+    """The bias at this input, if there is one, in the shape of the output."""
     value = group.anchor.inputs[index] if len(group.anchor.inputs) > index else None
     if value is None:
         return None
@@ -90,11 +97,17 @@ def _pointwise(lowering: Lowering, x: View, _window: Window, weight: Weight, fus
 
 
 def _windowed(lowering: Lowering, x: View, window: Window, weight: Weight, fused: FusedEpilogue) -> Handle:
+    padded, problem, taps = window_problem(lowering, x, window, weight.outputs)
+    return lower_planes(lowering, problem, weight, padded, fused, taps)
+
+
+def window_problem(lowering: Lowering, x: View, window: Window, outputs: int) -> tuple[View, PlaneProblem, Indices]:
+    """The padded images of a window, the problem of `outputs` channels over them, and where the taps lie."""
     height, width = window.output(*x.shape[2:])
     padded, layout, planes = pad(lowering, x, window, (height, width), 0.0)
     if layout.pitch == width:
         tiling = tile_positions(height * width, lowering.machine.lanes, TILE_VECTORS)
     else:
         tiling = tile_rows(height, width, layout.pitch, lowering.machine.lanes)
-    problem = PlaneProblem(lowering.machine, x.shape[0], weight.outputs, height * width, planes, tiling)
-    return lower_planes(lowering, problem, weight, padded, fused, layout.tap_offsets())
+    problem = PlaneProblem(lowering.machine, x.shape[0], outputs, height * width, planes, tiling)
+    return padded, problem, layout.tap_offsets()

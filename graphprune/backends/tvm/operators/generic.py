@@ -39,7 +39,12 @@ def either(fast: Lower, applies: Applies, general: Lower) -> Lower:
 
 def is_fast_convolution(node: ir.Node) -> bool:
     """Whether the plane kernels take this Conv."""
-    return _is_float32(node) and is_constant(node.inputs[1]) and _rank(node.inputs[0]) in (3, 4)
+    return is_plane_convolution(node) and is_constant(node.inputs[1])
+
+
+def is_plane_convolution(node: ir.Node) -> bool:
+    """Whether they take it with its weight packed in each run, if that is computed."""
+    return _is_float32(node) and _rank(node.inputs[0]) in (3, 4)
 
 
 def is_fast_pooling(node: ir.Node) -> bool:

@@ -155,9 +155,9 @@ def emit_planes(problem: PlaneProblem, fused: FusedEpilogue, taps: Indices, weig
     distance = channel_distance(problem)
     if weight.dense is not None:
         rows, vectors = register_tile(problem.machine, problem.tiling.span, weight.outputs // weight.groups)
-        blocks = dense_blocks(weight.dense, weight.groups, rows, vectors)
+        blocks, values = dense_blocks(weight.dense, weight.groups, rows, vectors)
         function = dense_function("dense", problem, blocks, distance, fused.arguments, fused.apply, fused.dtype)
-        return function, [blocks.values, tap_table(weight.inputs, taps, distance)]
+        return function, [values, tap_table(weight.inputs, taps, distance)]
     assert weight.rows is not None
     channels = problem.planes.channels
     block = channels if weight.groups > 1 else channels_per_block(problem, weight.nonzeros)

@@ -30,12 +30,12 @@ def multiply(
 ) -> Array:
     """The kernel's output [image, output, position]."""
     rows, vectors = register_tile(p.machine, p.tiling.span, weight.shape[0] // groups)
-    blocks = dense_blocks(weight, groups, rows, vectors)
+    blocks, values = dense_blocks(weight, groups, rows, vectors)
     distance = channel_distance(p)
     operands = [Flat(f"operand{i}", array.size, "float32") for i, array in enumerate(extra)]
     function = dense_function("main", p, blocks, distance, operands, epilogue)
     table = tap_table(weight.shape[1], taps, distance)
-    y = run(function, p.machine, [x, blocks.values, table, *extra], p.images * p.outputs * p.positions)
+    y = run(function, p.machine, [x, values, table, *extra], p.images * p.outputs * p.positions)
     return y.reshape(p.images, p.outputs, p.positions)
 
 
@@ -108,9 +108,9 @@ def test_register_tile_fits_the_registers(machine: Machine, span: int, outputs: 
 
 
 def test_blocks_are_padded_with_zero_rows() -> None:
-    blocks = dense_blocks(random(10 * 6).reshape(10, 3, 2), 2, 4, 1)
-    assert blocks.values.shape == (2, 2, 6, 4)
-    assert not blocks.values[:, 1, :, 1:].any()
+    blocks, values = dense_blocks(random(10 * 6).reshape(10, 3, 2), 2, 4, 1)
+    assert values.shape == (2, 2, 6, 4)
+    assert not values[:, 1, :, 1:].any()
     assert blocks.blocks == 2
 
 

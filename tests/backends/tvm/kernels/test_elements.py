@@ -48,9 +48,9 @@ def sparse() -> tuple[Expr, list[np.ndarray]]:
 
 
 def dense() -> tuple[Expr, list[np.ndarray]]:
-    blocks = dense_blocks(W[:, :, None], 1, 4, 2)
+    blocks, values = dense_blocks(W[:, :, None], 1, 4, 2)
     offsets = (np.arange(CHANNELS) * POSITIONS).astype(np.int32)
-    return dense_function("k", PROBLEM, blocks, POSITIONS, output_dtype="float64"), [blocks.values.reshape(-1), offsets]
+    return dense_function("k", PROBLEM, blocks, POSITIONS, output_dtype="float64"), [values.reshape(-1), offsets]
 
 
 @pytest.mark.parametrize("make", [sparse, dense])

@@ -40,8 +40,8 @@ NOTHING = Fused()
 
 def dense(p: PlaneProblem, weight: Array, x: Array, taps: Array = ONE_TAP, fused: Fused = NOTHING) -> Array:
     rows, vectors = register_tile(p.machine, p.tiling.span, p.outputs)
-    blocks = dense_blocks(weight, 1, rows, vectors)
-    constants = [blocks.values, tap_table(weight.shape[1], taps, channel_distance(p))]
+    blocks, values = dense_blocks(weight, 1, rows, vectors)
+    constants = [values, tap_table(weight.shape[1], taps, channel_distance(p))]
     return _run(p, x, constants, lambda *rest: dense_function("main", p, blocks, channel_distance(p), *rest), fused)
 
 

@@ -25,7 +25,8 @@ class RemoveIdentities(Pass):
 
     These are: `Identity`; `Dropout` that does not train; `Cast` to the type that the value has; `Reshape`, `Flatten`,
     `Expand` and `Tile` to the static shape that the value has; `Transpose` that leaves all axes where they are;
-    `Concat` of one value. Bodies of functions are left alone. An output of the graph keeps its name.
+    `Concat` of one value, or of one and others without elements. Bodies of functions are left alone. An output of the
+    graph keeps its name.
 
     Before::
 
@@ -57,14 +58,15 @@ class RemoveIdentities(Pass):
         skips: list[Skip] = []
         for node in list(model.graph.all_nodes()):
             rule = _RULES.get(node.op_type) if node.domain == "" else None
-            if rule is None or not node.inputs or node.inputs[0] is None or not rule(node):
+            passed = rule(node) if rule is not None else None
+            if passed is None:
                 continue
-            refused = _refusal(model, node, node.inputs[0])
+            refused = _refusal(model, node, passed)
             if refused is not None:
                 skips.append(refused)
                 continue
             rewrites.append(Rewrite("identity", node.name or str(node.outputs[0].name), f"{node.op_type} removed"))
-            bypass(node, node.inputs[0])
+            bypass(node, passed)
         return PassOutcome(tuple(rewrites), tuple(skips))
 
 
@@ -91,39 +93,44 @@ def _why_dropout_stays(node: ir.Node, opset: int) -> str | None:
     return "it is in training mode" if bool(mode.numpy()) else None
 
 
-def _keeps_type(node: ir.Node) -> bool:
-    value = node.inputs[0]
-    return value is not None and value.dtype is not None and node.attributes.get_int("to") == value.dtype
+def _first(node: ir.Node) -> ir.Value | None:
+    return node.inputs[0] if node.inputs else None
 
 
-def _keeps_shape(node: ir.Node) -> bool:
-    value, output = node.inputs[0], node.outputs[0]
-    if value is None or value.shape is None or output.shape is None:
-        return False
-    return value.shape.is_static() and output.shape.is_static() and value.shape == output.shape
+def _of_same_type(node: ir.Node) -> ir.Value | None:
+    value = _first(node)
+    keeps = value is not None and value.dtype is not None and node.attributes.get_int("to") == value.dtype
+    return value if keeps else None
 
 
-def _keeps_axes(node: ir.Node) -> bool:
+def _of_same_shape(node: ir.Node) -> ir.Value | None:
+    value, shape = _first(node), node.outputs[0].shape
+    if value is None or value.shape is None or shape is None:
+        return None
+    return value if value.shape.is_static() and shape.is_static() and value.shape == shape else None
+
+
+def _of_same_axes(node: ir.Node) -> ir.Value | None:
     order = node.attributes.get_ints("perm", ())
-    return bool(order) and list(order) == list(np.arange(len(order)))
+    return _first(node) if order and list(order) == list(np.arange(len(order))) else None
 
 
-def _has_one_input(node: ir.Node) -> bool:
-    return len(node.inputs) == 1
+def _only_part(node: ir.Node) -> ir.Value | None:
+    """The one input of a Concat that may have elements."""
+    axis = node.attributes.get_int("axis")
+    parts = [value for value in node.inputs if value is None or value.shape is None or value.shape[axis] != 0]
+    return parts[0] if len(parts) == 1 else None
 
 
-def _always(_: ir.Node) -> bool:
-    return True
-
-
-_RULES: dict[str, Callable[[ir.Node], bool]] = {
-    "Identity": _always,
-    "Dropout": _always,
-    "Cast": _keeps_type,
-    "Reshape": _keeps_shape,
-    "Flatten": _keeps_shape,
-    "Expand": _keeps_shape,
-    "Tile": _keeps_shape,
-    "Transpose": _keeps_axes,
-    "Concat": _has_one_input,
+_RULES: dict[str, Callable[[ir.Node], ir.Value | None]] = {
+    "Identity": _first,
+    "Dropout": _first,
+    "Cast": _of_same_type,
+    "Reshape": _of_same_shape,
+    "Flatten": _of_same_shape,
+    "Expand": _of_same_shape,
+    "Tile": _of_same_shape,
+    "Transpose": _of_same_axes,
+    "Concat": _only_part,
 }
+"""From a node to the input that it passes through, if it does."""

@@ -12,7 +12,7 @@ from graphprune.testing.check_pass import check_pass
 
 HEADER = '<ir_version: 10, opset_import: ["" : 18, "other" : 1]>'
 CONSTANTS = """int64[2] same = {2, 3}, int64[2] ones = {1, 1}, int64[2] turned = {3, 2}, bool no = {0}, bool yes = {1},
-    float[3] c = {1, 2, 3}, float half = {0.5}"""
+    float[3] c = {1, 2, 3}, float half = {0.5}, float[2,0] none = {}, float[0,3] no_rows = {}"""
 
 
 def graph(body: str, x: str = "float[2,3] x", y: str = "float[2,3] y") -> ir.Model:
@@ -37,6 +37,9 @@ def operators(model: ir.Model) -> list[str]:
         "Tile (a, ones)",
         "Transpose <perm = [0, 1]> (a)",
         "Concat <axis = 1> (a)",
+        "Concat <axis = 1> (a, none)",
+        "Concat <axis = -1> (none, a, none)",
+        "Concat <axis = 0> (no_rows, a)",
     ],
 )
 def test_it_removes(identity: str) -> None:
@@ -63,6 +66,14 @@ def test_what_changes_type_shape_or_order_stays(other: str, y: str) -> None:
     result = check_pass(RemoveIdentities(), graph(f"a = Neg (x) i = {other} y = Abs (i)", y=y))
     assert not result.changed
     assert result.skips == ()
+
+
+@pytest.mark.parametrize("parts", ["none, none", "a, a, none"])
+def test_a_concat_of_no_part_or_of_two_stays(parts: str) -> None:
+    y = "float[n,m] y"
+    assert not check_pass(
+        RemoveIdentities(), graph(f"a = Neg (x) i = Concat <axis = 1> ({parts}) y = Abs (i)", y=y)
+    ).changed
 
 
 def test_a_reshape_of_an_open_shape_stays() -> None:

@@ -52,7 +52,7 @@ def fuse(graph: ir.Graph, elementwise: Collection[str], anchors: Collection[str]
     `elementwise` names the operators that may join a region, `anchors` those that may be followed by one (element-wise
     operators may always). A region grows from its anchor to the anchor's post-dominator as long as all nodes between
     are element-wise and keep the anchor's shape; this takes in residual additions as well as branches that meet again
-    (GELU).
+    (GELU). Behind an element-wise anchor it takes in what only it reads as well (the other half of a gate).
     """
     nodes = list(graph)
     position = {node: i for i, node in enumerate(nodes)}
@@ -63,6 +63,8 @@ def fuse(graph: ir.Graph, elementwise: Collection[str], anchors: Collection[str]
         if node in taken:
             continue
         region = _region(node, ipdom, elementwise, anchors, taken)
+        if node.op_type in elementwise:
+            _take_operands(node, region, elementwise, anchors, taken)
         taken.update((node, *region))
         groups.append(Group(node, tuple(sorted(region, key=position.__getitem__))))
     return sorted(groups, key=lambda group: position[group.last])
@@ -114,6 +116,39 @@ def _region(
             return region
         region |= between
         head = stop
+
+
+def _take_operands(
+    anchor: ir.Node,
+    region: set[ir.Node],
+    elementwise: Collection[str],
+    anchors: Collection[str],
+    taken: set[ir.Node],
+) -> None:
+    """Add the element-wise nodes that only the region reads, unless they can follow an anchor of their own."""
+    inner, pending = {anchor, *region}, [*region]
+    while pending:
+        for value in pending.pop().inputs:
+            node = None if value is None else value.producer()
+            if node is None or node in inner or node in taken or not _is_operand(node, anchor, inner, elementwise):
+                continue
+            if not any(_follows(value, anchors) for value in node.inputs):
+                region.add(node)
+                inner.add(node)
+                pending.append(node)
+
+
+def _is_operand(node: ir.Node, anchor: ir.Node, inner: set[ir.Node], elementwise: Collection[str]) -> bool:
+    if node.op_type not in elementwise or len(node.outputs) != 1 or node.graph is not anchor.graph:
+        return False
+    (output,) = node.outputs
+    alone = all(user in inner for user, _ in output.uses()) and not output.is_graph_output()
+    return alone and output.shape == anchor.outputs[0].shape
+
+
+def _follows(value: ir.Value | None, anchors: Collection[str]) -> bool:
+    producer = None if value is None else value.producer()
+    return producer is not None and producer.op_type in anchors
 
 
 def _between(head: ir.Node, stop: ir.Node) -> set[ir.Node]:

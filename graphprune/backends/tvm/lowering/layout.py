@@ -34,6 +34,8 @@ def plan_layouts(
     for group in reversed([each for joined in groups for each in (*joined.before, joined)]):
         order = wanted.get(group.output)
         for node in reversed((group.anchor, *group.region)):
+            if order is None and node.op_type == "Transpose" and node.outputs[0].is_graph_output():
+                order = tuple(range(_rank(node.outputs[0])))  # as callers get it
             rule = _same_order if elementwise(node.op_type) else RULES.get(node.op_type, _no_preference)
             rule = _row_major if node in by_row else rule
             for index, preference in rule(node, order).items():

@@ -23,6 +23,7 @@ from graphprune.passes.bounded_evaluation import Budget
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
 from graphprune.passes.inline_branches import inline_branches
 from graphprune.passes.randomness import is_random
+from graphprune.passes.remove_identities import RemoveIdentities
 from graphprune.passes.schema_functions import expand_functions
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import subgraphs
@@ -85,6 +86,7 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
     inline_packed(model, refusal)
     while expand_functions(model, lambda node: not is_expanded(node), definition_of):
         simplify(model)
+        RemoveIdentities().apply(model)
     if merge_pads(model.graph):
         infer_shapes(model)
     lift_functions(model.graph)

@@ -95,3 +95,55 @@ def test_a_node_whose_output_nobody_reads_stands_alone() -> None:
         unused = Erf(x)
         y = Relu(x) }"""
     assert sorted(groups_of(text)) == [["Erf"], ["Relu"]]
+
+
+def test_the_other_half_of_a_gate_joins() -> None:
+    text = """g (float[4,8] x, float[4,8] z) => (float[4,8] y) {
+        e = Erf(x)
+        r = Relu(z)
+        s = Add(r,x)
+        y = Mul(e,s) }"""
+    assert groups_of(text) == [["Erf", "Relu", "Add", "Mul"]]
+
+
+def test_an_operand_that_others_read_stays_outside() -> None:
+    text = """g (float[4,8] x, float[4,8] z) => (float[4,8] y, float[4,8] %s) {
+        e = Erf(x)
+        r = Relu(z)
+        y = Mul(e,r)
+        %s }"""
+    assert groups_of(text % ("r", "")) == [["Relu"], ["Erf", "Mul"]]
+    assert groups_of(text % ("u", "u = Sub(r,x)")) == [["Relu"], ["Erf", "Mul"], ["Sub"]]
+
+
+def test_an_operand_of_another_shape_stays_outside() -> None:
+    text = """g (float[4,8] x, float[1,8] z) => (float[4,8] y) {
+        e = Erf(x)
+        r = Relu(z)
+        y = Mul(e,r) }"""
+    assert groups_of(text) == [["Relu"], ["Erf", "Mul"]]
+
+
+def test_an_operand_follows_its_own_anchor() -> None:
+    text = """g (float[4,8] x) => (float[4,8] y) {
+        e = Erf(x)
+        m = MatMul(x,w)
+        r = Relu(m)
+        y = Mul(e,r) }"""
+    assert groups_of(text, {"w": (8, 8)}) == [["MatMul", "Relu"], ["Erf", "Mul"]]
+
+
+def test_an_operand_of_another_operator_stays_outside() -> None:
+    text = """g (float[4,8] x) => (float[4,8] y) {
+        e = Erf(x)
+        s = Softmax(x)
+        y = Mul(e,s) }"""
+    assert groups_of(text) == [["Softmax"], ["Erf", "Mul"]]
+
+
+def test_behind_an_anchor_operands_stay_outside() -> None:
+    text = """g (float[4,8] x) => (float[4,8] y) {
+        m = MatMul(x,w)
+        r = Relu(x)
+        y = Mul(m,r) }"""
+    assert groups_of(text, {"w": (8, 8)}) == [["Relu"], ["MatMul", "Mul"]]

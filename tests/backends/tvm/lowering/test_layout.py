@@ -68,3 +68,15 @@ def test_the_first_reader_wins() -> None:
 def test_gemm(trans_a: int, expected: tuple[int, ...] | None) -> None:
     text = f"g (float[8,8] x) => (float[8,4] y) {{ y = Gemm<transA={trans_a}>(x,w) }}"
     assert planned(text, {"w": (8, 4)}).get("x") == expected
+
+
+def test_what_is_transposed_for_the_caller_lies_as_the_caller_gets_it() -> None:
+    text = """g (float[2,3,4] x) => (float[4,2,3] y, float[3,2,4] n) {
+        a = Relu(x)
+        y = Transpose<perm=[2,0,1]>(a)
+        b = Relu(x)
+        t = Transpose<perm=[1,0,2]>(b)
+        n = Neg(t) }"""
+    layouts = planned(text)
+    assert layouts["a"] == (2, 0, 1)
+    assert "b" not in layouts

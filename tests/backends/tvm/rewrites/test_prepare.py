@@ -10,7 +10,7 @@ from graphprune.backends.tvm.rewrites.prepare import prepare
 from graphprune.errors import UnsupportedModelError
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
-from tests.backends.tvm.graphs import assert_equal_on, compile_, operators, parse, prepared, pruned
+from tests.backends.tvm.graphs import assert_equal_on, compile_, kernels, operators, parse, prepared, pruned
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -166,3 +166,11 @@ def test_what_only_decodes_a_weight_is_not_evaluated(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(prepare_module, "evaluate", None)
     assert [node.op_type for node in prepare(packed, lambda node: refusal(node, OPERATORS)).graph] == ["RNN"]
     assert_equal_on({"x": np.ones((3, 2, 8), np.float32)}, packed)
+
+
+def test_what_a_definition_passes_through_is_gone() -> None:
+    model = parse(
+        "g (float[1,2,8,16] x, float[1,8,8] c, float[1,8,8] s) => (float[1,2,8,16] y) { y = RotaryEmbedding(x,c,s) }",
+        opset=23,
+    )
+    assert kernels(model) == ["elementwise", "elementwise", "concat"]

@@ -64,7 +64,7 @@ def fuse(graph: ir.Graph, elementwise: Collection[str], anchors: Collection[str]
             continue
         region = _region(node, ipdom, elementwise, anchors, taken)
         if node.op_type in elementwise:
-            _take_operands(node, region, elementwise, anchors, taken)
+            _take_operands(node, region, elementwise, anchors)
         taken.update((node, *region))
         groups.append(Group(node, tuple(sorted(region, key=position.__getitem__))))
     return sorted(groups, key=lambda group: position[group.last])
@@ -123,14 +123,13 @@ def _take_operands(
     region: set[ir.Node],
     elementwise: Collection[str],
     anchors: Collection[str],
-    taken: set[ir.Node],
 ) -> None:
     """Add the element-wise nodes that only the region reads, unless they can follow an anchor of their own."""
     inner, pending = {anchor, *region}, [*region]
     while pending:
         for value in pending.pop().inputs:
             node = None if value is None else value.producer()
-            if node is None or node in inner or node in taken or not _is_operand(node, anchor, inner, elementwise):
+            if node is None or node in inner or not _is_operand(node, anchor, inner, elementwise):
                 continue
             if not any(_follows(value, anchors) for value in node.inputs):
                 region.add(node)

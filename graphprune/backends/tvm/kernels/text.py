@@ -26,8 +26,8 @@ def checks_bounds() -> bool:
 
 
 def text_of(function: Handle) -> str:
-    """A TIR function as TVM prints it, floats with all of their digits, without the sizes of its parameters."""
-    text: str = function.script()
+    """All of a TIR function as TVM prints it, floats with all of their digits, without the sizes of its parameters."""
+    text: str = function.script(show_meta=True)
     if checks_bounds():
         return text
     start = text.index("def ")

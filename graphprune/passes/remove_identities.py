@@ -116,7 +116,9 @@ def _of_same_axes(node: ir.Node) -> ir.Value | None:
 
 
 def _only_part(node: ir.Node) -> ir.Value | None:
-    """The one input of a Concat that may have elements."""
+    """The one input of a Concat, or the one of them that may have elements."""
+    if len(node.inputs) == 1:
+        return node.inputs[0]
     axis = node.attributes.get_int("axis")
     parts = [value for value in node.inputs if value is None or value.shape is None or value.shape[axis] != 0]
     return parts[0] if len(parts) == 1 else None

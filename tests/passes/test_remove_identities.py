@@ -68,6 +68,12 @@ def test_what_changes_type_shape_or_order_stays(other: str, y: str) -> None:
     assert result.skips == ()
 
 
+def test_a_concat_of_one_part_without_elements_goes() -> None:
+    model = graph("a = Abs (x) i = Concat <axis = 1> (a) y = Neg (i)", "float[2,0] x", "float[n,m] y")
+    result = check_pass(RemoveIdentities(), model)
+    assert operators(result.model) == ["Abs", "Neg"]
+
+
 @pytest.mark.parametrize("parts", ["none, none", "a, a, none"])
 def test_a_concat_of_no_part_or_of_two_stays(parts: str) -> None:
     y = "float[n,m] y"

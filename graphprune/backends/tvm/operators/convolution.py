@@ -43,14 +43,8 @@ def _depthwise(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[i
     assert weight.dense is not None
     x = lowering.view(input_value(group.anchor, 0))
     window = window_of(group.anchor, kernel, x.shape[2:])
-    pooling.depthwise(
-        lowering,
-        group,
-        as_images(x),
-        window,
-        weight.dense,
-        channel_epilogue(lowering, group, bias_view(lowering, group, 2)),
-    )
+    fused = channel_epilogue(lowering, group, bias_view(lowering, group, 2))
+    pooling.depthwise(lowering, group, as_images(x), window, weight.dense, fused)
 
 
 def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[int, ...], *, bias_index: int) -> None:

@@ -17,7 +17,7 @@ from graphprune.backends.tvm.backend import TvmBackend
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.text import CHECKS_VARIABLE
 from graphprune.backends.tvm.operators import nm, planes, strips, weights, winograd
-from graphprune.backends.tvm.operators.costs import NARROW
+from graphprune.backends.tvm.operators.costs import SINGLE_ISSUE
 from graphprune.backends.tvm.operators.weights import Candidate, Weight
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
@@ -26,7 +26,7 @@ from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.layer_graph import LayerGraph
 from tests.backends.tvm.layers import Layer
 
-KERNELS = ["dense", *("rows" if height == 1 else f"rows of {height}" for height in NARROW.rows)]
+KERNELS = ["dense", *("rows" if height == 1 else f"rows of {height}" for height in SINGLE_ISSUE.rows)]
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ LaneBody = Callable[[Expr], None]
 WIDE_L1_BYTES = 48 << 10
 """L1 data cache of Intel's cores from 2019 on, and of Zen 5; cores before have 32 KiB, Zen 4 among them."""
 
+LANES_OF_512_BITS = 16
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -63,9 +65,14 @@ class Machine:
     features: frozenset[str]
 
     @property
-    def is_wide(self) -> bool:
-        """Whether a core does two multiply-adds and two loads of whole vectors a cycle: its L1 tells."""
-        return self.l1_bytes >= WIDE_L1_BYTES
+    def has_short_vectors(self) -> bool:
+        """Whether vectors have less than 512 bits."""
+        return self.lanes < LANES_OF_512_BITS
+
+    @property
+    def is_dual_issue(self) -> bool:
+        """Whether a core does two multiply-adds and two loads of whole vectors a cycle: of 512 bits, its L1 tells."""
+        return self.has_short_vectors or self.l1_bytes >= WIDE_L1_BYTES
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,9 @@ ROW_OF_BLOCK = 16
 TILE_VECTORS = 4
 """Vectors of a tile of positions, as a rule: as many sums as hide the latency of one multiply-add a cycle."""
 
+TILE_SHORT_VECTORS = 6
+"""The same of vectors of less than 512 bits, of which more sums hide the latency of two multiply-adds a cycle (measured on Zen 3)."""
+
 ROWS_AHEAD = 4
 """How many rows ahead outputs are prefetched (measured)."""
 
@@ -57,16 +60,17 @@ def channels_per_block(problem: PlaneProblem, nonzeros: int) -> int:
 
 
 def tile_vectors(machine: Machine, positions: int, a_channel: float) -> int:
-    """How many vectors a tile of one tap has on a wide processor, for rows of so many nonzeros a channel, on average.
+    """How many vectors a tile of one tap has, for rows of so many nonzeros a channel on average, and two sums a cycle.
 
     A wide tile shares a weight and its place among more multiply-adds, but fewer channels of it fit L1, and rows of few
     nonzeros then come apart. A tile of all positions reads each weight once.
     """
     if positions <= MOST_VECTORS * machine.lanes:
         return MOST_VECTORS
-    wide = range(MOST_VECTORS, TILE_VECTORS, -2)
+    fewest = TILE_SHORT_VECTORS if machine.has_short_vectors else TILE_VECTORS
+    wide = range(MOST_VECTORS, fewest, -2)
     rows = {vectors: a_channel * _channels_in_l1(machine, 4 * vectors * machine.lanes) for vectors in wide}
-    return next((vectors for vectors, row in rows.items() if row >= ROW_OF_BLOCK), TILE_VECTORS)
+    return next((vectors for vectors, row in rows.items() if row >= ROW_OF_BLOCK), fewest)
 
 
 def _channels_in_l1(machine: Machine, channel_bytes: int) -> int:

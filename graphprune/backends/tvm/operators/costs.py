@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphprune.backends.tvm.kernels.builder import Machine
 
@@ -34,17 +34,22 @@ class Costs:
 _NEAR = {1: 6.0}
 _ROW = 290.0
 
-NARROW = Costs(
+SINGLE_ISSUE = Costs(
     rows={1: 1.8, 2: 1.25, 4: 1.11}, few={1: 2.2}, narrow={1: 1.9}, near=_NEAR, row=_ROW, transform=13, weight=0
 )
 """Of processors where arithmetic bounds dense kernels."""
 
-WIDE = Costs(
+DUAL_ISSUE = Costs(
     rows={1: 1.5, 2: 1.2, 4: 1.05}, few={1: 1.6}, narrow={1: 1.4}, near=_NEAR, row=_ROW, transform=24, weight=25
 )
 """Of wide ones, whose multiply-adds wait for bytes: dense kernels are farther from the peak, and weights count."""
 
+SHORT_VECTORS = replace(SINGLE_ISSUE, rows=DUAL_ISSUE.rows, transform=DUAL_ISSUE.transform)
+"""Of those whose vectors have 256 bits."""
+
 
 def costs_on(machine: Machine) -> Costs:
     """The costs on this processor."""
-    return WIDE if machine.is_wide else NARROW
+    if machine.has_short_vectors:
+        return SHORT_VECTORS
+    return DUAL_ISSUE if machine.is_dual_issue else SINGLE_ISSUE

@@ -47,7 +47,7 @@ def position_problem(machine: Machine, planes: Planes, images: int, weight: Weig
 
 def _tile_vectors(machine: Machine, positions: int, weight: Weight) -> int:
     """Of a tile, for this form of a weight; several rows share the loads of their inputs as it is."""
-    if weight.rows is None or not machine.is_wide:
+    if weight.rows is None or not machine.is_dual_issue:
         return TILE_VECTORS
     channels = weight.inputs * weight.groups
     a_channel = weight.nonzeros / (weight.outputs * channels) if weight.height == 1 else 0

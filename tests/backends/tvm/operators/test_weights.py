@@ -29,10 +29,11 @@ from graphprune.passes.pack_weights import PackWeights
 from graphprune_runtime.loading import load_session
 from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.graphs import assert_equal, compile_, kernels, parse, pruned
-from tests.backends.tvm.kernels.harness import V4
+from tests.backends.tvm.kernels.harness import V3, V4
 
 WIDE = replace(V4, l1_bytes=WIDE_L1_BYTES)
-BOTH = pytest.mark.parametrize("machine", [pytest.param(V4, id="narrow"), pytest.param(WIDE, id="wide")])
+MACHINES = [pytest.param(V4, id="one a cycle"), pytest.param(WIDE, id="two a cycle"), pytest.param(V3, id="two short")]
+EACH = pytest.mark.parametrize("machine", MACHINES)
 
 
 def weight(zeros: float, height: int = 1) -> Weight:
@@ -48,7 +49,7 @@ def best(each: Weight, machine: Machine = V4, *, few: int = 0) -> Candidate:
     return candidates(each, machine, few=few)[0]
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("height", HEIGHTS)
 def test_enough_zeros(height: int, machine: Machine) -> None:
     """Rows with common columns need fewer, and so do processors whose dense kernels are farther from their peak."""
@@ -78,14 +79,14 @@ def test_heights_divide_the_outputs() -> None:
     assert best(Weight(5, 64, 1, rows=odd)).kernel == "rows"
 
 
-@BOTH
+@EACH
 def test_few_positions(machine: Machine) -> None:
     least = 1 - 1 / costs_on(machine).few[1]
     assert best(weight(least + 0.07, 4), machine, few=1).kernel == "rows"
     assert best(weight(least - 0.07, 4), machine, few=1).kernel == "dense"
 
 
-@BOTH
+@EACH
 def test_a_weight_in_the_cache_needs_long_rows(machine: Machine) -> None:
     costs = costs_on(machine)
     least = 1 - (1 - costs.row / 1000) / costs.near[1]
@@ -107,7 +108,7 @@ def test_the_weights_of_the_whole_model_are_near_or_not() -> None:
         assert {"dense_vector", "sparse_vector"} & set(kernels(model, l2_bytes=l2_bytes)) == {kernel}
 
 
-@BOTH
+@EACH
 def test_values_of_16_bits_need_fewer_zeros_at_one_position(machine: Machine) -> None:
     costs = costs_on(machine)
     wide = weight(1 - 2 / (costs.few[1] + costs.narrow[1]))

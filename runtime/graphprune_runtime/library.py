@@ -23,6 +23,16 @@ _system = ctypes.CDLL(None)
 _system.dlclose.argtypes = [ctypes.c_void_p]
 
 
+class Memory:
+    """What a run works in: the arena, where kernels leave values, and room for an error. Made once, for many runs."""
+
+    def __init__(self, nbytes: int) -> None:
+        # Kernels compute on lanes that nobody reads too; where memory holds denormals, that takes many times as long.
+        self.arena = np.zeros(nbytes, np.uint8)
+        self.address = address(self.arena)
+        self.error = ctypes.create_string_buffer(_ERROR_BYTES)
+
+
 class Run(NamedTuple):
     """What a run is called with; all arrays are row-major.
 
@@ -31,7 +41,7 @@ class Run(NamedTuple):
         samples: How many samples there are, where that is open.
         inputs: Of the program, in order.
         outputs: That it writes.
-        arena: Memory that no other run uses meanwhile.
+        memory: That no other run uses meanwhile.
         threads: That work at most.
     """
 
@@ -39,12 +49,12 @@ class Run(NamedTuple):
     samples: int
     inputs: Sequence[np.ndarray]
     outputs: Sequence[np.ndarray]
-    arena: np.ndarray
+    memory: Memory
     threads: int
 
     def arguments(self) -> tuple[object, ...]:
         """What the C functions take after the model."""
-        buffers = _addresses(self.inputs), _addresses(self.outputs), address(self.arena)
+        buffers = _addresses(self.inputs), _addresses(self.outputs), self.memory.address
         return self.program, self.samples, *buffers, self.threads
 
 
@@ -79,16 +89,14 @@ class Library:
         Raises:
             BackendError: a kernel found an index out of range [GP413].
         """
-        error = ctypes.create_string_buffer(_ERROR_BYTES)
-        if self._functions.gp_run(self._model, *run.arguments(), error, _ERROR_BYTES):
-            raise _error_of(error, "")
+        if self._functions.gp_run(self._model, *run.arguments(), run.memory.error, _ERROR_BYTES):
+            raise _error_of(run.memory.error, "")
 
     def time(self, run: Run) -> list[float]:
         """As `run`, kernel after kernel: the seconds of each."""
-        error = ctypes.create_string_buffer(_ERROR_BYTES)
         seconds = np.empty(self._functions.gp_kernels(self._model, run.program))
-        if self._functions.gp_time(self._model, *run.arguments(), address(seconds), error, _ERROR_BYTES):
-            raise _error_of(error, "")
+        if self._functions.gp_time(self._model, *run.arguments(), address(seconds), run.memory.error, _ERROR_BYTES):
+            raise _error_of(run.memory.error, "")
         times: list[float] = seconds.tolist()
         return times
 

@@ -13,7 +13,7 @@ from graphprune_runtime.description import ProgramNote
 from graphprune_runtime.file import CompiledFile, path_of
 from graphprune_runtime.hosted import HostedPiece, HostedSession
 from graphprune_runtime.interface import TensorInfo, check_feed
-from graphprune_runtime.library import Library, Run
+from graphprune_runtime.library import Library, Memory, Run
 
 _KEPT = 64  # numbers of samples for which the size of the arena is remembered
 
@@ -35,7 +35,7 @@ class Programs:
         """
         self._linked = compiled.description.linked
         self._threads = threads
-        self._arenas: list[np.ndarray] = []
+        self._memory: list[Memory] = []
         self._library = Library(compiled.code(), path_of(compiled.file), compiled.name, check=check)
         self._arena_bytes = functools.lru_cache(_KEPT)(self._library.arena_bytes)
         self._hosted = {
@@ -66,10 +66,10 @@ class Programs:
     def run_into(self, program: ProgramNote, samples: int, feed: Values, outputs: Sequence[np.ndarray]) -> None:
         """Run a program that is not in pieces once, into arrays for its outputs."""
         number = self._linked.index(program)
-        arena = self._take_arena(self._arena_bytes(number, samples, self._threads))
+        memory = self._take_memory(self._arena_bytes(number, samples, self._threads))
         inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
-        self._library.run(Run(number, samples, inputs, outputs, arena, self._threads))
-        self._arenas.append(arena)
+        self._library.run(Run(number, samples, inputs, outputs, memory, self._threads))
+        self._memory.append(memory)
 
     def time(self, program: ProgramNote, samples: int, feed: Values) -> list[float]:
         """Run once; the seconds of each of the program's `calls`, the samples of a batch added up."""
@@ -93,22 +93,21 @@ class Programs:
         number = self._linked.index(program)
         inputs = [np.ascontiguousarray(feed[info.name]) for info in program.inputs]
         outputs = _new_outputs(program, samples)
-        arena = self._take_arena(self._arena_bytes(number, samples, self._threads))
-        times = self._library.time(Run(number, samples, inputs, outputs, arena, self._threads))
-        self._arenas.append(arena)
+        memory = self._take_memory(self._arena_bytes(number, samples, self._threads))
+        times = self._library.time(Run(number, samples, inputs, outputs, memory, self._threads))
+        self._memory.append(memory)
         return times, _by_name(program, outputs)
 
-    def _take_arena(self, nbytes: int) -> np.ndarray:
-        """An arena that no other run uses: one of an earlier run, or a new one."""
-        while self._arenas:
+    def _take_memory(self, nbytes: int) -> Memory:
+        """Memory that no other run uses: that of an earlier run, or new."""
+        while self._memory:
             try:
-                arena = self._arenas.pop()
+                memory = self._memory.pop()
             except IndexError:  # another thread took it
                 break
-            if arena.nbytes >= nbytes:
-                return arena
-        # Kernels compute on lanes that nobody reads too; where memory holds denormals, that takes many times as long.
-        return np.zeros(nbytes, np.uint8)
+            if memory.arena.nbytes >= nbytes:
+                return memory
+        return Memory(nbytes)
 
 
 def shape_with(info: TensorInfo, samples: int) -> tuple[int, ...]:

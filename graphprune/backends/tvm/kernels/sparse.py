@@ -40,7 +40,7 @@ TILE_VECTORS = 4
 """Vectors of a tile of positions, as a rule: as many sums as hide the latency of one multiply-add a cycle."""
 
 TILE_SHORT_VECTORS = 6
-"""The same of vectors of less than 512 bits, of which more sums hide the latency of two multiply-adds a cycle (measured on Zen 3)."""
+"""The same of shorter vectors than 512 bits: more sums hide the latency of two multiply-adds a cycle (Zen 3)."""
 
 ROWS_AHEAD = 4
 """How many rows ahead outputs are prefetched (measured)."""

@@ -20,6 +20,7 @@ from graphprune.backends.tvm.operators.support import refusal
 from graphprune.backends.tvm.pieces.extraction import compute_outputs, extract_parts
 from graphprune.backends.tvm.pieces.hosting import host, whole_program
 from graphprune.backends.tvm.pieces.partition import partition
+from graphprune.backends.tvm.rewrites.batch_products import batch_products
 from graphprune.backends.tvm.rewrites.packing import pack_weights
 from graphprune.backends.tvm.rewrites.prepare import prepare, prepare_partly
 from graphprune.errors import UnsupportedModelError
@@ -96,6 +97,7 @@ class VariantLowering:
     def _lower(
         self, graph: ir.Graph, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], batch: BatchNote
     ) -> Program:
+        batch_products(graph)
         threads = 1 if (batch.samples or 1) > 1 else self.machine.threads  # samples have a thread each
         machine, into = replace(self.machine, threads=threads), (self.kernels, self.weights)
         choices = join_attention, choose_nm, self.tuner

@@ -65,8 +65,15 @@ class View:
 
     def is_dense_as(self, strides: Shape) -> bool:
         """True if the view fills its buffer with these strides; the strides of axes of size 1 do not matter."""
-        same = all(n == 1 or a == b for n, a, b in zip(self.shape, self.strides, strides, strict=True))
-        return self.offset == 0 and self.size == self.elements and same
+        return self.offset == 0 and self.size == self.elements and self.has_strides(strides)
+
+    def has_strides(self, strides: Shape) -> bool:
+        """True if these are the strides, but for those of axes of size 1, which do not matter."""
+        return all(n == 1 or a == b for n, a, b in zip(self.shape, self.strides, strides, strict=True))
+
+    def is_at(self, other: View) -> bool:
+        """True if every element lies where that of `other` does."""
+        return self.has_strides(other.strides) and replace(self, strides=other.strides) == other
 
     def transpose(self, axes: Sequence[int]) -> View:
         """The view with its axes permuted: axis `a` of the result is axis `axes[a]` of this one."""
@@ -98,6 +105,22 @@ class View:
         """The axes from slowest to fastest in memory; repeated axes come first, ties keep the logical order."""
         steps = [abs(stride) or math.inf for stride in self.strides]
         return tuple(sorted(range(len(self.shape)), key=lambda axis: -steps[axis]))
+
+
+def join_views(parts: Sequence[View], axis: int) -> View | None:
+    """The parts, one after another along `axis`, as one view, or None where no strides express it."""
+    first, *others = parts
+    apart = others[0].offset - first.offset if others else 0
+    step = next((part.strides[axis] for part in parts if part.shape[axis] > 1), apart)
+    lengths = [part.shape[axis] for part in parts]
+    ends = list(itertools.accumulate(lengths))
+    shape, strides = list(first.shape), list(first.strides)
+    shape[axis], strides[axis] = ends[-1], step
+    whole = replace(first, shape=tuple(shape), strides=tuple(strides))
+    places = (
+        whole.slice(axis, end - part.shape[axis], part.shape[axis]) for part, end in zip(parts, ends, strict=True)
+    )
+    return whole if all(map(View.is_at, parts, places)) else None
 
 
 def reshape_blocks(old: Sequence[int], new: Sequence[int]) -> list[tuple[range, range]]:

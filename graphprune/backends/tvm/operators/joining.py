@@ -7,17 +7,20 @@ from dataclasses import replace
 
 from graphprune.backends.tvm.kernels.elementwise import concat_function
 from graphprune.backends.tvm.kernels.gather import gather_function, gather_nd_function
-from graphprune.backends.tvm.kernels.view import Handle, View
+from graphprune.backends.tvm.kernels.view import Handle, View, join_views
 from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, is_constant, static_dtype, static_shape
 from graphprune.backends.tvm.operators.views import input_value
 
 
 def concat(lowering: Lowering, group: Group) -> None:
-    """Concat, in the planned order or the first part's own."""
+    """Concat: a view where the parts lie one after another, else copied in the planned order or the first one's."""
     node, shape, dtype = group.anchor, static_shape(group.output), static_dtype(group.output)
     parts = [lowering.view(value) for value in node.inputs if value is not None and 0 not in static_shape(value)]
     axis = node.attributes.get_int("axis", 0) % len(shape)
+    if (joined := join_views(parts, axis)) is not None:
+        lowering.define(group.output, joined)
+        return
     order = lowering.order(group.output)
     result = View.dense(None, dtype, shape, order)
     sections, start = [], 0

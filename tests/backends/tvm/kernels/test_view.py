@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from graphprune.backends.tvm.kernels.view import (
     View,
     coalesce,
+    join_views,
     merged_stride,
     reshape_blocks,
     row_major,
@@ -235,3 +238,49 @@ def test_coalesce_merges_all_that_it_can() -> None:
     assert coalesce((2, 3, 4), [(12, 4, 1), (0, 4, 1)]) == ([2, 12], [[12, 1], [0, 1]])
     assert coalesce((1, 5, 1), [(9, 2, 9)]) == ([5], [[2]])
     assert coalesce((), [(), ()]) == ([1], [[0], [0]])
+
+
+@given(pairs(), st.data())
+@settings(max_examples=150, deadline=None)
+def test_what_is_cut_is_a_view_again(pair: Pair, data: st.DataObject) -> None:
+    view, array = pair
+    assume(array.ndim)
+    axis = data.draw(st.integers(0, array.ndim - 1))
+    cuts = sorted(data.draw(st.sets(st.integers(1, array.shape[axis]))) | {array.shape[axis]})
+    parts = [view.slice(axis, start, end - start) for start, end in itertools.pairwise([0, *cuts])]
+    joined = join_views(parts, axis)
+    assert joined is not None
+    np.testing.assert_array_equal(shown(joined), array)
+
+
+@given(pairs(), st.data())
+@settings(max_examples=300, deadline=None)
+def test_any_parts_are_joined_rightly_or_not_at_all(pair: Pair, data: st.DataObject) -> None:
+    view, array = pair
+    assume(array.ndim)
+    axis = data.draw(st.integers(0, array.ndim - 1))
+    parts = data.draw(st.lists(_parts(view, axis), min_size=1, max_size=4))
+    joined = join_views(parts, axis)
+    if joined is not None:
+        np.testing.assert_array_equal(shown(joined), np.concatenate([shown(part) for part in parts], axis))
+
+
+def _parts(view: View, axis: int) -> st.SearchStrategy[View]:
+    """Runs of elements along an axis, some of them backwards."""
+    places = st.lists(st.integers(0, view.shape[axis] - 1), min_size=2, max_size=2)
+    return places.map(
+        lambda ends: view.slice(axis, ends[0], abs(ends[1] - ends[0]) + 1, 1 if ends[1] >= ends[0] else -1)
+    )
+
+
+@pytest.mark.parametrize("other", [{"buffer": "c"}, {"dtype": "int32"}], ids=str)
+def test_parts_of_other_buffers_are_not_joined(other: dict[str, Any]) -> None:
+    whole = dense(4, 5)
+    parts = whole.slice(0, 0, 2), whole.slice(0, 2, 2)
+    assert join_views(parts, 0) == whole
+    assert join_views([parts[0], replace(parts[1], **other)], 0) is None
+
+
+def test_parts_of_other_directions_are_not_joined() -> None:
+    whole = dense(4)
+    assert join_views([whole.slice(0, 0, 2), whole.slice(0, 2, 2, -1)], 0) is None

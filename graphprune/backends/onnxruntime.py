@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from graphprune.backends.base import Variant
+from graphprune.backends.unsigned_weights import saturates, with_exact_products
 from graphprune.errors import BackendError, UnsupportedModelError
 from graphprune.files import work_folder
 from graphprune.frontends.onnx_file import save
@@ -111,11 +112,13 @@ def session_for(model: ir.Model, threads: int = 1, *, optimize: bool = True) -> 
     Args:
         model: any stage; packed calls run by their functions' bodies.
         threads: size of the thread pool of one operator.
-        optimize: False turns every graph optimisation off, which makes the session an oracle.
+        optimize: False turns every graph optimisation off, and products of bytes exact, which makes the session an
+            oracle.
 
     Raises:
         BackendError: ONNX Runtime rejects the model.
     """
+    model = model if optimize else with_exact_products(model)
     with ExitStack() as stack:
         source: str | bytes
         if _fits_in_memory(model):
@@ -129,9 +132,15 @@ def session_for(model: ir.Model, threads: int = 1, *, optimize: bool = True) -> 
 def session_for_file(path: str | PathLike[str], threads: int = 1, *, optimize: bool = True) -> OnnxRuntimeSession:
     """A session for an `.onnx` file as it lies on disk, read by ONNX Runtime alone.
 
+    Without optimisations, its products of bytes are exact (see `session_for`), if need be as those of a changed copy.
+
     Raises:
         BackendError: ONNX Runtime rejects the file.
     """
+    if not optimize and saturates():
+        model = ir.load(path)
+        if (exact := with_exact_products(model)) is not model:
+            return session_for(exact, threads, optimize=False)
     return OnnxRuntimeSession(open_in_onnxruntime(os.fspath(path), threads, optimize=optimize))
 
 

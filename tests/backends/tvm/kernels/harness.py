@@ -32,13 +32,18 @@ UNTOUCHED = 77
 """What outputs hold before a kernel runs, so that an element that is not written shows."""
 
 
+def skip_without(feature: str) -> None:
+    """Skip the test on processors that lack an instruction set."""
+    if feature not in read_cpu().features:
+        pytest.skip(f"the CPU has no {feature}")
+
+
 class Compiled:
     """One compiled function; call it with its inputs to get its output."""
 
     def __init__(self, function: Expr, machine: Machine) -> None:
         level, feature = NEEDS[machine.lanes]
-        if feature not in read_cpu().features:
-            pytest.skip(f"the CPU has no {feature}")
+        skip_without(feature)
         self._function, self._target = function, TARGETS[level]
         self._session = compile_kernel(function, self._target, machine.threads)
 

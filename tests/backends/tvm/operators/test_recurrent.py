@@ -21,6 +21,7 @@ from graphprune.backends.tvm.program.recording import Kernels, Recording, Weight
 from graphprune.errors import UnsupportedModelError
 from graphprune.targets.target import resolve_target
 from tests.backends.tvm.graphs import compile_, parse
+from tests.backends.tvm.kernels.harness import NEEDS, skip_without
 from tests.backends.tvm.operators.recurrent_layers import GATES, Layer
 
 Arrays = dict[str, np.ndarray]
@@ -124,8 +125,10 @@ def test_a_large_weight_has_more_nonzeros_than_half_of_l2(hidden: int, zeros: fl
     assert recurrent.Recurrent.of(lowering, Group(model.graph.node(0))).shares_products == shares
 
 
-@pytest.mark.parametrize(("target", "zeros"), [("x86-64-v3", 0), ("x86-64-v3", 0.95), ("x86-64-v4", 0.95)])
-def test_machines(target: str, zeros: float) -> None:
+@pytest.mark.parametrize(("lanes", "zeros"), [(8, 0), (8, 0.95), (16, 0.95)])
+def test_machines(lanes: int, zeros: float) -> None:
+    target, feature = NEEDS[lanes]
+    skip_without(feature)
     assert_as_onnxruntime(Layer("LSTM", hidden=33, zeros=zeros), target=target)
 
 

@@ -31,7 +31,7 @@ ALL = [1, 1, 1, 1, 1, 1]
         ((1, 1, 1), [0] * 6, ["dense"]),  # a product at each place
         ((3, 1, 1), [1, 0, 0, 1, 0, 0], ["pad", "dense"]),  # planes of depth and all places
         ((1, 3, 3), [0, 1, 1, 0, 1, 1], ["pad", "dense", "copy"]),  # each depth is an image
-        ((3, 3, 3), ALL, ["concat", "concat", "pad", "dense", "copy"]),
+        ((3, 3, 3), ALL, ["concat", "copy", "pad", "dense", "copy"]),
     ],
 )
 def test_the_plane_kernels_take_it(kernel: tuple[int, ...], pads: list[int], expected: list[str]) -> None:

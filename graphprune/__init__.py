@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graphprune import passes, training
+    from graphprune.calibration.quantize import QuantizeResult, quantize
     from graphprune.compiler.compile import compile  # noqa: A004 - it is the verb for what a compiler does
     from graphprune.compiler.custom_op import export_for_onnxruntime
     from graphprune.errors import GraphPruneError
@@ -45,6 +46,7 @@ __all__ = [
     "Pipeline",
     "Profile",
     "PruningPlan",
+    "QuantizeResult",
     "Recipe",
     "VerifyReport",
     "bench",
@@ -58,6 +60,7 @@ __all__ = [
     "passes",
     "plan",
     "profile",
+    "quantize",
     "save",
     "to_torch",
     "training",
@@ -70,6 +73,7 @@ _HOMES = {
     "Pipeline": "graphprune.passes.pipeline",
     "Profile": "graphprune.measuring.profiler",
     "PruningPlan": "graphprune.planning.pruning_plan",
+    "QuantizeResult": "graphprune.calibration.quantize",
     "Recipe": "graphprune.planning.recipe",
     "VerifyReport": "graphprune.verification.report",
     "bench": "graphprune.measuring.benchmark",
@@ -82,6 +86,7 @@ _HOMES = {
     "normalize": "graphprune.passes.normalize",
     "plan": "graphprune.planning.planner",
     "profile": "graphprune.measuring.profiler",
+    "quantize": "graphprune.calibration.quantize",
     "save": "graphprune.frontends.onnx_file",
     "to_torch": "graphprune.frontends.torch_graph",
     "verify": "graphprune.verification.verifier",

@@ -20,6 +20,7 @@ from graphprune.cli.mask import mask_command
 from graphprune.cli.output import print_line
 from graphprune.cli.pack import pack_command
 from graphprune.cli.prune import prune_command
+from graphprune.cli.quantize import quantize_command
 from graphprune.cli.recipe_schema import recipe_schema_command
 from graphprune.cli.run import run_command
 from graphprune.cli.targets import targets_command
@@ -55,6 +56,7 @@ def _global_options(
 app.command("inspect")(inspect_command)
 app.command("prune")(prune_command)
 app.command("fold")(fold_command)
+app.command("quantize")(quantize_command)
 app.command("mask")(mask_command)
 app.command("harden")(harden_command)
 app.command("pack")(pack_command)

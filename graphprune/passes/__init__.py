@@ -16,6 +16,7 @@ from graphprune.passes.pack_weights import PackWeights
 from graphprune.passes.permute_channels import PermuteChannels
 from graphprune.passes.prune_channels import PruneChannels
 from graphprune.passes.prune_weights import PruneWeights
+from graphprune.passes.quantize import Quantize
 from graphprune.passes.remove_identities import RemoveIdentities
 from graphprune.passes.unpack_weights import UnpackWeights
 
@@ -33,6 +34,7 @@ __all__ = [
     "PermuteChannels",
     "PruneChannels",
     "PruneWeights",
+    "Quantize",
     "RemoveIdentities",
     "UnpackWeights",
 ]

@@ -11,6 +11,7 @@ import pytest
 
 from graphprune.analysis.products import reads_weight
 from graphprune.backends.onnxruntime import session_for
+from graphprune.calibration.quantize import quantize
 from graphprune.frontends.onnx_file import load
 from graphprune.graph.opaque import is_opaque
 from graphprune.passes import (
@@ -27,6 +28,7 @@ from graphprune.passes import (
     PermuteChannels,
     PruneChannels,
     PruneWeights,
+    Quantize,
     RemoveIdentities,
     UnpackWeights,
 )
@@ -159,7 +161,7 @@ THERE_AND_BACK = {InsertSoftMasks, HardenMasks, UnpackWeights}
 
 def test_every_pass_is_here() -> None:
     ours = {each for each in REGISTRY.values() if each.__module__.startswith("graphprune.")}
-    assert ours == {*EXACT, *LOSSY, *THERE_AND_BACK, FixInputValues}
+    assert ours == {*EXACT, *LOSSY, *THERE_AND_BACK, FixInputValues, Quantize}
 
 
 @pytest.mark.parametrize("make", MODELS)
@@ -188,6 +190,15 @@ def test_what_zeroes_weights_does_nothing_else(
         value.const_value = result.model.graph.initializers[name].const_value
     np.testing.assert_array_equal(outputs(result.model), outputs(by_hand))
     assert walls(result.model) == walls(model)
+
+
+@pytest.mark.parametrize("make", MODELS)
+def test_integers_end_at_opaque_nodes(make: Callable[[Path], ir.Model], tmp_path: Path) -> None:
+    model = make(tmp_path)
+    result = quantize(model, [{"x": random(*input_shape(model))}])
+    assert len(result.rewrites) > 1
+    assert walls(result.model) == walls(model)
+    assert result.errors["y"] < 0.05
 
 
 @pytest.mark.parametrize("make", MODELS)

@@ -46,7 +46,7 @@ def saturates() -> bool:
 
 
 def with_exact_products(model: ir.Model) -> ir.Model:
-    """The model, or on a processor where its products would saturate, a copy whose constant weights are unsigned.
+    """The model, or on a processor where its products would saturate, a copy whose weights are unsigned.
 
     A weight and its zero point are both moved by 128, which changes no difference between them.
     """
@@ -70,11 +70,10 @@ def _takes_unsigned(x: ir.Value | None) -> bool:
 
 
 def _move(node: ir.Node, weight: _Weight) -> None:
-    """Make a weight and its zero point unsigned, where both are constant and signed."""
+    """Make a weight and its zero point unsigned, where they are signed."""
     values = node.inputs[weight.place]
     zero_point = node.inputs[weight.zero_point] if weight.zero_point < len(node.inputs) else None
-    known = [value for value in (values, zero_point) if value is not None]
-    if values is None or not all(value.const_value is not None and value.dtype == ir.DataType.INT8 for value in known):
+    if values is None or values.dtype != ir.DataType.INT8:
         return
     node.resize_inputs(max(len(node.inputs), weight.zero_point + 1))
     node.replace_input_with(weight.place, _unsigned(node, values))
@@ -83,8 +82,15 @@ def _move(node: ir.Node, weight: _Weight) -> None:
 
 
 def _unsigned(node: ir.Node, value: ir.Value) -> ir.Value:
-    assert value.const_value is not None, "asked before"
-    return _new(node, f"{value.name}.unsigned", value.const_value.numpy().view(np.uint8) ^ _SIGN)
+    """Each element and 128: of a constant known here, else computed in front of the node."""
+    if value.const_value is not None:
+        return _new(node, f"{value.name}.unsigned", value.const_value.numpy().view(np.uint8) ^ _SIGN)
+    assert node.graph is not None, "nodes come from a graph"
+    wide = ir.node("Cast", [value], {"to": ir.DataType.INT32})
+    moved = ir.node("Add", [wide.outputs[0], _new(node, "graphprune.sign", np.array(_SIGN, np.int32))])
+    back = ir.node("Cast", [moved.outputs[0]], {"to": ir.DataType.UINT8})
+    node.graph.insert_before(node, [wide, moved, back])
+    return back.outputs[0]
 
 
 def _new(node: ir.Node, name: str, array: np.ndarray) -> ir.Value:

@@ -71,14 +71,21 @@ def test_quantized_products() -> None:
     np.testing.assert_array_equal(f, LARGE)
 
 
+@pytest.mark.parametrize("computed", ["w", "z", "wz"])
+def test_weights_and_zero_points_that_are_computed(computed: str) -> None:
+    given = {"w": LARGE, "z": ZERO}
+    declared = "".join(f", int8[{','.join(map(str, given[name].shape))}] {name}" for name in computed).replace("[]", "")
+    text = PLAIN.replace("x)", f"x{declared})", 1).replace("(x,w)", "(x,w,a,z)")
+    constants = {name: array for name, array in given.items() if name not in computed}
+    model = parse(text, {**constants, "a": np.array(0, np.uint8)})
+    feed = {"x": X, **{name: given[name] for name in computed}}
+    expected = X.astype(np.int32) @ (LARGE.astype(np.int32) - ZERO)
+    np.testing.assert_array_equal(session_for(model, optimize=False).run(None, feed)[0], expected)
+
+
 UNCHANGED = {
     "signed inputs": ("g (int8[2,64] x) => (int32[2,3] y) { y = MatMulInteger(x,w) }", {"w": LARGE}),
     "unsigned weights": (PLAIN, {"w": LARGE.view(np.uint8)}),
-    "a computed weight": ("g (uint8[2,64] x, int8[64,3] w) => (int32[2,3] y) { y = MatMulInteger(x,w) }", {}),
-    "a computed zero point": (
-        "g (uint8[2,64] x, int8 z) => (int32[2,3] y) { y = MatMulInteger(x,w,a,z) }",
-        {"w": LARGE, "a": np.array(0, np.uint8)},
-    ),
 }
 
 

@@ -134,6 +134,6 @@ def check_constants(model: ir.Model, groups: Iterable[ChannelGroup], seed: int =
 
 
 def check_equal(model: ir.Model, other: ir.Model) -> None:
-    """Check that two models give the same, up to rounding."""
+    """Check that two models give the same, up to rounding: of sums in another order, in all layers of a network."""
     for one, another in zip(run(model), run(other), strict=True):
-        np.testing.assert_allclose(another, one, rtol=1e-4, atol=1e-5 * max(1.0, float(np.abs(one).max(initial=0))))
+        np.testing.assert_allclose(another, one, rtol=1e-4, atol=5e-5 * max(1.0, float(np.abs(one).max(initial=0))))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
 
 from graphprune.backends.base import tensor_infos
 from graphprune.backends.onnxruntime import session_for
+from graphprune.calibration.budget import fewest, rank_by_damage
 from graphprune.calibration.ranges import Feed, Method, calibrate, check_outputs
 from graphprune.diagnostics import Rewrite, Skip
-from graphprune.passes.base import run_pass
+from graphprune.errors import InputError
+from graphprune.passes.base import PassResult, run_pass
 from graphprune.passes.normalize import normalize
-from graphprune.passes.quantize import Quantize
+from graphprune.passes.quantize import Quantize, Range
 from graphprune.verification.samples import feeds_of
 from graphprune_runtime.interface import TensorInfo
 
@@ -24,6 +27,9 @@ SAMPLES = 128
 
 MEASURED = 16
 """Samples of these on which the damage is measured."""
+
+
+_TOO_MUCH = "adds more error than the outputs may have"
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ def quantize(
     *,
     method: str = Method.MINMAX,
     keep: Sequence[str] = (),
+    max_error: float | None = None,
     most_samples: int = SAMPLES,
     on_sample: Callable[[int], None] | None = None,
 ) -> QuantizeResult:
@@ -61,22 +68,61 @@ def quantize(
         samples: Arrays by input name, one sample at a time or several stacked along the first axis.
         method: How ranges are taken: minmax, entropy or percentile.
         keep: Names of nodes that stay in float32.
+        max_error: What no output may err by (see `QuantizeResult.errors`): as few more nodes stay in float32 as that
+            takes, those that add the most error.
         most_samples: How many samples are looked at.
         on_sample: Called with the number of samples that were looked at.
 
     Raises:
-        InputError: As `calibrate`, of samples that do not fit (GP512 to GP515, GP567 to GP569), and GP396.
+        InputError: As `calibrate`, of samples that do not fit (GP512 to GP515, GP567 to GP569), GP396, and a budget
+            that is no share (GP579).
         PreconditionError: The model is masked or packed (GP255).
     """
+    if max_error is not None and not 0 <= max_error < math.inf:
+        raise InputError(f"max_error is {max_error}, expected a share such as 0.01", code="GP579")
     model = normalize(model).model
     infos = tensor_infos(model.graph.inputs)
     given = itertools.chain.from_iterable(_singly(feed, infos) for feed in feeds_of(samples, infos))
     feeds = list(itertools.islice(given, most_samples))
     ranges = calibrate(model, _counted(feeds, on_sample), method)
     check_outputs(model, feeds[:MEASURED])
-    result = run_pass(Quantize(ranges=ranges, keep=tuple(keep)), model)
-    errors = relative_errors(model, result.model, feeds[:MEASURED])
-    return QuantizeResult(result.model, result.rewrites, result.skips, len(feeds), errors)
+    found = _Quantizing(model, ranges, feeds).within(tuple(keep), max_error)
+    return QuantizeResult(found.result.model, found.result.rewrites, found.result.skips, len(feeds), found.errors)
+
+
+@dataclass(frozen=True)
+class _Found:
+    result: PassResult
+    errors: dict[str, float]
+
+    def is_within(self, limit: float | None) -> bool:
+        return limit is None or max(self.errors.values(), default=0.0) <= limit
+
+
+@dataclass(frozen=True)
+class _Quantizing:
+    """A model that is quantized in one way or another."""
+
+    model: ir.Model
+    ranges: tuple[Range, ...]
+    feeds: Sequence[Feed]
+
+    def without(self, keep: tuple[str, ...]) -> _Found:
+        """Quantize all but these nodes."""
+        result = run_pass(Quantize(ranges=self.ranges, keep=keep), self.model)
+        return _Found(result, relative_errors(self.model, result.model, self.feeds[:MEASURED]))
+
+    def within(self, keep: tuple[str, ...], limit: float | None) -> _Found:
+        """Quantize all but these and as few others as the error of the outputs takes."""
+        whole = self.without(keep)
+        if whole.is_within(limit):
+            return whole
+        names = [each.node for each in whole.result.rewrites]
+        ranked = rank_by_damage(self.model, whole.result.model, names, self.feeds)
+        more = fewest(ranked, lambda chosen: self.without((*keep, *chosen)).is_within(limit))
+        found = self.without((*keep, *more))
+        skips = (replace(skip, reason=_TOO_MUCH) if skip.node in more else skip for skip in found.result.skips)
+        return replace(found, result=replace(found.result, skips=tuple(skips)))
 
 
 def relative_errors(model: ir.Model, other: ir.Model, feeds: Iterable[Feed]) -> dict[str, float]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphprune.calibration.quantize import QuantizeResult
 
 
-def quantize_command(  # noqa: PLR0913 - one argument an option
+def quantize_command(  # noqa: PLR0913, PLR0917 - one argument an option
     source: Annotated[Path, typer.Argument(metavar="IN", help="Dense or pruned model, an .onnx file.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Quantized model to write, an .onnx file.")],
     calibration: Annotated[
@@ -33,6 +33,10 @@ def quantize_command(  # noqa: PLR0913 - one argument an option
     keep: Annotated[
         list[str] | None, typer.Option(metavar="NODE", help="A node that stays in float32; may be repeated.")
     ] = None,
+    max_error: Annotated[
+        float | None,
+        typer.Option(metavar="0.01", help="What outputs may err by: the nodes that add most stay in float32."),
+    ] = None,
     input_value: InputValues = None,
     *,
     json: Json = False,
@@ -46,7 +50,9 @@ def quantize_command(  # noqa: PLR0913 - one argument an option
     assert given is not None, "the option must be given"
     with progress(f"quantizing {source}", samples) as advance:
         model = load_fixed(source, input_value)
-        result = quantize(model, given, method=method, keep=keep or (), most_samples=samples, on_sample=advance)
+        result = quantize(
+            model, given, method=method, keep=keep or (), max_error=max_error, most_samples=samples, on_sample=advance
+        )
         save(result.model, output)
     report = _report(result, source, output)
     if json:

@@ -61,6 +61,12 @@ def test_the_error_is_that_of_the_file(source: Path) -> None:
     assert reported == pytest.approx(np.linalg.norm(ours - theirs) / np.linalg.norm(ours), rel=1e-5)
 
 
+def test_no_more_than_an_error(source: Path) -> None:
+    report = json.loads(quantize(source, "--json", "--max-error", 0).out)
+    assert report["errors"] == {"y": 0.0}
+    assert {"first", "last"} <= {each["node"] for each in report["kept"]}
+
+
 @pytest.mark.parametrize(
     ("arrays", "expected"),
     [
@@ -84,6 +90,7 @@ def test_bad_samples(source: Path, arrays: dict[str, np.ndarray], expected: tupl
         (("--method", "max"), "expected one of minmax, entropy, percentile [GP578]"),
         (("--keep", "third"), "no node is named 'third' that could stay as it is [GP396]"),
         (("--samples", "0"), "--samples"),
+        (("--max-error", "-1"), "expected a share such as 0.01 [GP579]"),
     ],
 )
 def test_bad_options(source: Path, options: tuple[str, ...], expected: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from graphprune.backends.tvm.rewrites.exact_sums import largest_sums, sum_products
 from graphprune.passes.definition import Define, Definition
 
 
@@ -20,7 +21,14 @@ def _centred(define: Definition, index: int, zero: int) -> str:
 
 
 def _matmul_integer(define: Definition) -> onnx.FunctionProto:
-    return define.finish(define("MatMul", _centred(define, 0, 2), _centred(define, 1, 3)))
+    return define.finish(_integer_matmul(define, (_centred(define, 0, 2), _centred(define, 1, 3)), (0, 2), (1, 3)))
+
+
+def _integer_matmul(define: Definition, operands: tuple[str, str], x: tuple[int, int], weight: tuple[int, int]) -> str:
+    """The int32 product of int32 values, which these inputs and zero points were."""
+    if len(define.shape(weight[0])) < len("KN") or len(define.shape(x[0])) < len("MK"):
+        return define("MatMul", *operands)
+    return sum_products(define, "MatMul", operands, largest_sums(define, x, weight, axis=-2), axes=(-1, -2))
 
 
 def _conv_attributes(define: Definition) -> dict[str, object]:
@@ -31,13 +39,13 @@ def _conv_integer(define: Definition) -> onnx.FunctionProto:
     weight = define.cast(define.inputs[1], np.int32)
     if define.has(3):
         weight = define("Sub", weight, _per_output(define, 3, np.int32, len(define.shape(1))))
-    return define.finish(_integer_conv(define, _centred(define, 0, 2), weight))
+    return define.finish(_integer_conv(define, (_centred(define, 0, 2), weight), (0, 2), (1, 3)))
 
 
-def _integer_conv(define: Definition, x: str, weight: str) -> str:
-    """The int32 convolution of int32 values, in float64, which holds its sums exactly."""
-    wide = [define.cast(value, np.float64) for value in (x, weight)]
-    return define.cast(define("Conv", *wide, **_conv_attributes(define)), np.int32)  # type: ignore[arg-type]
+def _integer_conv(define: Definition, operands: tuple[str, str], x: tuple[int, int], weight: tuple[int, int]) -> str:
+    """The int32 convolution of int32 values, which these inputs and zero points were."""
+    magnitudes = largest_sums(define, x, weight, axis=1)
+    return sum_products(define, "Conv", operands, magnitudes, axes=(1, 1), **_conv_attributes(define))
 
 
 def _per_output(define: Definition, index: int, dtype: type[np.generic], rank: int) -> str:
@@ -76,7 +84,7 @@ def _quantized_matmul(define: Definition) -> onnx.FunctionProto | None:
     a = define("Sub", define.cast(define.inputs[0], np.int32), define.cast(define.inputs[2], np.int32))
     b = define("Sub", define.cast(define.inputs[3], np.int32), define.cast(define.inputs[5], np.int32))
     scales = [define.reshape(define.cast(define.inputs[i], np.float32), ()) for i in (1, 4)]
-    total = define("MatMul", a, b)
+    total = _integer_matmul(define, (a, b), (0, 2), (3, 5))
     return define.finish(_requantized(define, total, (scales[0], scales[1]), (6, 7)))
 
 
@@ -85,7 +93,7 @@ def _quantized_conv(define: Definition) -> onnx.FunctionProto:
     x = define("Sub", define.cast(define.inputs[0], np.int32), define.cast(define.inputs[2], np.int32))
     weight = define.cast(define.inputs[3], np.int32)
     weight = define("Sub", weight, _per_output(define, 5, np.int32, rank))
-    total = _integer_conv(define, x, weight)
+    total = _integer_conv(define, (x, weight), (0, 2), (3, 5))
     if define.has(8):
         total = define("Add", total, define.reshape(define.inputs[8], [-1, *[1] * (rank - 2)]))
     channels = define.reshape(define.cast(define.inputs[4], np.float32), [-1, *[1] * (rank - 2)])

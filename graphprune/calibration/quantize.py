@@ -126,11 +126,13 @@ class _Quantizing:
 
 
 def relative_errors(model: ir.Model, other: ir.Model, feeds: Iterable[Feed]) -> dict[str, float]:
-    """By output, the root of the mean square of the difference, over that of the first model's values."""
+    """By output of numbers, the root of the mean square of the difference, over that of the first model's values."""
     sides = [session_for(each, optimize=False) for each in (model, other)]
     runs = [[side.run(None, feed) for side in sides] for feed in feeds]
     found = {}
     for index, info in enumerate(sides[0].get_outputs()):
+        if not np.issubdtype(info.dtype, np.number):
+            continue
         pairs = [(one[index].astype(np.float64), two[index].astype(np.float64)) for one, two in runs]
         error, size = (sum(float(np.sum(np.square(each))) for each in all_) for all_ in _differences(pairs))
         found[info.name] = float(np.sqrt(error / size)) if size else float(error > 0)
@@ -143,11 +145,12 @@ def _differences(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[list[n
 
 def _singly(feed: Feed, infos: Sequence[TensorInfo]) -> Iterator[Feed]:
     """The samples of a batch one by one, where the number of samples is open."""
-    extents = {info.shape[0] if info.shape else None for info in infos}
-    if len(extents) != 1 or not all(isinstance(extent, str) for extent in extents):
+    extents = {info.shape[0] if info.shape else 0 for info in infos}
+    counts = {len(feed[info.name]) for info in infos if info.shape}
+    if len(extents) != 1 or len(counts) != 1 or any(isinstance(extent, int) for extent in extents):
         yield feed
         return
-    for index in range(len(feed[infos[0].name])):
+    for index in range(*counts):
         yield {name: array[index : index + 1] for name, array in feed.items()}
 
 

@@ -18,8 +18,8 @@ STACK = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
 
 @pytest.mark.parametrize(
     ("extents", "samples"),
-    [(("n", "n"), 4), (("1", "1"), 4), (("n", "m"), 1), (("4", "4"), 1)],
-    ids=["an open batch", "stacked", "two extents that are open", "one sample of four rows"],
+    [(("n", "n"), 4), (("?", "?"), 4), (("1", "1"), 4), (("n", "m"), 1), (("4", "4"), 1)],
+    ids=["an open batch", "without a name", "stacked", "two extents that are open", "one sample of four rows"],
 )
 def test_samples_one_by_one(extents: tuple[str, str], samples: int) -> None:
     seen: list[int] = []
@@ -46,6 +46,19 @@ def test_all_in_float32_is_no_error() -> None:
     result = gp.quantize(parse(TEXT.format("n", "n"), WEIGHT), [{"x": STACK, "z": STACK}], keep=["product"])
     assert result.errors == {"y": 0.0}
     assert [str(skip) for skip in result.skips] == ["product: stays as it is, as asked for [GP392]"]
+
+
+def test_outputs_that_are_no_numbers_have_no_error() -> None:
+    text = "g (float[n,6] x, float[n,6] z) => (float[n,5] y, bool[n,5] b) { y = MatMul(x,w) b = Greater(y,y) }"
+    result = gp.quantize(parse(text, WEIGHT), [{"x": STACK, "z": STACK[:1].repeat(4, 0)}])
+    assert list(result.errors) == ["y"]
+
+
+def test_unnamed_extents_that_differ_are_one_sample() -> None:
+    text = """g (float[?,6] x, float[?,6] z) => (float[?,5] y) {
+        s = ReduceSum<keepdims=1>(z,a) t = Add(x,s) y = MatMul(t,w) }"""
+    model = parse(text, WEIGHT | {"a": np.array([0])})
+    assert gp.quantize(model, [{"x": STACK, "z": STACK[:3]}]).samples == 1
 
 
 def test_no_samples() -> None:

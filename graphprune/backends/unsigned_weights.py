@@ -55,8 +55,9 @@ def with_exact_products(model: ir.Model) -> ir.Model:
     model = model.clone()
     ShapeInferencePass()(model)
     for node in model.graph:
-        for weight in _weights_of(node) if _takes_unsigned(node.inputs[0]) else ():
-            _move(node, weight)
+        for weight in _weights_of(node):
+            if _takes_unsigned(node.inputs[0]):
+                _move(node, weight)
     return model
 
 

@@ -32,7 +32,8 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *features: str) -> None:
 
 
 def test_sums_beyond_16_bits_are_exact(tmp_path: Path) -> None:
-    model = parse(PLAIN, {"w": LARGE})
+    text = "o = Constant<value=int32{1}>() p = MatMulInteger(x,w) y = Div(p,o)"
+    model = parse(f"g (uint8[2,64] x) => (int32[2,3] y) {{ {text} }}", {"w": LARGE})
     ir.save(model, tmp_path / "m.onnx")
     expected = X.astype(np.int32) @ LARGE.astype(np.int32)
     for session in (session_for(model, optimize=False), session_for_file(tmp_path / "m.onnx", optimize=False)):

@@ -44,7 +44,7 @@ def page(rows: Sequence[Row], environment: Environment, threads: int, over: floa
         "Every operator that the TVM backend lowers, over shapes of real networks, beside ONNX Runtime with all its",
         "optimisations on the same model of one node. Made by",
         "`python -m benchmarks.operators --markdown docs/operator-speed.md`: medians of runs in turns in one process,",
-        "outputs compared (the largest difference over the largest element), worst first. An operand after `=` is a",
+        "outputs compared with exact ones (the largest difference over the largest element), worst first. `=` marks a",
         "constant; `<n` bounds what is drawn. Times of a few hundredths of a millisecond are those of a call.",
         "",
         f"{environment.cpu}, {threads} thread(s); {versions}; commit {environment.commit}.",

@@ -203,7 +203,7 @@ def _bound(clip: ir.Node, index: int, otherwise: float) -> float:
     """A bound of Clip; one that is computed is no number."""
     value = clip.inputs[index] if index < len(clip.inputs) else None
     tensor = constant_tensor(value)
-    return otherwise if value is None else math.nan if tensor is None else float(tensor.numpy())
+    return otherwise if value is None else math.nan if tensor is None else float(tensor.numpy().item())
 
 
 def _insert(model: ir.Model, ranges: Mapping[str, tuple[float, float]], names: Iterable[str]) -> None:

@@ -134,13 +134,10 @@ def relative_errors(model: ir.Model, other: ir.Model, feeds: Iterable[Feed]) -> 
         if not np.issubdtype(info.dtype, np.number):
             continue
         pairs = [(one[index].astype(np.float64), two[index].astype(np.float64)) for one, two in runs]
-        error, size = (sum(float(np.sum(np.square(each))) for each in all_) for all_ in _differences(pairs))
-        found[info.name] = float(np.sqrt(error / size)) if size else float(error > 0)
+        wrong = sum(float(np.sum(np.square(two - one))) for one, two in pairs)
+        whole = sum(float(np.sum(np.square(one))) for one, _ in pairs)
+        found[info.name] = math.sqrt(wrong / whole) if whole else float(wrong > 0)
     return found
-
-
-def _differences(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    return [two - one for one, two in pairs], [one for one, _ in pairs]
 
 
 def _singly(feed: Feed, infos: Sequence[TensorInfo]) -> Iterator[Feed]:

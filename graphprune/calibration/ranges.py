@@ -75,10 +75,6 @@ class _Reader:
         """The next one; None after the last."""
         return next(self._feeds, None)
 
-    def set_range(self, start_index: int, end_index: int) -> None:
-        """Ask for a part of the samples, which calibrators do only when they are told to."""
-        raise NotImplementedError
-
 
 def _finite(feeds: Iterable[Feed]) -> Iterator[Feed]:
     for number, feed in enumerate(feeds):

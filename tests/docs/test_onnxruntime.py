@@ -2,18 +2,17 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.docs.pages import run_page
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "onnxruntime.md").read_text(encoding="utf-8")
 
 
 def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, Any] = {}
-    for block in re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL):
-        exec(compile(block, "docs/onnxruntime.md", "exec"), names)  # noqa: S102 - our own page
+    names = run_page("onnxruntime.md")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fast.onnx", "fast.so", "larger.onnx", "model.onnx"]
     assert names["probabilities"].shape == (1, 10)
 

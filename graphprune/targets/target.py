@@ -25,6 +25,7 @@ class Target:
         l2_bytes: L2 cache of one core.
         l3_bytes: L3 cache, shared.
         features: Instruction sets, as Linux names them.
+        attributes: Those of them that LLVM does not take from the level, as it names them.
     """
 
     name: str
@@ -36,11 +37,12 @@ class Target:
     l2_bytes: int
     l3_bytes: int
     features: tuple[str, ...]
+    attributes: tuple[str, ...] = ()
 
     @property
-    def llvm(self) -> dict[str, str]:
+    def llvm(self) -> dict[str, str | list[str]]:
         """What the code generator is told, as TVM spells it."""
-        return {"kind": "llvm", "mcpu": self.mcpu}
+        return {"kind": "llvm", "mcpu": self.mcpu, "mattr": [f"+{name}" for name in self.attributes]}
 
     @property
     def vector_lanes(self) -> int:
@@ -56,10 +58,23 @@ _V4 = (*_V3, "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl")
 _EXTRAS = ("avx_vnni", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_int8")
 
 # Caches are the smallest among common chips of the level, so that tiles fit on all of them.
-TARGETS: dict[str, Target] = {
-    "x86-64-v3": Target("x86-64-v3", "x86-64-v3", "x86-64-v3", 256, 16, 32 * KIB, 256 * KIB, 8 * MIB, _V3),
-    "x86-64-v4": Target("x86-64-v4", "x86-64-v4", "x86-64-v4", 512, 32, 32 * KIB, 1 * MIB, 16 * MIB, _V4),
-}
+_AVX2 = Target("x86-64-v3", "x86-64-v3", "x86-64-v3", 256, 16, 32 * KIB, 256 * KIB, 8 * MIB, _V3)
+_AVX512 = Target("x86-64-v4", "x86-64-v4", "x86-64-v4", 512, 32, 32 * KIB, 1 * MIB, 16 * MIB, _V4)
+
+
+def _with_vnni(level: Target, feature: str, attribute: str) -> Target:
+    """The level with products of bytes, the ones of an instruction set as Linux and LLVM name it."""
+    name = f"{level.name}-vnni"
+    return replace(level, name=name, level=name, features=(*level.features, feature), attributes=(attribute,))
+
+
+_LEVELS = (
+    _AVX2,
+    _with_vnni(_AVX2, "avx_vnni", "avxvnni"),
+    _AVX512,
+    _with_vnni(_AVX512, "avx512_vnni", "avx512vnni"),
+)
+TARGETS: dict[str, Target] = {target.name: target for target in _LEVELS}
 
 
 def target_names() -> tuple[str, ...]:
@@ -100,5 +115,5 @@ def native_target(cpu: CpuInfo, cache_bytes: dict[int, int]) -> Target:
         l1d_bytes=cache_bytes.get(1, level.l1d_bytes),
         l2_bytes=cache_bytes.get(2, level.l2_bytes),
         l3_bytes=cache_bytes.get(3, level.l3_bytes),
-        features=(*level.features, *(feature for feature in _EXTRAS if feature in cpu.features)),
+        features=tuple(dict.fromkeys((*level.features, *(each for each in _EXTRAS if each in cpu.features)))),
     )

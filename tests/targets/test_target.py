@@ -13,18 +13,26 @@ def cpu(*features: str) -> CpuInfo:
 
 
 def test_the_table() -> None:
-    assert target_names() == ("native", "x86-64-v3", "x86-64-v4")
+    assert target_names() == ("native", "x86-64-v3", "x86-64-v3-vnni", "x86-64-v4", "x86-64-v4-vnni")
     assert resolve_target("x86-64-v4").vector_lanes == 16
     assert resolve_target("x86-64-v3").vector_lanes == 8
     assert set(TARGETS["x86-64-v3"].features) < set(TARGETS["x86-64-v4"].features)
 
 
+@pytest.mark.parametrize(("level", "attribute"), [("x86-64-v3", "avxvnni"), ("x86-64-v4", "avx512vnni")])
+def test_a_level_with_products_of_bytes_is_one_of_its_own(level: str, attribute: str) -> None:
+    target = TARGETS[f"{level}-vnni"]
+    assert target.llvm == {"kind": "llvm", "mcpu": level, "mattr": [f"+{attribute}"]}
+    assert native_target(cpu(*target.features), {}).level == target.name
+    assert native_target(cpu(*TARGETS[level].features), {}).level == level
+
+
 def test_native_takes_the_highest_level_and_the_machines_caches() -> None:
-    features = (*TARGETS["x86-64-v4"].features, "avx512_vnni", "sse2")
+    features = (*TARGETS["x86-64-v4"].features, "avx512_bf16", "sse2")
     target = native_target(cpu(*features), {1: 48 * KIB, 2: 2 * MIB})
     assert (target.name, target.level) == ("native", "x86-64-v4")
     assert (target.l1d_bytes, target.l2_bytes, target.l3_bytes) == (48 * KIB, 2 * MIB, 16 * MIB)
-    assert target.features[-1] == "avx512_vnni"
+    assert target.features[-1] == "avx512_bf16"
 
 
 def test_one_missing_feature_of_a_level_drops_it() -> None:
@@ -44,9 +52,8 @@ def test_native_refuses_where_nothing_is_known() -> None:
 
 
 def test_an_unknown_target_is_refused_with_the_names() -> None:
-    with pytest.raises(
-        BackendError, match=r"unknown target 'avx2', expected one of native, x86-64-v3, x86-64-v4 \[GP493\]"
-    ):
+    names = "native, x86-64-v3, x86-64-v3-vnni, x86-64-v4, x86-64-v4-vnni"
+    with pytest.raises(BackendError, match=rf"unknown target 'avx2', expected one of {names} \[GP493\]"):
         resolve_target("avx2")
 
 

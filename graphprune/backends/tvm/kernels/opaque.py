@@ -22,7 +22,7 @@ Expr = Any
 """A TIR expression; TVM's Python package carries no types."""
 
 _PREFIX = "graphprune."
-_LITERAL, _ROUNDED = f"{_PREFIX}literal", f"{_PREFIX}rounded"
+_LITERAL, _ROUNDED, _INTEGER = f"{_PREFIX}literal", f"{_PREFIX}rounded", f"{_PREFIX}nearest_integer"
 _TWICE_AS_WIDE = {"int32": "int64", "int64": "int128"}
 
 _WRAPPING = (tirx.Add, tirx.Sub, tirx.Mul)
@@ -55,6 +55,11 @@ def rounded(value: Expr) -> Expr:
     """A product that LLVM does not fuse with a sum that reads it, which would round once; other values as they are."""
     is_product = _is_call_of(value, _PREFIX + tirx.Mul.__name__) and value.ty.dtype.is_float
     return _call(_ROUNDED, [value], str(value.ty.dtype)) if is_product else value
+
+
+def nearest_integer(value: Expr) -> Expr:
+    """The nearest integer of a float, the even one of two, which keeps the sign of zero."""
+    return _call(_INTEGER, [opaque(value)], str(value.ty.dtype))
 
 
 def literal_value(value: Expr) -> float | None:
@@ -123,7 +128,12 @@ def _fenced(call: Expr) -> Expr:
     return tirx.call_llvm_pure_intrin(str(call.ty.dtype), "llvm.arithmetic.fence", call.args[0])
 
 
+def _to_even(call: Expr) -> Expr:
+    return tirx.call_llvm_pure_intrin(str(call.ty.dtype), "llvm.roundeven", call.args[0])
+
+
 _register(_LITERAL, lambda call: call.args[0])
+_register(_INTEGER, _to_even)
 _register(_ROUNDED, _fenced)
 for _operation in _OPERATIONS:
     _register(_PREFIX + _operation.__name__, _revealed(_operation))

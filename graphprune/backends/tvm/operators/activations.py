@@ -7,6 +7,7 @@ from tvm import tirx
 
 from graphprune.backends.tvm.kernels import arcs, math, trigonometry
 from graphprune.backends.tvm.kernels.builder import Expr, bind
+from graphprune.backends.tvm.kernels.opaque import nearest_integer
 from graphprune.backends.tvm.operators.scalar_base import (
     Arguments,
     Scalar,
@@ -14,7 +15,6 @@ from graphprune.backends.tvm.operators.scalar_base import (
     float_attribute,
     is_float,
     like,
-    round_half_even,
     unary,
 )
 
@@ -133,7 +133,7 @@ ACTIVATIONS: dict[str, Scalar] = {
     "Reciprocal": unary(lambda x: like(x, 1) / x),
     "Floor": unary(tirx.floor),
     "Ceil": unary(tirx.ceil),
-    "Round": unary(round_half_even),
+    "Round": unary(nearest_integer),
     "Sin": unary(trigonometry.sin),
     "Cos": unary(trigonometry.cos),
     "Tan": unary(tirx.tan),

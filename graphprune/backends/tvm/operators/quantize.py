@@ -5,8 +5,9 @@ from __future__ import annotations
 import onnx_ir as ir
 from tvm import tirx
 
-from graphprune.backends.tvm.kernels.builder import Expr, constant
+from graphprune.backends.tvm.kernels.builder import Expr, bind, constant
 from graphprune.backends.tvm.kernels.math import dtype_of
+from graphprune.backends.tvm.kernels.opaque import nearest_integer
 from graphprune.backends.tvm.operators.scalar_base import (
     HALF_FLOATS,
     Arguments,
@@ -14,21 +15,21 @@ from graphprune.backends.tvm.operators.scalar_base import (
     narrowed,
     optional,
     output_dtype,
-    round_half_even,
 )
 
 
 def saturated(x: Expr, dtype: str) -> Expr:
     """A float32 or int32 element as a narrow integer, limited to that dtype's range; NaN becomes its smallest value."""
-    low, high = tirx.min_value(dtype).value, tirx.max_value(dtype).value
-    above = tirx.Select(x > constant(low, dtype_of(x)), x, constant(low, dtype_of(x)))
-    limited = tirx.Select(above < constant(high, dtype_of(x)), above, constant(high, dtype_of(x)))
+    low, high = (constant(limit(dtype).value, dtype_of(x)) for limit in (tirx.min_value, tirx.max_value))
+    value = bind(x)
+    above = bind(tirx.Select(value > low, value, low))
+    limited = tirx.Select(above < high, above, high)
     return limited.astype("int32").astype(dtype)
 
 
 def _quantize(node: ir.Node, a: Arguments) -> Expr:
     x, scale, zero = a[0].astype("float32"), a[1].astype("float32"), optional(a, 2)
-    rounded = round_half_even(x / scale)
+    rounded = nearest_integer(x / scale)
     shifted = rounded if zero is None else rounded + zero.astype("float32")
     return saturated(shifted, output_dtype(node))
 

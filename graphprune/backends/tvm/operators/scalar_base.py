@@ -87,16 +87,6 @@ def optional(arguments: Arguments, index: int) -> Expr | None:
     return arguments[index] if index < len(arguments) else None
 
 
-def round_half_even(x: Expr) -> Expr:
-    """The nearest integer, the even one of two; TVM has no vector form of its own."""
-    below = bind(tirx.floor(x))
-    rest = bind(x - below)
-    half = like(x, 0.5)
-    is_odd = tirx.floor(below * half) * like(x, 2) != below
-    upwards = tirx.any(rest > half, tirx.all(rest >= half, is_odd))
-    return tirx.Select(upwards, tirx.ceil(x), below)  # unlike below + 1, it keeps the sign of zero
-
-
 def output_dtype(node: ir.Node) -> str:
     """TVM's name of the dtype of the node's first output."""
     dtype = node.outputs[0].dtype

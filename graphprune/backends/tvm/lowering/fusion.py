@@ -9,6 +9,8 @@ import networkx as nx
 import onnx_ir as ir
 
 _SINK = "sink"
+_WIDENING = frozenset({"DequantizeLinear"})
+"""Operators that kernels of products take in as operands: they then read a quarter of the bytes."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +54,20 @@ def fuse(graph: ir.Graph, elementwise: Collection[str], anchors: Collection[str]
     `elementwise` names the operators that may join a region, `anchors` those that may be followed by one (element-wise
     operators may always). A region grows from its anchor to the anchor's post-dominator as long as all nodes between
     are element-wise and keep the anchor's shape; this takes in residual additions as well as branches that meet again
-    (GELU). Behind an element-wise anchor it takes in what only it reads as well (the other half of a gate).
+    (GELU). It takes in what only it reads as well: bytes that become floats, and, behind an element-wise anchor, any
+    operand (the other half of a gate). Anchors that are not element-wise come first.
     """
     nodes = list(graph)
     position = {node: i for i, node in enumerate(nodes)}
     ipdom = _post_dominators(nodes, set(graph.outputs))
     taken: set[ir.Node] = set()
     groups = []
-    for node in nodes:
+    for node in sorted(nodes, key=lambda node: node.op_type in elementwise):
         if node in taken:
             continue
         region = _region(node, ipdom, elementwise, anchors, taken)
-        if node.op_type in elementwise:
-            _take_operands(node, region, elementwise, anchors)
+        operands = elementwise if node.op_type in elementwise else _WIDENING
+        _take_operands(node, region, operands, anchors)
         taken.update((node, *region))
         groups.append(Group(node, tuple(sorted(region, key=position.__getitem__))))
     return sorted(groups, key=lambda group: position[group.last])

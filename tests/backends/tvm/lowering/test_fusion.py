@@ -136,7 +136,7 @@ def test_an_operand_follows_its_own_anchor() -> None:
         m = MatMul(x,w)
         r = Relu(m)
         y = Mul(e,r) }"""
-    assert groups_of(text, {"w": (8, 8)}) == [["MatMul", "Relu"], ["Erf", "Mul"]]
+    assert groups_of(text, {"w": (8, 8)}) == [["Erf"], ["MatMul", "Relu", "Mul"]]
 
 
 def test_behind_an_anchor_operands_stay_outside() -> None:
@@ -145,3 +145,11 @@ def test_behind_an_anchor_operands_stay_outside() -> None:
         r = Relu(x)
         y = Mul(m,r) }"""
     assert groups_of(text, {"w": (8, 8)}) == [["Relu"], ["MatMul", "Mul"]]
+
+
+def test_bytes_that_become_floats_join_the_kernel_that_reads_them() -> None:
+    text = """g (float[4,8] x, uint8[4,8] q) => (float[4,8] y) {
+        m = MatMul(x,w)
+        d = DequantizeLinear(q,s)
+        y = Add(m,d) }"""
+    assert groups_of(text, {"w": (8, 8), "s": (1,)}) == [["MatMul", "DequantizeLinear", "Add"]]

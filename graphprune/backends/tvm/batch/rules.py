@@ -235,13 +235,13 @@ def _recurrent(site: Site) -> BatchAxis:
 RULES: dict[str, Rule] = {
     **dict.fromkeys((*SCALAR, "Mod"), _elementwise),
     **dict.fromkeys(("Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Identity", "Dropout"), _same),
-    **dict.fromkeys(("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"), _images),
+    **dict.fromkeys(("Conv", "ConvInteger", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"), _images),
     **dict.fromkeys(("InstanceNormalization", "ConvTranspose"), _images),
     **{
         name: {"Conv": _images, "Gemm": _gemm, "MatMul": _packed_product}[operator]
         for name, (_, operator) in CALLS.items()
     },
-    "MatMul": _product,
+    **dict.fromkeys(("MatMul", "MatMulInteger"), _product),
     "Gemm": _gemm,
     **dict.fromkeys(("Softmax", "LogSoftmax"), _along_axis(-1)),
     **dict.fromkeys(("LayerNormalization", "RMSNormalization"), _normalization),

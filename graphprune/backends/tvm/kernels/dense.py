@@ -26,6 +26,8 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
+from graphprune.backends.tvm.kernels.dot import adds_products, multiply_and_add
+from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 from graphprune.backends.tvm.kernels.planes import plane_function, span_of
 from graphprune.backends.tvm.kernels.problem import PlaneProblem
@@ -72,8 +74,10 @@ def most_rows(machine: Machine, vectors: int) -> int:
     return next(rows for rows, wide in REGISTER_TILES[machine.registers] if wide == vectors)
 
 
-def register_tile(machine: Machine, span: int, outputs: int) -> tuple[int, int]:
+def register_tile(machine: Machine, span: int, outputs: int, elements: Elements = FLOAT32) -> tuple[int, int]:
     """(rows, vectors) of the tile that wastes the least for tiles of `span` positions and `outputs` channels."""
+    spare = machine.registers - 1 - (not adds_products(elements))
+    fitting = [(rows, wide) for rows, wide in REGISTER_TILES[machine.registers] if (rows + 1) * wide <= spare]
     available = -(-span // machine.lanes)
 
     def cost(shape: tuple[int, int]) -> tuple[float, int]:
@@ -82,7 +86,7 @@ def register_tile(machine: Machine, span: int, outputs: int) -> tuple[int, int]:
         loads = 1 / rows + 1 / min(vectors, available)
         return computed * (1 + 0.25 * loads), -vectors
 
-    rows, vectors = min(REGISTER_TILES[machine.registers], key=cost)
+    rows, vectors = min(fitting, key=cost)
     return min(rows, outputs), min(vectors, available)
 
 
@@ -148,11 +152,11 @@ def _register_tile(
     tile: TileContext, weight: DenseBlocks, block: Expr, base: Expr, start: int, vectors: int
 ) -> list[Expr]:
     """The sums of the block's rows, in registers."""
-    width = tile.problem.machine.lanes
+    problem, width = tile.problem, tile.problem.machine.lanes
     wide = vectors * width
     if vectors >= VECTORS_TO_HALVE:
         wide = min(wide, in_half_vectors(tile.tile.span - start, width))
-    sums = [registers(vectors * width, tile.problem.elements.sums) for _ in range(weight.rows)]
+    sums = [registers(vectors * width, problem.elements.sums) for _ in range(weight.rows)]
     for total in sums:
         unrolled_lanes(wide, width, partial(clear, total))
     with loop(weight.depth) as k:
@@ -160,7 +164,8 @@ def _register_tile(
         values = bind((block * weight.depth + k) * weight.rows)
         for row, total in enumerate(sums):
             value = tile.kernel["weight"][values + row]
-            unrolled_lanes(wide, width, partial(multiply_add, total, value, tile.x, source))
+            add = partial(multiply_add, total, value, tile.x, source, elements=problem.elements)
+            unrolled_lanes(wide, width, add)
     return sums
 
 
@@ -176,9 +181,9 @@ def clear(total: Expr, i: Expr) -> None:
     store(total, i, constant(0, total.dtype))
 
 
-def multiply_add(total: Expr, value: Expr, x: Expr, source: Expr, i: Expr) -> None:
+def multiply_add(total: Expr, value: Expr, x: Expr, source: Expr, i: Expr, elements: Elements = FLOAT32) -> None:
     """total[i] += value * x[source + i]."""
-    store(total, i, total[i] + value * x[source + i])
+    store(total, i, multiply_and_add(elements, total[i], value, x[source + i]))
 
 
 def copy_lanes(target: Expr, to: Expr, source: Expr, i: Expr) -> None:

@@ -17,11 +17,13 @@ class Elements:
         inputs: Of the activations.
         weight: Of the values of the weight.
         sums: Of the sums, before the epilogue turns them into outputs.
+        channels: Neighbouring input channels that an element of either holds; `kernels/dot.py` multiplies several.
     """
 
     inputs: str
     weight: str
     sums: str
+    channels: int = 1
 
     @property
     def input_bytes(self) -> int:

@@ -23,6 +23,7 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
+from graphprune.backends.tvm.kernels.dot import multiply_and_add
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 from graphprune.backends.tvm.kernels.planes import plane_function, span_of
 from graphprune.backends.tvm.kernels.problem import PlaneProblem
@@ -153,14 +154,14 @@ def _accumulate(
 ) -> None:
     """Sum one chunk, (block, start, length), of one row's nonzeros, of which there are (first, count), in registers."""
     (block, start, length), (first, count) = chunk, nonzeros
-    width, height = tile.problem.machine.lanes, len(sums)
+    width, height, elements = tile.problem.machine.lanes, len(sums), tile.problem.elements
     with loop(count) as j:
         source = tile.base + block * weight.step + weight.offset(tile.kernel, first + j) + start
         for number, total in enumerate(sums):
             value = values(j * height + number)
 
             def add(i: Expr, total: Expr = total, value: Expr = value) -> None:
-                store(total, start + i, total[start + i] + value * tile.x[source + i])
+                store(total, start + i, multiply_and_add(elements, total[start + i], value, tile.x[source + i]))
 
             unrolled_lanes(length, width, add)
 

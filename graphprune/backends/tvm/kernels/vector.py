@@ -30,6 +30,8 @@ from graphprune.backends.tvm.kernels.builder import (
     unrolled_lanes,
 )
 from graphprune.backends.tvm.kernels.dense import clear
+from graphprune.backends.tvm.kernels.dot import multiply_and_add
+from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 from graphprune.backends.tvm.kernels.lookup import LOOKUP, has_lookup, looked_up
 from graphprune.backends.tvm.kernels.problem import Planes
@@ -50,6 +52,7 @@ class VectorProblem:
     planes: Planes
     outputs: int
     positions: int
+    elements: Elements = FLOAT32
 
     @property
     def block(self) -> int:
@@ -69,11 +72,11 @@ class VectorProblem:
         return x[p.offset + channel * p.channel_stride + position * p.position_stride]
 
 
-def output_blocks(weight: npt.NDArray[np.float32], block: int) -> npt.NDArray[np.float32]:
+def output_blocks(weight: npt.NDArray[np.generic], block: int) -> npt.NDArray[np.generic]:
     """Pack a weight [outputs, inputs] as [blocks][inputs][block], padded with zero outputs."""
     outputs, inputs = weight.shape
     blocks = -(-outputs // block)
-    padded = np.zeros((blocks * block, inputs), np.float32)
+    padded = np.zeros((blocks * block, inputs), weight.dtype)
     padded[:outputs] = weight
     return np.ascontiguousarray(padded.reshape(blocks, block, inputs).transpose(0, 2, 1))
 
@@ -91,7 +94,7 @@ def dense_vector_function(
     """
     p = problem
     blocks = -(-p.outputs // p.block)
-    weight = Flat("weight", blocks * p.planes.channels * p.block, "float32")
+    weight = Flat("weight", blocks * p.planes.channels * p.block, p.elements.weight)
 
     def body(kernel: Kernel) -> None:
         with loop(blocks, parallel=p.machine.threads > 1) as block:
@@ -113,7 +116,7 @@ def dense_vector_function(
 
 def _sum_block(kernel: Kernel, p: VectorProblem, block: Expr) -> list[Expr]:
     """The sums of a block of outputs in registers, for each position."""
-    sums = [registers(p.block) for _ in range(p.positions)]
+    sums = [registers(p.block, p.elements.sums) for _ in range(p.positions)]
     for total in sums:
         unrolled_lanes(p.block, p.machine.lanes, partial(clear, total))
     with loop(p.planes.channels) as k:
@@ -122,7 +125,7 @@ def _sum_block(kernel: Kernel, p: VectorProblem, block: Expr) -> list[Expr]:
             value = p.input(kernel["x"], k, position)
 
             def add(i: Expr, value: Expr = value, total: Expr = total) -> None:
-                store(total, i, total[i] + value * kernel["weight"][row + i])
+                store(total, i, multiply_and_add(p.elements, total[i], kernel["weight"][row + i], value))
 
             unrolled_lanes(p.block, p.machine.lanes, add)
     return sums
@@ -223,4 +226,4 @@ def _add_up(total: Expr, other: Expr, i: Expr) -> None:
 
 
 def _arguments(p: VectorProblem, middle: Sequence[Flat], output_dtype: str) -> list[Flat]:
-    return [Flat("x", p.planes.size, "float32"), *middle, Flat("y", p.outputs * p.positions, output_dtype)]
+    return [Flat("x", p.planes.size, p.elements.inputs), *middle, Flat("y", p.outputs * p.positions, output_dtype)]

@@ -126,7 +126,7 @@ def _reshape(node: ir.Node, order: Order | None) -> dict[int, Order]:
 RULES: dict[str, Rule] = {
     **{name: _linear for name, (_, operator) in CALLS.items() if operator != "Conv"},
     "Gemm": _linear,
-    "MatMul": _matmul,
+    **dict.fromkeys(("MatMul", "MatMulInteger"), _matmul),
     **dict.fromkeys(("RNN", "GRU", "LSTM"), _row_major),
     "Transpose": _transpose,
     **dict.fromkeys(("Reshape", "Squeeze", "Unsqueeze", "Flatten"), _reshape),

@@ -13,6 +13,7 @@ from graphprune.backends.tvm.operators import (
     einsum,
     filling,
     images,
+    integers,
     joining,
     linear,
     normalization,
@@ -53,6 +54,8 @@ OPERATORS: dict[str, Lower] = {
         either(computed_convolution, is_plane_convolution, lower_with(te_windows.convolution)),
     ),
     **dict.fromkeys(("PackedConv", "PackedNmConv"), convolution.packed_convolution),
+    "ConvInteger": integers.convolution,
+    "MatMulInteger": integers.matmul,
     "Concat": joining.concat,
     "Gather": joining.gather,
     "GatherND": joining.gather_nd,
@@ -82,7 +85,7 @@ OPERATORS: dict[str, Lower] = {
 }
 
 ANCHORS = (
-    *("Conv", "MatMul", "Gemm", "MaxPool", "AveragePool", *CALLS),
+    *("Conv", "ConvInteger", "MatMul", "MatMulInteger", "Gemm", "MaxPool", "AveragePool", *CALLS),
     *("Softmax", "LogSoftmax", "LayerNormalization", "RMSNormalization", "InstanceNormalization"),
 )
 """Operators besides the element-wise ones whose kernels take an epilogue."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
 from graphprune.backends.tvm.kernels.pad import Window
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
 from graphprune.backends.tvm.kernels.sparse import TILE_VECTORS
@@ -59,8 +60,7 @@ def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[in
     elif layout is not None:
         buffer = lower_strips(lowering, group, as_images(x), weight, layout, bias)
     else:
-        emit = _pointwise if window.is_pointwise else _windowed
-        buffer = emit(lowering, as_images(x), window, weight, channel_epilogue(lowering, group, bias))
+        buffer = convolve_planes(lowering, as_images(x), window, weight, channel_epilogue(lowering, group, bias))
     lowering.define(group.output, View.dense(buffer, static_dtype(group.output), shape))
 
 
@@ -80,7 +80,17 @@ def bias_view(lowering: Lowering, group: Group, index: int) -> View | None:
     return replace(view, shape=(*view.shape, *[1] * spatial), strides=(*view.strides, *[0] * spatial)).broadcast(shape)
 
 
-def _pointwise(lowering: Lowering, x: View, _window: Window, weight: Weight, fused: FusedEpilogue) -> Handle:
+def convolve_planes(
+    lowering: Lowering, x: View, window: Window, weight: Weight, fused: FusedEpilogue, fill: int = 0
+) -> Handle:
+    """The convolution of `x` [image, channel, height, width], `fill` around it, as one over planes."""
+    if window.is_pointwise:
+        return _pointwise(lowering, x, weight, fused)
+    padded, problem, taps = window_problem(lowering, x, window, weight.outputs, fill, weight.elements)
+    return lower_planes(lowering, problem, weight, padded, fused, taps)
+
+
+def _pointwise(lowering: Lowering, x: View, weight: Weight, fused: FusedEpilogue) -> Handle:
     """Each output reads the input at its own position."""
     position = merged_stride(x.shape[2:], x.strides[2:])
     if position is None:
@@ -90,18 +100,15 @@ def _pointwise(lowering: Lowering, x: View, _window: Window, weight: Weight, fus
     return lower_pointwise(lowering, planes, images, weight, height * width, x, fused)
 
 
-def _windowed(lowering: Lowering, x: View, window: Window, weight: Weight, fused: FusedEpilogue) -> Handle:
-    padded, problem, taps = window_problem(lowering, x, window, weight.outputs)
-    return lower_planes(lowering, problem, weight, padded, fused, taps)
-
-
-def window_problem(lowering: Lowering, x: View, window: Window, outputs: int) -> tuple[View, PlaneProblem, Indices]:
+def window_problem(
+    lowering: Lowering, x: View, window: Window, outputs: int, fill: int = 0, elements: Elements = FLOAT32
+) -> tuple[View, PlaneProblem, Indices]:
     """The padded images of a window, the problem of `outputs` channels over them, and where the taps lie."""
     height, width = window.output(*x.shape[2:])
-    padded, layout, planes = pad(lowering, x, window, (height, width), 0.0)
+    padded, layout, planes = pad(lowering, x, window, (height, width), fill)
     if layout.pitch == width:
         tiling = tile_positions(height * width, lowering.machine.lanes, TILE_VECTORS)
     else:
         tiling = tile_rows(height, width, layout.pitch, lowering.machine.lanes)
-    problem = PlaneProblem(lowering.machine, x.shape[0], outputs, height * width, planes, tiling)
+    problem = PlaneProblem(lowering.machine, x.shape[0], outputs, height * width, planes, tiling, elements)
     return padded, problem, layout.tap_offsets()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from graphprune.backends.tvm.building.tuning import Emitted
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
+from graphprune.backends.tvm.kernels.elements import FLOAT32
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance
 from graphprune.backends.tvm.kernels.sparse import TILE_VECTORS, channels_per_block, sparse_function, tile_vectors
 from graphprune.backends.tvm.kernels.sparse_rows import SparseRows, sparse_rows
@@ -42,7 +43,7 @@ def position_problem(machine: Machine, planes: Planes, images: int, weight: Weig
     tiling = tile_positions_evenly(positions, machine.lanes, _tile_vectors(machine, positions, weight), threads)
     is_copy = aligned and planes.channel_stride == tiling.span  # as the input lies
     copy = not aligned or (weight.uses >= USES_WORTH_A_COPY and not is_copy)
-    return PlaneProblem(machine, images, weight.outputs, positions, planes, tiling, copy_tile=copy)
+    return PlaneProblem(machine, images, weight.outputs, positions, planes, tiling, weight.elements, copy)
 
 
 def _tile_vectors(machine: Machine, positions: int, weight: Weight) -> int:
@@ -59,7 +60,7 @@ def lower_positions(
 ) -> Handle:
     """Emit the product of a weight of one tap with `positions` of each image: a plane kernel, or one for a few."""
     if images == 1 and 2 * positions < lowering.machine.lanes:
-        problem = VectorProblem(lowering.machine, planes, weight.outputs, positions)
+        problem = VectorProblem(lowering.machine, planes, weight.outputs, positions, weight.elements)
         emit, size = partial(_emit_vectors, problem, fused), problem.outputs * problem.positions
         return _lower_fastest(lowering, weight, emit, str(problem), x, fused, size, few=positions)
     return lower_pointwise(lowering, planes, images, weight, positions, x, fused)
@@ -119,7 +120,7 @@ def _lower_fastest(
     names = tuple(candidate.kernel for candidate in eligible)
     lowering.note(picked.kernel, explain(weight, picked, eligible, seconds), names)
     function, constants = emit(picked.form(weight))
-    elements = weight.nonzeros if picked.height else weight.size
+    elements = (weight.nonzeros if picked.height else weight.size) * weight.elements.channels
     inputs = [x, *(lowering.constant(array) for array in constants), *fused.views]
     return lowering.call(function, inputs, size, fused.dtype, 2 * elements * (size // weight.outputs))
 
@@ -154,7 +155,8 @@ def emit_planes(problem: PlaneProblem, fused: FusedEpilogue, taps: Indices, weig
     """
     distance = channel_distance(problem)
     if weight.dense is not None:
-        rows, vectors = register_tile(problem.machine, problem.tiling.span, weight.outputs // weight.groups)
+        outputs = weight.outputs // weight.groups
+        rows, vectors = register_tile(problem.machine, problem.tiling.span, outputs, problem.elements)
         blocks, values = dense_blocks(weight.dense, weight.groups, rows, vectors)
         function = dense_function("dense", problem, blocks, distance, fused.arguments, fused.apply, fused.dtype)
         return function, [values, tap_table(weight.inputs, taps, distance)]
@@ -171,6 +173,8 @@ def _stored(problem: PlaneProblem, rows: SparseRows) -> SparseRows:
 
     Values of several outputs are widened once for all vectors of a tile, which does not pay where there is only one.
     """
+    if problem.elements is not FLOAT32:
+        return rows
     if rows.height == 1:
         return rows.in_words()
     return rows.narrowed() if problem.tiling.span > problem.machine.lanes else rows

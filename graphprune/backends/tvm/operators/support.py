@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 
+import numpy as np
 import onnx_ir as ir
 
 from graphprune.analysis.products import RECURRENT
@@ -170,12 +171,41 @@ def _recurrent(node: ir.Node) -> str | None:
     return why_no_functions(node)
 
 
+def _integer_convolution(node: ir.Node) -> str | None:
+    rank = _rank(node.inputs[0])
+    if rank - 2 not in (1, 2) or node.attributes.get_int("group", 1) != 1:
+        return f"a window over {rank - 2} axes, or groups"
+    point = node.inputs[2] if len(node.inputs) > 2 else None
+    if point is not None and (not is_constant(point) or _size(point) != 1):
+        return f"the zero point '{point.name}' is not one constant"
+    return _integer_weight(node)
+
+
+def _integer_product(node: ir.Node) -> str | None:
+    ranks = [_rank(value) for value in node.inputs[:2]]
+    if ranks[0] < 2 or ranks[1] != 2 or any(value is not None for value in node.inputs[2:]):
+        return "vectors, stacked weights or zero points"
+    return _integer_weight(node)
+
+
+def _integer_weight(node: ir.Node) -> str | None:
+    """It is signed and constant, and no sum leaves 32 bits."""
+    weight = node.inputs[1]
+    if weight is None or not is_constant(weight) or weight.dtype != ir.DataType.INT8 or len(node.inputs) > 3:
+        return "its weight is not of constant signed bytes"
+    sums = np.abs(constant_array(weight).astype(np.int64))
+    largest = sums.sum(0) if node.op_type == "MatMulInteger" else sums.reshape(len(sums), -1).sum(1)
+    return None if 255 * int(largest.max(initial=0)) < 2**31 else "its sums may need more than 32 bits"
+
+
 LARGEST_DETERMINANT = 4
 PLANE_AXES = 2
 """Spatial axes of a convolution that its kernels take."""
 
 REASONS: dict[str, Reason] = {
     "Conv": _many_axes,
+    "ConvInteger": _integer_convolution,
+    "MatMulInteger": _integer_product,
     "Gemm": _gemm,
     "BatchNormalization": _inference,
     "Dropout": _dropout,

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from graphprune.backends.tvm.kernels.builder import Machine
-from graphprune.backends.tvm.kernels.elements import itemsize
+from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements, itemsize
 from graphprune.backends.tvm.kernels.narrow import narrowed
 from graphprune.backends.tvm.kernels.sparse_rows import common_elements
+from graphprune.backends.tvm.kernels.words import weight_words
 from graphprune.backends.tvm.operators.costs import costs_on
 from graphprune.backends.tvm.program.recording import Array
 from graphprune.layouts import csr
@@ -28,8 +30,9 @@ FEWEST_ZEROS = 0.1
 class Weight:
     """A constant weight of `outputs` channels over `inputs` channels (of one group) and `taps` taps.
 
-    Either `dense` [outputs, inputs, taps], or `rows`, where column `c * taps + t` is input channel c of those of all
-    groups, tap t, and `height` neighbouring ones are summed together.
+    `dense` is [outputs, inputs, taps]; of `rows`, column `c * taps + t` is input channel c of those of all groups, tap
+    t, and `height` neighbouring ones are summed together. A kernel takes either. Channels that one of the `elements`
+    holds count as one.
     """
 
     outputs: int
@@ -39,6 +42,7 @@ class Weight:
     rows: csr.Rows | None = None
     height: int = 1
     groups: int = 1
+    elements: Elements = FLOAT32
 
     @property
     def size(self) -> int:
@@ -56,7 +60,9 @@ class Weight:
     @cached_property
     def is_narrow(self) -> bool:
         """Whether all of its nonzeros fit in 16 bits."""
-        return self.rows is not None and narrowed(self.rows.values).itemsize == itemsize("float16")
+        if self.rows is None or self.elements is not FLOAT32:
+            return False
+        return narrowed(self.rows.values).itemsize == itemsize("float16")
 
     @property
     def uses(self) -> float:
@@ -87,6 +93,18 @@ def grouped_weight(array: Array, groups: int) -> Weight:
     columns = (rows.columns + group * (inputs * taps)).astype(np.int32)
     rows = replace(rows, columns=columns, shape=(outputs, groups * inputs * taps))
     return Weight(outputs, inputs, taps, rows=rows, groups=groups)
+
+
+def integer_weight(array: npt.NDArray[np.int8], elements: Elements) -> Weight:
+    """A weight [outputs, inputs, taps] in words, dense and, if it has zeros that a kernel may save, in rows."""
+    words = weight_words(array, elements)
+    outputs, inputs, taps = words.shape
+    weight = Weight(outputs, inputs, taps, dense=words, elements=elements)
+    kept = words.reshape(outputs, inputs * taps) != 0
+    if np.count_nonzero(kept) > (1 - FEWEST_ZEROS) * kept.size:
+        return weight
+    rows = csr.pack(kept.astype(np.int8))
+    return replace(weight, rows=replace(rows, values=words.reshape(kept.shape)[kept]))
 
 
 def _unpacked(weight: Weight) -> Weight:
@@ -123,10 +141,8 @@ class Candidate:
     def form(self, weight: Weight) -> Weight:
         """The weight as this kernel takes it."""
         if self.height:
-            return replace(weight, height=self.height)
-        if weight.rows is None:
-            return weight
-        return _unpacked(weight)
+            return replace(weight, height=self.height, dense=None)
+        return _unpacked(weight) if weight.dense is None else replace(weight, rows=None)
 
 
 DENSE = Candidate("dense", 1.0, 0)
@@ -137,7 +153,7 @@ def candidates(weight: Weight, machine: Machine, *, few: int, near: bool = False
 
     `near` tells whether the weights of the whole model fit the L2 cache.
     """
-    if weight.rows is None:
+    if weight.rows is None or (few and weight.elements is not FLOAT32):
         return [DENSE]
     costs, near = costs_on(machine), near and few > 0
     cost = costs.narrow if few == 1 and weight.is_narrow else costs.few if few else costs.rows
@@ -158,8 +174,9 @@ def explain(
     weight: Weight, picked: Candidate, eligible: Sequence[Candidate], seconds: Mapping[Candidate, float]
 ) -> str:
     """Say why the kernel was picked: by measured `seconds` of each, or by estimate where there are none."""
-    zeros = f"{1 - weight.nonzeros / weight.size:.1%} of the elements are zero"
-    if weight.rows is None:
+    unit = "elements" if weight.elements.channels == 1 else f"runs of {weight.elements.channels} channels"
+    zeros = f"{1 - weight.nonzeros / weight.size:.1%} of the {unit} are zero"
+    if len(eligible) == 1:
         return zeros
     if weight.is_narrow:
         zeros += ", the others fit in 16 bits"

@@ -11,6 +11,7 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, Topological
 
 from graphprune.backends.tvm.operators.support import DTYPES, MOST_ELEMENTS
 from graphprune.backends.tvm.rewrites.definitions import definition_of
+from graphprune.backends.tvm.rewrites.integer_products import dequantize_apart, multiply_integers
 from graphprune.backends.tvm.rewrites.lift_functions import lift_functions
 from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
@@ -80,7 +81,12 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
     InlinePass(criteria=lambda function: function.domain != DOMAIN)(model)
     TopologicalSortPass()(model)
     name_nodes(model.graph)
-    simplify(model)
+    simplify(model, is_kept=_is_dequantization)
+    if multiply_integers(model.graph):
+        simplify(model)
+        dequantize_apart(model.graph)
+    else:
+        simplify(model)
     _check_sizes(model.graph)
     name_whole_windows(model.graph)
     inline_packed(model, refusal)
@@ -126,24 +132,25 @@ def name_nodes(graph: ir.Graph) -> None:
         node.name = node.name or f"{node.op_type}_{index}"
 
 
-def simplify(model: ir.Model) -> None:
-    """Infer shapes and compute what they and the constants determine, until nothing changes."""
+def simplify(model: ir.Model, is_kept: Callable[[ir.Node], bool] = lambda _: False) -> None:
+    """Infer shapes and compute what they and the constants determine, but nodes to be kept, until nothing changes."""
     infer_shapes(model)
-    while any([fold_static_values(model.graph), fold_constants(model), inline_branches(model)]):
+    while any([fold_static_values(model.graph), fold_constants(model, is_kept), inline_branches(model)]):
         RemoveUnusedNodesPass()(model)
         infer_shapes(model)
     RemoveUnusedNodesPass()(model)
 
 
-def fold_constants(model: ir.Model) -> bool:
-    """Replace every node whose inputs are all constant by initializers with its results; True if there was one.
+def fold_constants(model: ir.Model, is_kept: Callable[[ir.Node], bool] = lambda _: False) -> bool:
+    """Replace nodes whose inputs are all constant, but those to be kept, by initializers; True if there was one.
 
     An output of the graph that turns out constant is an initializer too.
     """
     graph, budget = model.graph, Budget.of(model)
     folded: list[tuple[ir.Node, list[ir.TensorProtocol]]] = []
     for node in graph:
-        if all(value is None or value.const_value is not None for value in node.inputs) and _is_pure(node):
+        is_constant = all(value is None or value.const_value is not None for value in node.inputs)
+        if is_constant and _is_pure(node) and not is_kept(node):
             with contextlib.suppress(CannotEvaluateError):
                 folded.append((node, evaluate(model, node, budget)))
                 for output, tensor in zip(node.outputs, folded[-1][1], strict=True):
@@ -154,6 +161,10 @@ def fold_constants(model: ir.Model) -> bool:
                 become_initializer(graph, output, tensor)
     graph.remove([node for node, _ in folded], safe=True)
     return bool(folded)
+
+
+def _is_dequantization(node: ir.Node) -> bool:
+    return node.op_type == "DequantizeLinear"
 
 
 def _is_pure(node: ir.Node) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 
 from graphprune.backends.tvm.rewrites.exact_sums import largest_sums, sum_products
-from graphprune.passes.definition import Define, Definition
+from graphprune.backends.tvm.rewrites.integer_products import fits_signed_byte
+from graphprune.passes.definition import Array, Define, Definition
 
 
 def _centred(define: Definition, index: int, zero: int) -> str:
@@ -20,32 +23,61 @@ def _centred(define: Definition, index: int, zero: int) -> str:
     return define("Sub", wide, define.reshape(point, (*define.shape(zero), 1)))  # one a row
 
 
+def _signed_weight(define: Definition) -> Array | None:
+    """The constant weight of a product as signed bytes without its zero point.
+
+    None where it is so already, is not constant, or does not fit.
+    """
+    values, point = define.known(1), define.known(3) if define.has(3) else np.zeros((), np.int8)
+    if values is None or point is None or (values.dtype == np.int8 and not define.has(3)):
+        return None
+    axis = values.ndim - 1 if define.node.op_type == "MatMulInteger" else 0
+    point = point.reshape(-1, *[1] * (values.ndim - 1 - axis)) if point.ndim == 1 else point
+    wide = values.astype(np.int16) - point.astype(np.int16)
+    return wide.astype(np.int8) if fits_signed_byte(wide) else None
+
+
 def _matmul_integer(define: Definition) -> onnx.FunctionProto:
-    return define.finish(_integer_matmul(define, (_centred(define, 0, 2), _centred(define, 1, 3)), (0, 2), (1, 3)))
+    """By a signed weight, with what the zero points come to added; else in floats, which have a kernel anyway."""
+    weight = define.known(1) if define.has(2) and not define.has(3) and define.dtype(1) == np.int8 else None
+    weight = _signed_weight(define) if weight is None else weight
+    if weight is None or weight.ndim < len("KN"):
+        return define.finish(_sum_matmul(define))
+    total = define("MatMulInteger", define.inputs[0], define.constant(weight, np.int8))
+    if define.has(2):
+        sums = define.constant(-weight.sum(-2, keepdims=True, dtype=np.int32), np.int32)
+        total = define("Add", total, define("Mul", _zero_point(define), sums))
+    return define.finish(total)
 
 
-def _integer_matmul(define: Definition, operands: tuple[str, str], x: tuple[int, int], weight: tuple[int, int]) -> str:
-    """The int32 product of int32 values, which these inputs and zero points were."""
-    if len(define.shape(weight[0])) < len("KN") or len(define.shape(x[0])) < len("MK"):
+def _zero_point(define: Definition) -> str:
+    """That of the first operand, as int32: one number, or one a row."""
+    point = define.cast(define.inputs[2], np.int32)
+    return point if define.shape(2) in ((), (1,)) else define.reshape(point, (*define.shape(2), 1))
+
+
+def _sum_matmul(define: Definition) -> str:
+    operands = _centred(define, 0, 2), _centred(define, 1, 3)
+    if len(define.shape(1)) < len("KN") or len(define.shape(0)) < len("MK"):
         return define("MatMul", *operands)
-    return sum_products(define, "MatMul", operands, largest_sums(define, x, weight, axis=-2), axes=(-1, -2))
+    return sum_products(define, "MatMul", operands, largest_sums(define, (0, 2), (1, 3), axis=-2), axes=(-1, -2))
 
 
-def _conv_attributes(define: Definition) -> dict[str, object]:
+def _conv_attributes(define: Definition) -> dict[str, Any]:
     return {name: attribute.value for name, attribute in define.node.attributes.items()}
 
 
 def _conv_integer(define: Definition) -> onnx.FunctionProto:
+    """By a signed weight; else in floats, which have a kernel anyway."""
+    signed = _signed_weight(define)
+    if signed is not None:
+        inputs = [define.inputs[0], define.constant(signed, np.int8), *define.inputs[2:3]]
+        return define.finish(define("ConvInteger", *inputs, **_conv_attributes(define)))
     weight = define.cast(define.inputs[1], np.int32)
     if define.has(3):
         weight = define("Sub", weight, _per_output(define, 3, np.int32, len(define.shape(1))))
-    return define.finish(_integer_conv(define, (_centred(define, 0, 2), weight), (0, 2), (1, 3)))
-
-
-def _integer_conv(define: Definition, operands: tuple[str, str], x: tuple[int, int], weight: tuple[int, int]) -> str:
-    """The int32 convolution of int32 values, which these inputs and zero points were."""
-    magnitudes = largest_sums(define, x, weight, axis=1)
-    return sum_products(define, "Conv", operands, magnitudes, axes=(1, 1), **_conv_attributes(define))
+    magnitudes, operands = largest_sums(define, (0, 2), (1, 3), axis=1), (_centred(define, 0, 2), weight)
+    return define.finish(sum_products(define, "Conv", operands, magnitudes, (1, 1), **_conv_attributes(define)))
 
 
 def _per_output(define: Definition, index: int, dtype: type[np.generic], rank: int) -> str:
@@ -81,19 +113,14 @@ def _dynamic_quantization(define: Definition) -> onnx.FunctionProto:
 def _quantized_matmul(define: Definition) -> onnx.FunctionProto | None:
     if any(np.prod(define.shape(i), dtype=np.int64) != 1 for i in (1, 2, 4, 5, 6, 7)):
         return None
-    a = define("Sub", define.cast(define.inputs[0], np.int32), define.cast(define.inputs[2], np.int32))
-    b = define("Sub", define.cast(define.inputs[3], np.int32), define.cast(define.inputs[5], np.int32))
     scales = [define.reshape(define.cast(define.inputs[i], np.float32), ()) for i in (1, 4)]
-    total = _integer_matmul(define, (a, b), (0, 2), (3, 5))
+    total = define("MatMulInteger", *(define.inputs[i] for i in (0, 3, 2, 5)))
     return define.finish(_requantized(define, total, (scales[0], scales[1]), (6, 7)))
 
 
 def _quantized_conv(define: Definition) -> onnx.FunctionProto:
     rank = len(define.shape(3))
-    x = define("Sub", define.cast(define.inputs[0], np.int32), define.cast(define.inputs[2], np.int32))
-    weight = define.cast(define.inputs[3], np.int32)
-    weight = define("Sub", weight, _per_output(define, 5, np.int32, rank))
-    total = _integer_conv(define, (x, weight), (0, 2), (3, 5))
+    total = define("ConvInteger", *(define.inputs[i] for i in (0, 3, 2, 5)), **_conv_attributes(define))
     if define.has(8):
         total = define("Add", total, define.reshape(define.inputs[8], [-1, *[1] * (rank - 2)]))
     channels = define.reshape(define.cast(define.inputs[4], np.float32), [-1, *[1] * (rank - 2)])

@@ -1,0 +1,123 @@
+"""Products of integers in words of 32 bits, each of which holds neighbouring input channels at one position.
+
+The words of activations and of weights are multiplied channel by channel, and the products added to a sum, by the
+instruction that a processor has for this. Sums are exact: none of these instructions saturates. TVM sees an operator of
+ours until it has made vectors; then the instruction of their length takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tvm import tirx
+from tvm.ir import Call, Op, PrimType
+from tvm.ir.op import register_op_attr
+from tvm.tirx.op import call_llvm_pure_intrin
+
+from graphprune.backends.tvm.kernels.builder import Expr, Machine
+from graphprune.backends.tvm.kernels.elements import Elements
+
+_PREFIX = "graphprune.dot"
+WORD_BITS = 32
+
+
+@dataclass(frozen=True)
+class Dot:
+    """An instruction, and what the channels of a word are.
+
+    Attributes:
+        names: LLVM's, by words of a vector.
+        x: The type of a channel of the activations.
+        weight: The type of a channel of the weights.
+        adds: Whether it adds to the sums as well.
+    """
+
+    names: Mapping[int, str]
+    x: str
+    weight: str
+    adds: bool
+
+    def lower(self, total: Expr, weight: Expr, x: Expr) -> Expr:
+        """The sums in terms of LLVM."""
+        lanes = total.ty.dtype.lanes
+        if lanes not in self.names:
+            return self._channel_by_channel(total, weight, x)
+        channels = WORD_BITS // bits_of(self.x) * lanes
+        operands = [tirx.reinterpret(f"{self.x}x{channels}", x), tirx.reinterpret(f"{self.weight}x{channels}", weight)]
+        if self.adds:
+            return call_llvm_pure_intrin(f"int32x{lanes}", self.names[lanes], total, *operands)
+        return tirx.Add(total, call_llvm_pure_intrin(f"int32x{lanes}", self.names[lanes], *operands))
+
+    def _channel_by_channel(self, total: Expr, weight: Expr, x: Expr) -> Expr:
+        """For what is no vector, or one of another length."""
+        for number in range(WORD_BITS // bits_of(self.x)):
+            total = tirx.Add(total, tirx.Mul(_channel(x, number, self.x), _channel(weight, number, self.weight)))
+        return total
+
+
+def bits_of(dtype: str) -> int:
+    """Bits of an integer type."""
+    return int(dtype.removeprefix("u").removeprefix("int"))
+
+
+def _channel(word: Expr, number: int, dtype: str) -> Expr:
+    """One channel of words, as int32."""
+    bits, lanes = bits_of(dtype), word.ty.dtype.lanes
+    if dtype.startswith("u"):
+        shifted = tirx.shift_right(word, _constant(bits * number, lanes))
+        return tirx.bitwise_and(shifted, _constant((1 << bits) - 1, lanes))
+    first = tirx.shift_left(word, _constant(WORD_BITS - bits * (number + 1), lanes))
+    return tirx.shift_right(first, _constant(WORD_BITS - bits, lanes))
+
+
+def _constant(value: int, lanes: int) -> Expr:
+    number = tirx.const(value, "int32")
+    return number if lanes == 1 else tirx.Broadcast(number, lanes)
+
+
+DOTS = {
+    2: Dot(
+        {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"},
+        *("int16", "int16"),
+        adds=False,
+    ),
+    4: Dot(
+        {lanes: f"llvm.x86.avx512.vpdpbusd.{WORD_BITS * lanes}" for lanes in (4, 8, 16)},
+        *("uint8", "int8"),
+        adds=True,
+    ),
+}
+"""By channels of a word: two, which AVX2 and AVX-512 multiply, or four, which VNNI does."""
+
+PAIRS, QUADS = (Elements("int32", "int32", "int32", channels) for channels in DOTS)
+_VNNI = frozenset({"avx_vnni", "avx512_vnni"})
+
+
+def integers_on(machine: Machine) -> Elements:
+    """The words that the machine multiplies fastest."""
+    return QUADS if _VNNI & machine.features else PAIRS
+
+
+def adds_products(elements: Elements) -> bool:
+    """Whether one instruction multiplies and adds; else products take a register of their own."""
+    return elements.channels == 1 or DOTS[elements.channels].adds
+
+
+def multiply_and_add(elements: Elements, total: Expr, weight: Expr, x: Expr) -> Expr:
+    """The total plus weight times x; of words, for each of their channels."""
+    if elements.channels == 1:
+        return total + weight * x
+    return Call(Op.get(f"{_PREFIX}{elements.channels}"), [total, weight, x], ret_ty=PrimType("int32"))
+
+
+def _register(channels: int, dot: Dot) -> None:
+    name = f"{_PREFIX}{channels}"
+    register_op_attr(name, "TCallEffectKind", tirx.CallEffectKind.Pure.value)
+    register_op_attr(name, "TVectorizable", value=True)
+    register_op_attr(name, "TScriptPrinterName", name)
+    tirx.register_intrin_lowering(name, target="default", f=lambda call: dot.lower(*call.args))
+
+
+for _channels, _dot in DOTS.items():
+    _register(_channels, _dot)

@@ -1,0 +1,70 @@
+"""ConvInteger and MatMulInteger with a constant weight: words of neighbouring channels, exact sums of 32 bits.
+
+The weight is signed and has no zero point, and the input of MatMulInteger has none either; the rewrites see to that.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from graphprune.backends.tvm.kernels.dot import integers_on
+from graphprune.backends.tvm.kernels.elements import Elements
+from graphprune.backends.tvm.kernels.problem import Planes
+from graphprune.backends.tvm.kernels.view import View
+from graphprune.backends.tvm.kernels.words import filled_word, shift_of, word_function
+from graphprune.backends.tvm.lowering.fusion import Group
+from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, static_dtype, static_shape
+from graphprune.backends.tvm.lowering.layout import Order, channel_major
+from graphprune.backends.tvm.operators.convolution import channel_epilogue, convolve_planes
+from graphprune.backends.tvm.operators.planes import lower_positions
+from graphprune.backends.tvm.operators.region import plane_epilogue
+from graphprune.backends.tvm.operators.views import input_value
+from graphprune.backends.tvm.operators.weights import integer_weight
+from graphprune.backends.tvm.operators.windows import as_images, window_of
+from graphprune.backends.tvm.program.recording import Array
+
+
+def convolution(lowering: Lowering, group: Group) -> None:
+    """ConvInteger over one or two axes; its padding is the zero point."""
+    node, shape = group.anchor, static_shape(group.output)
+    x, array = lowering.view(input_value(node, 0)), constant_array(input_value(node, 1))
+    elements = integers_on(lowering.machine)
+    zero = constant_array(input_value(node, 2)).item() if len(node.inputs) > 2 and node.inputs[2] is not None else 0
+    point = int(zero) + shift_of(elements, x.dtype)
+    words = _words(lowering, as_images(x), 1, elements)
+    weight = integer_weight(array.reshape(*array.shape[:2], -1), elements)
+    bias = _correction(lowering, array.reshape(len(array), -1).sum(1, dtype=np.int32), point, len(shape) - 2)
+    window = window_of(node, array.shape[2:], x.shape[2:])
+    fused = channel_epilogue(lowering, group, None if bias is None else bias.broadcast(shape))
+    buffer = convolve_planes(lowering, words, window, weight, fused, filled_word(elements, point))
+    lowering.define(group.output, View.dense(buffer, static_dtype(group.output), shape))
+
+
+def matmul(lowering: Lowering, group: Group) -> None:
+    """MatMulInteger of any rank by a constant matrix, channel-major like the products of floats."""
+    x, array = (lowering.view(input_value(group.anchor, 0)), constant_array(input_value(group.anchor, 1)))
+    shape, elements, rank = static_shape(group.output), integers_on(lowering.machine), len(x.shape)
+    words = _words(lowering, x, rank - 1, elements, channel_major(rank))
+    weight, positions = integer_weight(array.T[:, :, None], elements), math.prod(x.shape[:-1])
+    bias = _correction(lowering, array.sum(0, dtype=np.int32), shift_of(elements, x.dtype))
+    axes = ((), (rank - 1,), tuple(range(rank - 1)))
+    fused = plane_epilogue(lowering, group, axes, None if bias is None else bias.broadcast(shape))
+    planes = Planes(words.size, words.shape[-1], 0, positions)
+    buffer = lower_positions(lowering, planes, 1, weight, positions, words, fused)
+    lowering.define(group.output, View.dense(buffer, fused.dtype, shape, channel_major(rank)))
+
+
+def _words(lowering: Lowering, x: View, axis: int, elements: Elements, order: Order | None = None) -> View:
+    """The bytes of `x` with the channels along `axis` in words."""
+    shape = list(x.shape)
+    shape[axis] = -(-shape[axis] // elements.channels)
+    words = View.dense(None, elements.inputs, shape, order)
+    buffer = lowering.call(word_function(lowering.machine, x, axis, elements, words), [x], words.size, words.dtype)
+    return View.dense(buffer, elements.inputs, shape, order)
+
+
+def _correction(lowering: Lowering, sums: Array, point: int, spatial: int = 0) -> View | None:
+    """What a zero point of the activations adds to the products by a weight of these sums, before so many axes."""
+    return lowering.constant((-point * sums).reshape(-1, *[1] * spatial)) if point else None

@@ -1,0 +1,175 @@
+"""ConvInteger and MatMulInteger with a constant weight, against NumPy's sums of 64 bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from tests.backends.tvm.graphs import compile_, kernels, parse, prepared
+
+Array = np.ndarray
+TYPES = {"uint8": np.uint8, "int8": np.int8}
+
+
+def signed(shape: tuple[int, ...], zeros: float = 0.0, seed: int = 0) -> Array:
+    """Signed bytes with the extremes among them, a share of the runs of 4 along the second axis zero."""
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-128, 128, shape).astype(np.int8)
+    weight.flat[:2] = -128, 127
+    kept = rng.random((shape[0], -(-shape[1] // 4), *shape[2:])) >= zeros
+    weight *= np.repeat(kept, 4, axis=1)[:, : shape[1]]
+    return weight
+
+
+def activations(dtype: str, shape: tuple[int, ...]) -> Array:
+    limits = np.iinfo(dtype)
+    x = np.random.default_rng(1).integers(limits.min, limits.max + 1, shape).astype(dtype)
+    x.flat[:2] = limits.min, limits.max
+    return x
+
+
+def convolved(x: Array, weight: Array, strides: int, dilations: int, pads: int) -> Array:
+    """A convolution of int64 images."""
+    padded = np.pad(x.astype(np.int64), ((0, 0), (0, 0), (pads, pads), (pads, pads)))
+    reach = [(n - 1) * dilations + 1 for n in weight.shape[2:]]
+    windows = np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(2, 3))
+    windows = windows[:, :, ::strides, ::strides, ::dilations, ::dilations]
+    sums: Array = np.einsum("ncpqhw,mchw->nmpq", windows, weight.astype(np.int64))
+    return sums
+
+
+@dataclass(frozen=True)
+class Layer:
+    shape: tuple[int, int, int, int]
+    weight: tuple[int, int, int, int]
+    strides: int = 1
+    dilations: int = 1
+    pads: int = 0
+    zeros: float = 0.0
+
+
+LAYERS = {
+    "1x1": Layer((1, 16, 6, 6), (5, 16, 1, 1)),
+    "1x1 of channels that fill no word": Layer((2, 7, 5, 5), (9, 7, 1, 1)),
+    "1x1 with zeros": Layer((1, 40, 9, 7), (24, 40, 1, 1), zeros=0.7),
+    "3x3": Layer((1, 6, 9, 9), (8, 6, 3, 3), pads=1),
+    "3x3 with zeros": Layer((1, 12, 12, 12), (16, 12, 3, 3), pads=1, zeros=0.8),
+    "strided": Layer((2, 5, 11, 11), (4, 5, 3, 3), strides=2, pads=1),
+    "dilated": Layer((1, 5, 11, 11), (4, 5, 3, 3), dilations=2, pads=2),
+    "of images": Layer((1, 3, 20, 20), (8, 3, 7, 7), strides=2, pads=3),
+    "all zero": Layer((1, 8, 4, 4), (3, 8, 1, 1), zeros=1.1),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(("dtype", "zero"), [("uint8", None), ("uint8", 131), ("int8", -7)])
+def test_convolutions(name: str, dtype: str, zero: int | None) -> None:
+    layer = LAYERS[name]
+    x, weight = activations(dtype, layer.shape), signed(layer.weight, layer.zeros)
+    expected = convolved(x.astype(np.int64) - (zero or 0), weight, layer.strides, layer.dilations, layer.pads)
+    attributes = f"strides=[{layer.strides},{layer.strides}], dilations=[{layer.dilations},{layer.dilations}]"
+    pads = ",".join(4 * [str(layer.pads)])
+    text = f"g ({dtype}{list(layer.shape)} x) => (int32{list(expected.shape)} y) "
+    text += f"{{ y = ConvInteger<{attributes}, pads=[{pads}]>(x,w{'' if zero is None else ',z'}) }}"
+    constants = {"w": weight} if zero is None else {"w": weight, "z": np.array(zero, dtype)}
+    model = parse(text, constants)
+    assert [node.op_type for node in prepared(model).graph] == ["ConvInteger"]
+    np.testing.assert_array_equal(compile_(model).run(None, {"x": x})[0], expected)
+
+
+def test_a_convolution_over_one_axis() -> None:
+    x, weight = activations("uint8", (1, 6, 30)), signed((5, 6, 3))
+    text = "g (uint8[1,6,30] x) => (int32[1,5,30] y) { y = ConvInteger<pads=[1,1]>(x,w,z) }"
+    found = compile_(parse(text, {"w": weight, "z": np.array(9, np.uint8)})).run(None, {"x": x})[0]
+    expected = convolved(x[:, :, None].astype(np.int64) - 9, weight[:, :, None], 1, 1, 0)
+    np.testing.assert_array_equal(found[..., 1:-1], expected[:, :, 0])
+    edge = np.einsum("ck,mck->m", x[0, :, :2].astype(np.int64) - 9, weight[..., 1:].astype(np.int64))
+    np.testing.assert_array_equal(found[0, :, 0], edge)
+
+
+@pytest.mark.parametrize("shape", [(1, 24), (3, 24), (40, 23), (2, 17, 24), (2, 3, 8, 30)])
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("zeros", [0.0, 0.8])
+def test_products(shape: tuple[int, ...], dtype: str, zeros: float) -> None:
+    x, weight = activations(dtype, shape), signed((19, shape[-1]), zeros).T
+    output = [*shape[:-1], 19]
+    model = parse(f"g ({dtype}{list(shape)} x) => (int32{output} y) {{ y = MatMulInteger(x,w) }}", {"w": weight})
+    assert [node.op_type for node in prepared(model).graph] == ["MatMulInteger"]
+    np.testing.assert_array_equal(compile_(model).run(None, {"x": x})[0], x.astype(np.int64) @ weight.astype(np.int64))
+
+
+def test_runs_of_zeros_have_a_kernel_that_skips_them() -> None:
+    text = "g (uint8[64,512] x) => (int32[64,256] y) { y = MatMulInteger(x,w) }"
+    found = [kernels(parse(text, {"w": signed((256, 512), zeros).T})) for zeros in (0.0, 0.8)]
+    assert found == [["words", "dense", "copy"], ["words", "sparse", "copy"]]
+
+
+def test_several_threads_share_the_work() -> None:
+    x, weight = activations("uint8", (1, 32, 24, 24)), signed((48, 32, 3, 3), 0.8)
+    text = "g (uint8[1,32,24,24] x) => (int32[1,48,22,22] y) { y = ConvInteger(x,w) }"
+    found = compile_(parse(text, {"w": weight}), threads=2).run(None, {"x": x})[0]
+    np.testing.assert_array_equal(found, convolved(x, weight, 1, 1, 0))
+
+
+REFUSED = {
+    "groups": ("ConvInteger<group=2>(x,w)", "1,4,5,5", (4, 2, 1, 1), "1,4,5,5"),
+    "three axes": ("ConvInteger(x,w)", "1,4,5,5,5", (4, 4, 1, 1, 1), "1,4,5,5,5"),
+    "a zero point that is computed": ("ConvInteger(x,w,z)", "1,4,5,5", (4, 4, 1, 1), "1,4,5,5"),
+    "sums beyond 32 bits": ("MatMulInteger(x,w)", "2,70000", (70000, 1), "2,1"),
+    "stacked weights": ("MatMulInteger(x,w)", "2,3,4", (2, 4, 5), "2,3,5"),
+    "a vector": ("MatMulInteger(x,w)", "4", (4, 5), "5"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_others_are_products_of_floats(name: str) -> None:
+    product, x, shape, y = REFUSED[name]
+    text = f"g (uint8[{x}] x, uint8 z) => (int32[{y}] y) {{ y = {product} }}"
+    weight = np.full(shape, 127, np.int8)
+    found = {node.op_type for node in prepared(parse(text, {"w": weight})).graph}
+    assert not found & {"ConvInteger", "MatMulInteger"}
+
+
+POINTS: dict[str, tuple[str, dict[str, Array]]] = {
+    "of the rows together": ("a", {"a": np.array(121, np.uint8)}),
+    "of each row": ("a", {"a": np.array([0, 255, 9, 128, 3], np.uint8)}),
+    "of the weight": ("a,z", {"a": np.array(0, np.uint8), "z": np.array(128, np.uint8)}),
+    "of each output": ("a,z", {"a": np.array(7, np.uint8), "z": np.array([127, 128, 128, 127], np.uint8)}),
+}
+
+
+@pytest.mark.parametrize("name", POINTS)
+def test_zero_points_of_products_are_added_behind(name: str) -> None:
+    points, constants = POINTS[name]
+    x, weight = activations("uint8", (5, 24)), activations("uint8", (24, 4))
+    weight = weight if "z" in constants else weight.view(np.int8)
+    if "z" in constants:
+        weight = np.clip(weight, 0, 254)
+    model = parse(
+        f"g (uint8[5,24] x) => (int32[5,4] y) {{ y = MatMulInteger(x,w,{points}) }}", {**constants, "w": weight}
+    )
+    assert [node.op_type for node in prepared(model).graph if node.op_type != "Add"] == ["MatMulInteger"]
+    rows = constants["a"].astype(np.int64).reshape(-1, 1)
+    columns = constants.get("z", np.zeros((), np.int64)).astype(np.int64)
+    expected = (x.astype(np.int64) - rows) @ (weight.astype(np.int64) - columns)
+    np.testing.assert_array_equal(compile_(model).run(None, {"x": x})[0], expected)
+
+
+def test_a_zero_point_of_products_may_be_computed() -> None:
+    x, weight, point = activations("uint8", (5, 24)), signed((24, 4)), np.array(200, np.uint8)
+    model = parse("g (uint8[5,24] x, uint8 a) => (int32[5,4] y) { y = MatMulInteger(x,w,a) }", {"w": weight})
+    assert "MatMulInteger" in [node.op_type for node in prepared(model).graph]
+    found = compile_(model).run(None, {"x": x, "a": point})[0]
+    np.testing.assert_array_equal(found, (x.astype(np.int64) - 200) @ weight.astype(np.int64))
+
+
+def test_the_zero_points_of_a_convolution_s_weight_go_into_it() -> None:
+    x, weight = activations("uint8", (1, 6, 7, 7)), np.clip(activations("uint8", (4, 6, 3, 3)), 0, 254)
+    points = np.array([127, 128, 128, 127], np.uint8)
+    text = "g (uint8[1,6,7,7] x) => (int32[1,4,7,7] y) { y = ConvInteger<pads=[1,1,1,1]>(x,w,a,z) }"
+    model = parse(text, {"w": weight, "a": np.array(3, np.uint8), "z": points})
+    assert [node.op_type for node in prepared(model).graph] == ["ConvInteger"]
+    expected = convolved(x.astype(np.int64) - 3, weight.astype(np.int64) - points.reshape(-1, 1, 1, 1), 1, 1, 1)
+    np.testing.assert_array_equal(compile_(model).run(None, {"x": x})[0], expected)

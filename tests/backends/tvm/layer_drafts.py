@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from hypothesis import strategies as st
 
-from tests.backends.tvm.layers import Layer, Shape, Zeros
+from tests.backends.tvm.layers import Bytes, Layer, Shape, Zeros
 
 MOST_WEIGHTS = 40_000
 LONGEST = {1: 300, 2: 36}
@@ -42,7 +43,19 @@ def _finished(draw: st.DrawFn, **fields: object) -> Layer:
     """The layer of these fields; the others are drawn."""
     tail = tuple(draw(st.lists(st.sampled_from(TAILS), max_size=3)))
     integers = draw(st.sampled_from([True, True, True, False]))
-    return Layer(tail=tail, integers=integers, seed=draw(st.integers(0, 99)), **fields)  # type: ignore[arg-type]
+    is_constant = fields["zeros"] is not None
+    kind = draw(st.one_of(st.none(), _bytes())) if integers and is_constant else None
+    seed = draw(st.integers(0, 99))
+    return Layer(tail=tail, integers=integers, seed=seed, bytes=kind, **fields)  # type: ignore[arg-type]
+
+
+@st.composite
+def _bytes(draw: st.DrawFn) -> Bytes:
+    dtype = draw(st.sampled_from(["uint8", "uint8", "int8"]))
+    limits = np.iinfo(dtype)
+    zero = st.one_of(st.sampled_from([limits.min, 0, limits.max]), st.integers(limits.min, limits.max))
+    point = st.one_of(st.sampled_from([0, 128, 255]), st.integers(0, 255))
+    return Bytes(dtype, draw(zero), draw(st.booleans()), draw(st.integers(-3, 6)), draw(point))
 
 
 @st.composite

@@ -8,9 +8,13 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from tests.backends.tvm.layers import Layer
+from tests.backends.tvm.layers import BYTES_PER_INTEGER, Bytes, Layer
 
 FUNCTIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh"}
+
+
+def _info(name: str, dtype: str, shape: Sequence[int] | None) -> onnx.ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
 
 
 class LayerGraph:
@@ -24,9 +28,8 @@ class LayerGraph:
 
     def model(self) -> ir.Model:
         """The model, whose outputs are the layers' in order."""
-        of = onnx.TensorProto.FLOAT
-        inputs = [onnx.helper.make_tensor_value_info(name, of, array.shape) for name, array in self.feed.items()]
-        outputs = [onnx.helper.make_tensor_value_info(name, of, None) for name in self._outputs]
+        inputs = [_info(name, array.dtype.name, array.shape) for name, array in self.feed.items()]
+        outputs = [_info(name, dtype, None) for name, dtype in self._outputs]
         graph = onnx.helper.make_graph(self._nodes, "layers", inputs, outputs, self._constants)
         opset = onnx.helper.make_opsetid("", 20)
         return ir.from_proto(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10))
@@ -47,18 +50,39 @@ class LayerGraph:
         self._nodes.append(node)
         return name
 
-    def _add(self, layer: Layer, rng: np.random.Generator) -> str:
-        operands = [self._input(layer.numbers(rng, layer.x))]
-        if layer.zeros is None:
-            operands.append(self._input(layer.numbers(rng, layer.weight)))
-        else:
-            operands.append(self._constant(layer.weights(rng)))
+    def _add(self, layer: Layer, rng: np.random.Generator) -> tuple[str, str]:
+        operands = self._operands(layer, rng)
         if layer.bias is not None:
             operands.append(self._constant(layer.numbers(rng, layer.bias)))
         y = self._emit(layer.op, operands, **layer.attributes)
         for name in layer.tail:
             y = self._follow(layer, rng, name, y)
-        return y
+        if layer.bytes is None:
+            return y, "float32"
+        parameters = np.float32(2.0**layer.bytes.y_exponent), np.uint8(layer.bytes.y_zero)
+        return self._emit("QuantizeLinear", [y, *map(self._constant, map(np.asarray, parameters))]), "uint8"
+
+    def _operands(self, layer: Layer, rng: np.random.Generator) -> list[str]:
+        if layer.bytes is not None:
+            return self._quantized(layer, layer.bytes, rng)
+        x = self._input(layer.numbers(rng, layer.x))
+        if layer.zeros is None:
+            return [x, self._input(layer.numbers(rng, layer.weight))]
+        return [x, self._constant(layer.weights(rng))]
+
+    def _quantized(self, layer: Layer, kind: Bytes, rng: np.random.Generator) -> list[str]:
+        """An input of bytes and a constant weight of bytes, each behind DequantizeLinear."""
+        limits = np.iinfo(kind.x)
+        x = self._input(rng.integers(limits.min, limits.max + 1, layer.x).astype(kind.x))
+        zero, scale = np.array(kind.x_zero, kind.x), np.array(0.25, np.float32)
+        weight = (BYTES_PER_INTEGER * layer.weights(rng)).astype(np.int8)
+        outputs = 0 if layer.op == "Conv" or layer.attributes.get("transB") else weight.ndim - 1
+        scales = 2.0 ** rng.integers(-6, -2, weight.shape[outputs] if kind.by_output else ())
+        constants = [self._constant(each) for each in (weight, np.asarray(scales, np.float32))]
+        return [
+            self._emit("DequantizeLinear", [x, self._constant(scale), self._constant(zero)]),
+            self._emit("DequantizeLinear", constants, axis=outputs),
+        ]
 
     def _follow(self, layer: Layer, rng: np.random.Generator, name: str, y: str) -> str:
         """Add a node behind `y`.

@@ -52,6 +52,29 @@ class Zeros:
 
 
 @dataclass(frozen=True)
+class Bytes:
+    """How a layer computes with integers of 8 bits; scales are powers of two, so that float32 holds all results.
+
+    Attributes:
+        x: The element type of its input.
+        x_zero: The zero point of that.
+        by_output: Whether each output has a scale of its own.
+        y_exponent: The scale of its output is two to this power.
+        y_zero: The zero point of its output, an unsigned byte.
+    """
+
+    x: str = "uint8"
+    x_zero: int = 0
+    by_output: bool = True
+    y_exponent: int = 0
+    y_zero: int = 0
+
+
+BYTES_PER_INTEGER = 7
+"""What a small integer of a weight is multiplied by, to fill more of a byte."""
+
+
+@dataclass(frozen=True)
 class Layer:
     """One layer.
 
@@ -66,6 +89,7 @@ class Layer:
         tail: The nodes behind it, by the names that `LayerGraph.follow` knows.
         integers: Whether all numbers are small integers; normally distributed ones otherwise.
         seed: Decides on all numbers.
+        bytes: How it is quantized, if it is; such a layer has a constant weight, and small integers.
     """
 
     op: str
@@ -78,6 +102,7 @@ class Layer:
     tail: tuple[str, ...] = ()
     integers: bool = True
     seed: int = 0
+    bytes: Bytes | None = None
 
     @property
     def is_exact(self) -> bool:

@@ -100,7 +100,7 @@ class Row:
 
     def text(self, name: str, pattern: str, peak: Roofline) -> str:
         """A line of the table."""
-        limit = 1e3 * peak.least_seconds(self.operations, self.weight_bytes, peak.memory)
+        limit = 1e3 * peak.least_seconds("dense", self.operations, self.weight_bytes, peak.memory)
         return (
             f"| {name} | {pattern} | {self.dense_ms:.3f} | {self.sparse_ms:.3f} "
             f"| {self.dense_ms / self.sparse_ms:.2f}x | {self.kernel} | {limit / self.sparse_ms:.0%} |"

@@ -18,4 +18,4 @@ def limit_ms(model: ir.Model, peak: Roofline) -> float | None:
     """
     packed = run_pass(PackWeights(layout="rows", min_sparsity=0), normalize(model).model).model
     macs = model_cost(packed).macs
-    return None if macs is None else 1e3 * peak.least_seconds(2 * macs, 0, peak.memory)
+    return None if macs is None else 1e3 * peak.least_seconds("dense", 2 * macs, 0, peak.memory)

@@ -69,7 +69,7 @@ def _bars(profile: Profile) -> Iterator[Bar]:
 
 
 def _details(kernel: KernelTime) -> str:
-    speed = f"{kernel.gflops:.3g} GFLOP/s, " if kernel.operations else ""
+    speed = f"{kernel.gflops:.3g} GOP/s, " if kernel.operations else ""
     share = f"{kernel.share_of_limit:.0%} of the machine's limit"
     return f"{kernel.kernel} of {kernel.node}\n{kernel.ms:.3g} ms, {speed}{kernel.gbytes:.3g} GB/s\n{share}"
 
@@ -93,8 +93,8 @@ def _legend(profile: Profile) -> Iterable[str]:
     roof = profile.roofline
     speeds = ", ".join(f"{level.gbytes:.0f}" for level in roof.levels)
     yield (
-        f'<text x="{MARGIN}" y="24">share of the machine\'s limit, which is {roof.gflops:.0f} GFLOP/s, and '
-        f"{speeds} GB/s from the second cache, the last one, memory</text>"
+        f'<text x="{MARGIN}" y="24">share of the machine\'s limit, which is {roof.gflops:.0f} GFLOP/s, '
+        f"{roof.gops:.0f} GOP/s of bytes, and {speeds} GB/s from the second cache, the last one, memory</text>"
     )
     for i, colour in enumerate(COLOURS):
         x, low = MARGIN + i * 110, 100 * i // len(COLOURS)

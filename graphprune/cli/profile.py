@@ -55,10 +55,10 @@ def print_profile(label: str, profile: Profile) -> None:
     roof = profile.roofline
     second, last, memory = (f"{level.gbytes:.0f}" for level in roof.levels)
     caches = f"{second} GB/s from the second cache, {last} from the last one, {memory} from memory"
-    print_line(f"limit: {roof.gflops:.0f} GFLOP/s, {caches}")
+    print_line(f"limit: {roof.gflops:.0f} GFLOP/s, {roof.gops:.0f} GOP/s of bytes, {caches}")
 
 
-COSTS = (">ms", ">of run", ">GFLOP/s", ">MB", ">GB/s", ">of limit", "")
+COSTS = (">ms", ">of run", ">GOP/s", ">MB", ">GB/s", ">of limit", "")
 """Columns of what a kernel costs; the last is a bar."""
 
 BAR = 20

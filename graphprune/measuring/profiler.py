@@ -15,7 +15,7 @@ from graphprune.measuring.environment import Environment, pinned, read_environme
 
 if TYPE_CHECKING:
     from graphprune.backends.tvm.building.roofline import Roofline
-    from graphprune_runtime.description import ProgramNote
+    from graphprune_runtime.description import KernelCall, ProgramNote
     from graphprune_runtime.interface import Session
 
 
@@ -28,7 +28,7 @@ class KernelTime:
         operators: That node's operator and those fused behind it, as `Conv+Add+Relu`.
         kernel: What it does.
         ms: Median time.
-        operations: Floating-point operations of products, zeros of sparse kernels left out; 0 where it is no product.
+        operations: Operations of products, two a multiply-add, zeros of sparse kernels left out; 0 for others.
         nbytes: Bytes of the buffers that it reads and writes.
         limit_ms: The time below which nothing of so many operations and bytes can be on this machine.
     """
@@ -148,10 +148,15 @@ def _kernels(program: ProgramNote, times: int, seconds: Sequence[float], rooflin
             1e3 * time_taken,
             times * call.operations,
             times * call.nbytes,
-            1e3 * times * roofline.least_seconds(call.operations, call.nbytes, roofline.level(call.nbytes)),
+            1e3 * times * _least_seconds(call, roofline),
         )
         for call, time_taken in zip(program.calls, seconds, strict=True)
     )
+
+
+def _least_seconds(call: KernelCall, roofline: Roofline) -> float:
+    level = roofline.level(call.nbytes)
+    return roofline.least_seconds(call.kernel, call.operations, call.nbytes, level)
 
 
 def _sum(name: str, calls: Sequence[KernelTime]) -> KernelTime:

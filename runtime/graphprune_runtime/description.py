@@ -45,7 +45,7 @@ class KernelCall(NamedTuple):
         node: The node that the kernel was made for; others are fused behind it.
         operators: All of these, as `Conv+Add+Relu`.
         kernel: What the kernel does.
-        operations: Floating-point operations of products, two a multiply-add, zeros of sparse kernels left out; 0 for
+        operations: Operations of products, two a multiply-add, zeros of sparse kernels left out; 0 for
             a kernel that is none.
         nbytes: Bytes of the buffers that it reads and writes.
     """

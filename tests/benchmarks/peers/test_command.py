@@ -34,7 +34,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         return {peer.name: Outcome(10.0, runs, 0.0, "1") for peer in peers}
 
     def peak(_target: Target, threads: int) -> Roofline:
-        return Roofline(50.0 * threads, (Level(math.inf, 1.0),))
+        return Roofline(50.0 * threads, 200.0 * threads, (Level(math.inf, 1.0),))
 
     monkeypatch.setattr(command, "measure", measure)
     monkeypatch.setattr(command, "measure_roofline", peak)

@@ -8,7 +8,7 @@ from benchmarks.peers.limit import limit_ms
 from graphprune.backends.tvm.building.roofline import Level, Roofline
 from graphprune.passes.shape_inference import infer_shapes
 
-PEAK = Roofline(gflops=2.0, levels=(Level(math.inf, 1.0),))
+PEAK = Roofline(gflops=2.0, gops=8.0, levels=(Level(math.inf, 1.0),))
 
 
 def product(zeros: int) -> ir.Model:

@@ -26,8 +26,10 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
+from graphprune.backends.tvm.kernels.dot import integers_of, multiply_and_add
+from graphprune.backends.tvm.kernels.elements import FLOAT32, OF_BYTES, Elements
 from graphprune.backends.tvm.kernels.view import Handle
-from graphprune.targets.target import Target
+from graphprune.targets.target import TARGETS, Target
 
 SUMS = 12
 """Independent vector sums: enough to hide the latency of a multiply-add."""
@@ -62,10 +64,12 @@ class Roofline:
 
     Attributes:
         gflops: Floating-point operations, two a multiply-add, 10^9 a second.
+        gops: The same of bytes that are summed exactly, by the instructions of the target.
         levels: Second cache, last cache and memory, whose capacity is infinite.
     """
 
     gflops: float
+    gops: float
     levels: tuple[Level, ...]
 
     @property
@@ -77,9 +81,13 @@ class Roofline:
         """The nearest level that holds so many bytes."""
         return next(level for level in self.levels if nbytes <= level.capacity)
 
-    def least_seconds(self, operations: float, nbytes: float, level: Level) -> float:
-        """The time below which nothing of so many operations, and bytes from this level, can be."""
-        return max(operations / self.gflops, nbytes / level.gbytes) / 1e9
+    def peak(self, kernel: str) -> float:
+        """10^9 operations a second of a kernel of this name."""
+        return self.gops if kernel.endswith(OF_BYTES) else self.gflops
+
+    def least_seconds(self, kernel: str, operations: float, nbytes: float, level: Level) -> float:
+        """The time below which no kernel of this name, of so many operations and bytes from this level, can be."""
+        return max(operations / self.peak(kernel), nbytes / level.gbytes) / 1e9
 
 
 def measure_roofline(target: Target, threads: int) -> Roofline:
@@ -88,15 +96,21 @@ def measure_roofline(target: Target, threads: int) -> Roofline:
     The best that was ever measured is remembered in the user's cache folder.
     """
     measurements = Measurements(target, threads)
-    width = target.vector_lanes
-    operations = 2.0 * threads * STEPS * SUMS * width
-    fastest = measurements.least_seconds(
-        f"roofline: {STEPS} multiply-adds", lambda: _run(measurements, _compute(width, threads))
-    )
+    bytes_ = integers_of(TARGETS[target.level].features)
+    gflops, gops = (_measure_peak(measurements, elements) for elements in (FLOAT32, bytes_))
     caches = (threads * target.l2_bytes, target.l3_bytes)
     levels = [_measure_level(measurements, capacity, SHARE_OF_CACHE * capacity) for capacity in caches]
     memory = _measure_level(measurements, math.inf, TIMES_CACHE * target.l3_bytes)
-    return Roofline(operations / fastest / 1e9, (*levels, memory))
+    return Roofline(gflops, gops, (*levels, memory))
+
+
+def _measure_peak(measurements: Measurements, elements: Elements) -> float:
+    """10^9 operations a second of multiply-adds of these elements in registers."""
+    threads, width = measurements.threads, measurements.target.vector_lanes
+    operations = 2.0 * threads * STEPS * SUMS * width * elements.channels
+    name = f"roofline: {STEPS} multiply-adds of {elements.channels} channels"
+    seconds = measurements.least_seconds(name, lambda: _run(measurements, _compute(width, threads, elements)))
+    return operations / seconds / 1e9
 
 
 def _measure_level(measurements: Measurements, capacity: float, nbytes: float) -> Level:
@@ -115,28 +129,28 @@ def _measure_level(measurements: Measurements, capacity: float, nbytes: float) -
 def _run(measurements: Measurements, function: Handle) -> float:
     times: list[float] = []
     with compile_kernel(function, measurements.target, measurements.threads) as session:
-        feed = {info.name: np.full(info.static_shape, 0.5, info.dtype) for info in session.get_inputs()}
+        feed = {info.name: np.full(info.static_shape, 0.5).astype(info.dtype) for info in session.get_inputs()}
         while sum(times) < SECONDS:
             times += (seconds for (seconds,) in session.time_kernels(feed, 1))
     return min(times)
 
 
-def _compute(width: int, threads: int) -> Handle:
+def _compute(width: int, threads: int, elements: Elements) -> Handle:
     """The TIR function (x, y): every sum is multiplied and added to, `STEPS` times."""
 
     def multiply_add(total: Expr, i: Expr) -> None:
-        store(total, i, total[i] * total[i] + total[i])
+        store(total, i, multiply_and_add(elements, total[i], total[i], total[i]))
 
     def body(kernel: Kernel) -> None:
         with loop(threads, parallel=threads > 1) as thread:
-            sums = _sums(kernel, width, thread)
+            sums = _sums(kernel, width, thread, elements.sums)
             with loop(STEPS):
                 for total in sums:
                     unrolled_lanes(width, width, partial(multiply_add, total))
             _keep(kernel, width, thread, sums)
 
     size = threads * SUMS * width
-    return build_function("compute", [Flat("x", size, "float32"), Flat("y", size, "float32")], body)
+    return build_function("compute", [Flat("x", size, elements.inputs), Flat("y", size, elements.sums)], body)
 
 
 def _read(width: int, threads: int, floats: int, repeats: int) -> Handle:
@@ -158,9 +172,9 @@ def _read(width: int, threads: int, floats: int, repeats: int) -> Handle:
     return build_function("read", [Flat("x", floats, "float32"), Flat("y", threads * step, "float32")], body)
 
 
-def _sums(kernel: Kernel, width: int, thread: Expr) -> list[Expr]:
+def _sums(kernel: Kernel, width: int, thread: Expr, dtype: str = "float32") -> list[Expr]:
     """Vector sums that start from the input, so that nothing is known of them."""
-    sums = [registers(width) for _ in range(SUMS)]
+    sums = [registers(width, dtype) for _ in range(SUMS)]
 
     def start(j: int, total: Expr, i: Expr) -> None:
         store(total, i, kernel["x"][(thread * SUMS + j) * width + i])

@@ -7,7 +7,7 @@ ours until it has made vectors; then the instruction of their length takes its p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from tvm import tirx
@@ -15,7 +15,7 @@ from tvm.ir import Call, Op, PrimType
 from tvm.ir.op import register_op_attr
 from tvm.tirx.op import call_llvm_pure_intrin
 
-from graphprune.backends.tvm.kernels.builder import Expr, Machine
+from graphprune.backends.tvm.kernels.builder import Expr
 from graphprune.backends.tvm.kernels.elements import Elements
 
 _PREFIX = "graphprune.dot"
@@ -94,9 +94,9 @@ PAIRS, QUADS = (Elements("int32", "int32", "int32", channels) for channels in DO
 _VNNI = frozenset({"avx_vnni", "avx512_vnni"})
 
 
-def integers_on(machine: Machine) -> Elements:
-    """The words that the machine multiplies fastest."""
-    return QUADS if _VNNI & machine.features else PAIRS
+def integers_of(features: Collection[str]) -> Elements:
+    """The words that a processor of these instruction sets multiplies fastest."""
+    return PAIRS if _VNNI.isdisjoint(features) else QUADS
 
 
 def adds_products(elements: Elements) -> bool:

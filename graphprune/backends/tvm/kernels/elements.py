@@ -8,6 +8,9 @@ import tvm
 
 from graphprune.backends.tvm.kernels.builder import Machine
 
+OF_BYTES = "_int8"
+"""What the names of kernels for products of bytes end with."""
+
 
 @dataclass(frozen=True)
 class Elements:
@@ -24,6 +27,10 @@ class Elements:
     weight: str
     sums: str
     channels: int = 1
+
+    def kernel(self, name: str) -> str:
+        """The name of a kernel for these elements."""
+        return name if self.channels == 1 else f"{name}{OF_BYTES}"
 
     @property
     def input_bytes(self) -> int:

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from graphprune.backends.tvm.kernels.dot import integers_on
+from graphprune.backends.tvm.kernels.dot import integers_of
 from graphprune.backends.tvm.kernels.elements import Elements
 from graphprune.backends.tvm.kernels.problem import Planes
 from graphprune.backends.tvm.kernels.view import View
@@ -30,7 +30,7 @@ def convolution(lowering: Lowering, group: Group) -> None:
     """ConvInteger over one or two axes; its padding is the zero point."""
     node, shape = group.anchor, static_shape(group.output)
     x, array = lowering.view(input_value(node, 0)), constant_array(input_value(node, 1))
-    elements = integers_on(lowering.machine)
+    elements = integers_of(lowering.machine.features)
     zero = constant_array(input_value(node, 2)).item() if len(node.inputs) > 2 and node.inputs[2] is not None else 0
     point = int(zero) + shift_of(elements, x.dtype)
     words = _words(lowering, as_images(x), 1, elements)
@@ -45,7 +45,7 @@ def convolution(lowering: Lowering, group: Group) -> None:
 def matmul(lowering: Lowering, group: Group) -> None:
     """MatMulInteger of any rank by a constant matrix, channel-major like the products of floats."""
     x, array = (lowering.view(input_value(group.anchor, 0)), constant_array(input_value(group.anchor, 1)))
-    shape, elements, rank = static_shape(group.output), integers_on(lowering.machine), len(x.shape)
+    shape, elements, rank = static_shape(group.output), integers_of(lowering.machine.features), len(x.shape)
     words = _words(lowering, x, rank - 1, elements, channel_major(rank))
     weight, positions = integer_weight(array.T[:, :, None], elements), math.prod(x.shape[:-1])
     bias = _correction(lowering, array.sum(0, dtype=np.int32), shift_of(elements, x.dtype))

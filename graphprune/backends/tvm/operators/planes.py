@@ -138,7 +138,8 @@ def _measured(
 
 def _emit_vectors(problem: VectorProblem, fused: FusedEpilogue, weight: Weight) -> Emitted:
     if weight.dense is not None:
-        function = dense_vector_function("dense_vector", problem, fused.arguments, fused.apply, fused.dtype)
+        name = problem.elements.kernel("dense_vector")
+        function = dense_vector_function(name, problem, fused.arguments, fused.apply, fused.dtype)
         return function, [output_blocks(weight.dense[:, :, 0], problem.block)]
     assert weight.rows is not None
     rows = sparse_rows(weight.rows, ONE_TAP, problem.planes.channel_stride, weight.inputs)
@@ -153,18 +154,18 @@ def emit_planes(problem: PlaneProblem, fused: FusedEpilogue, taps: Indices, weig
 
     Rows of several groups read few channels each, which takes no blocks of channels.
     """
-    distance = channel_distance(problem)
+    distance, kernel = channel_distance(problem), problem.elements.kernel
     if weight.dense is not None:
         outputs = weight.outputs // weight.groups
         rows, vectors = register_tile(problem.machine, problem.tiling.span, outputs, problem.elements)
         blocks, values = dense_blocks(weight.dense, weight.groups, rows, vectors)
-        function = dense_function("dense", problem, blocks, distance, fused.arguments, fused.apply, fused.dtype)
+        function = dense_function(kernel("dense"), problem, blocks, distance, fused.arguments, fused.apply, fused.dtype)
         return function, [values, tap_table(weight.inputs, taps, distance)]
     assert weight.rows is not None
     channels = problem.planes.channels
     block = channels if weight.groups > 1 else channels_per_block(problem, weight.nonzeros)
     packed = _stored(problem, sparse_rows(weight.rows, taps, distance, block, weight.height))
-    function = sparse_function("sparse", problem, packed, fused.arguments, fused.apply, fused.dtype)
+    function = sparse_function(kernel("sparse"), problem, packed, fused.arguments, fused.apply, fused.dtype)
     return function, packed.arrays
 
 

@@ -11,7 +11,7 @@ from graphprune.backends.tvm.building import roofline
 from graphprune.backends.tvm.building.roofline import Level, Roofline, measure_roofline
 from graphprune.targets.target import resolve_target
 
-PEAK = Roofline(gflops=100, levels=(Level(1e6, 200), Level(1e8, 80), Level(math.inf, 20)))
+PEAK = Roofline(gflops=100, gops=400, levels=(Level(1e6, 200), Level(1e8, 80), Level(math.inf, 20)))
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +26,7 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_peaks_are_those_of_a_machine(target: str, threads: int) -> None:
     peak = measure_roofline(resolve_target(target), threads)
     assert 0 < peak.gflops < 2000 * threads
+    assert 0 < peak.gops < 8000 * threads
     assert [level.capacity for level in peak.levels] == sorted(level.capacity for level in peak.levels)
     assert peak.memory.capacity == math.inf
     assert all(0 < level.gbytes < 5000 for level in peak.levels)
@@ -41,8 +42,9 @@ def test_the_best_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_operations_or_bytes_decide() -> None:
-    assert PEAK.least_seconds(200e9, 1e9, PEAK.memory) == pytest.approx(2.0)
-    assert PEAK.least_seconds(1e9, 60e9, PEAK.memory) == pytest.approx(3.0)
+    assert PEAK.least_seconds("dense", 200e9, 1e9, PEAK.memory) == pytest.approx(2.0)
+    assert PEAK.least_seconds("dense_int8", 200e9, 1e9, PEAK.memory) == pytest.approx(0.5)
+    assert PEAK.least_seconds("sparse", 1e9, 60e9, PEAK.memory) == pytest.approx(3.0)
 
 
 @pytest.mark.parametrize(("nbytes", "gbytes"), [(0, 200), (1e6, 200), (1e6 + 1, 80), (1e8, 80), (1e12, 20)])

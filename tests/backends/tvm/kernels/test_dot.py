@@ -1,16 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import tvm
 from tvm import ir
 
-from graphprune.backends.tvm.backend import machine_of
 from graphprune.backends.tvm.building.pipeline import lower
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine, build_function, store, unrolled_lanes
-from graphprune.backends.tvm.kernels.dot import DOTS, PAIRS, QUADS, adds_products, integers_on, multiply_and_add
+from graphprune.backends.tvm.kernels.dot import DOTS, PAIRS, QUADS, adds_products, integers_of, multiply_and_add
 from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
 from graphprune.targets.target import TARGETS, Target
 from tests.backends.tvm.kernels.harness import V3, V4, Array, run
@@ -90,8 +87,7 @@ def test_quads_are_one_instruction(level: str, width: int, register: str) -> Non
     [("x86-64-v3", PAIRS), ("x86-64-v4", PAIRS), ("x86-64-v3-vnni", QUADS), ("x86-64-v4-vnni", QUADS)],
 )
 def test_the_words_of_a_machine(level: str, elements: Elements) -> None:
-    assert integers_on(machine_of(TARGETS[level], 1)) == elements
-    assert integers_on(replace(machine_of(TARGETS[level], 1), features=frozenset())) == PAIRS
+    assert integers_of(TARGETS[level].features) == elements
 
 
 def test_who_adds_products() -> None:

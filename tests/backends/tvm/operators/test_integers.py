@@ -103,7 +103,7 @@ def test_products(shape: tuple[int, ...], dtype: str, zeros: float) -> None:
 def test_runs_of_zeros_have_a_kernel_that_skips_them() -> None:
     text = "g (uint8[64,512] x) => (int32[64,256] y) { y = MatMulInteger(x,w) }"
     found = [kernels(parse(text, {"w": signed((256, 512), zeros).T})) for zeros in (0.0, 0.8)]
-    assert found == [["words", "dense", "copy"], ["words", "sparse", "copy"]]
+    assert found == [["words", "dense_int8", "copy"], ["words", "sparse_int8", "copy"]]
 
 
 def test_several_threads_share_the_work() -> None:

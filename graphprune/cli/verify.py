@@ -13,7 +13,8 @@ from graphprune.cli.options import InputShapes, InputValues, Json, Seed, parse_i
 from graphprune.cli.output import print_json, print_line, print_table, progress
 
 if TYPE_CHECKING:
-    from graphprune.verification.report import OutputReport, VerifyReport
+    from graphprune.verification.first_difference import FirstDifference
+    from graphprune.verification.report import OutputReport, QuantizedReport, VerifyReport
 
 
 def verify_command(  # noqa: PLR0913, PLR0917 - one argument an option
@@ -70,9 +71,26 @@ def print_report(report: VerifyReport) -> None:
     print_table(title, columns, (_row(output) for output in report.outputs))
     for warning in report.warnings:
         print_line(f"warning: {warning}")
-    where = report.first_difference
-    if where:
-        print_line(f"first difference: node {where.node!r} ({where.op_type}), value {where.value!r}")
+    if report.quantized:
+        _print_quantized(report.quantized)
+    if report.first_difference:
+        print_line(f"first difference: {_place(report.first_difference)}")
+
+
+def _print_quantized(found: QuantizedReport) -> None:
+    """Print how integers differ that both graphs compute."""
+    others = f" ({found.others} more have no partner)" if found.others else ""
+    where = f"; the first: {_place(found.first_rounded)}" if found.first_rounded else ""
+    print_line(
+        f"levels: {found.differing} of {found.elements} elements of {found.values} quantized values{others} differ, "
+        f"by at most {found.most_levels}, each value computed from the reference's integers{where}"
+    )
+    if found.reason:
+        print_line(f"different: {found.reason}")
+
+
+def _place(where: FirstDifference) -> str:
+    return f"node {where.node!r} ({where.op_type}), value {where.value!r}"
 
 
 def _row(output: OutputReport) -> tuple[object, ...]:
@@ -85,4 +103,6 @@ def _row(output: OutputReport) -> tuple[object, ...]:
 def _verdict(output: OutputReport) -> str:
     if not output.difference.compared:
         return "nothing was compared"
-    return "constant, nothing was compared" if output.is_constant else "ok"
+    if output.is_constant:
+        return "constant, nothing was compared"
+    return "held to ties" if output.difference.ties else "ok"

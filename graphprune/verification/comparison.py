@@ -8,6 +8,7 @@ import numpy as np
 
 from graphprune.errors import InputError
 from graphprune.verification.computed import Computed
+from graphprune.verification.spread import Ties
 
 # What reassociating sums costs in a network of a hundred layers, by the bits of the mantissa: relative to an element,
 # and to the largest element of its output. A fold on its own is held to less, see `passes.base.Equivalence`.
@@ -58,7 +59,8 @@ class Difference:
         max_abs_reference: The largest magnitude in the reference.
         mismatches: How many elements are out of tolerance.
         compared: How many elements were compared that are neither zero nor lost in rounding.
-        reason: What is wrong; None where all elements are within tolerance.
+        reason: What is wrong; None where all elements are within tolerance, or ties explain those that are not.
+        ties: What ties of rounding to integers explain; None where the output was not held to them.
     """
 
     max_abs_error: float = 0.0
@@ -68,6 +70,7 @@ class Difference:
     mismatches: int = 0
     compared: int = 0
     reason: str | None = None
+    ties: Ties | None = None
 
 
 def compare(

@@ -46,7 +46,7 @@ def computed_values(model: ir.Model) -> dict[ir.Value, Computed]:
     """Return how each value that depends on an input is computed; what does not is constant, and exact."""
     known = dict.fromkeys(model.graph.inputs, Computed())
     for node in model.graph:
-        sources = [known[value] for value in _read(node) if value in known]
+        sources = [known[value] for value in nested_reads(node) if value in known]
         if sources:
             known |= {value: _after(model, node, value, sources) for value in node.outputs}
     return known
@@ -61,7 +61,7 @@ def computed_outputs(model: ir.Model | None) -> dict[str, Computed]:
 
 
 def _after(model: ir.Model, node: ir.Node, value: ir.Value, sources: Iterable[Computed]) -> Computed:
-    inner = list(_inner(model, node))
+    inner = list(inner_nodes(model, node))
     types = [_type_of(each) for each in (value, *(output for one in inner for output in one.outputs))]
     coarse = [_COARSE[dtype] for dtype in types if dtype in _COARSE]
     return Computed(
@@ -78,15 +78,15 @@ def _type_of(value: ir.Value) -> ir.DataType | None:
     return ir.DataType(node.attributes["to"].as_int())
 
 
-def _read(node: ir.Node) -> Iterator[ir.Value | None]:
-    """What a node reads, its subgraphs too."""
+def nested_reads(node: ir.Node) -> Iterator[ir.Value | None]:
+    """Yield what a node reads, its subgraphs too."""
     yield from node.inputs
     for inner in nested_nodes(node):
         yield from inner.inputs
 
 
-def _inner(model: ir.Model, node: ir.Node) -> Iterator[ir.Node]:
-    """The nodes of the subgraphs of a node, or of the function that it calls."""
+def inner_nodes(model: ir.Model, node: ir.Node) -> Iterator[ir.Node]:
+    """Yield the nodes of the subgraphs of a node, or of the function that it calls."""
     yield from nested_nodes(node)
     function = model.functions.get(node.op_identifier())
     if function is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -26,10 +27,34 @@ class OutputReport:
 
 
 @dataclass(frozen=True)
+class QuantizedReport:
+    """How the integers differ that both graphs compute, each value from the reference's integers, over all cases.
+
+    Attributes:
+        values: How many values were compared.
+        others: How many more the reference rounds: the candidate has them not, or not under their names.
+        elements: Of the values, summed over the cases.
+        differing: How many of them differ.
+        most_levels: By how many levels at most.
+        first_rounded: The first that differs, right or wrong.
+        reason: What is wrong; None where all is as ties explain it.
+    """
+
+    values: int
+    others: int
+    elements: int = 0
+    differing: int = 0
+    most_levels: int = 0
+    first_rounded: FirstDifference | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class VerifyReport:
     """What `verify` found; it has no truth value, so that `assert verify(...)` cannot pass by mistake.
 
-    The `seed` is that of the first case, None where samples were given.
+    The `seed` is that of the first case, None where samples were given. `quantized` is there where both graphs are
+    known and the reference rounds activations to integers.
     """
 
     passed: bool
@@ -38,6 +63,7 @@ class VerifyReport:
     outputs: tuple[OutputReport, ...]
     first_difference: FirstDifference | None
     warnings: tuple[str, ...]
+    quantized: QuantizedReport | None = None
 
     def __bool__(self) -> bool:
         """Refuse.
@@ -55,11 +81,18 @@ class VerifyReport:
         """Do nothing where verified.
 
         Raises:
-            VerificationError: names the first output that differs, by how much, and the first node that differs.
+            VerificationError: names the first output or quantized value that differs, by how much, and the first node
+                that differs.
         """
         if self.passed:
             return
-        output = next(output for output in self.outputs if output.difference.reason)
         where = self.first_difference
         place = f"; the first node to differ is {where.node!r} ({where.op_type})" if where else ""
-        raise VerificationError(f"output {output.name!r} {output.difference.reason}{place}", code="GP561")
+        raise VerificationError(f"{next(self._reasons())}{place}", code="GP561")
+
+    def _reasons(self) -> Iterator[str]:
+        for output in self.outputs:
+            if output.difference.reason:
+                yield f"output {output.name!r} {output.difference.reason}"
+        if self.quantized and self.quantized.reason:
+            yield self.quantized.reason

@@ -10,6 +10,7 @@ import numpy as np
 from graphprune.verification.comparison import Difference, Tolerance, compare
 from graphprune.verification.computed import Computed
 from graphprune.verification.report import OutputReport
+from graphprune.verification.rounding_ties import HoldToTies
 
 IsTie = Callable[[str, np.ndarray, np.ndarray], bool]
 """Whether the indices in an output, expected and actual, are of equally good scores."""
@@ -17,6 +18,7 @@ IsTie = Callable[[str, np.ndarray, np.ndarray], bool]
 _NOTHING_COMPARED = "is zero, NaN, empty or lost in rounding in every case, so nothing was compared"
 _CONSTANT = "is constant over all cases, so nothing was compared"
 _TIED = "picks others of equally good scores than the reference"
+_ROUNDED = "differs by no more than ties of rounding to integers explain"
 
 
 class Tally:
@@ -39,7 +41,13 @@ class Tally:
         self._tied: set[str] = set()
         self._cases = 0
 
-    def add(self, expected: Sequence[np.ndarray], actual: Sequence[np.ndarray], is_tie: IsTie | None = None) -> bool:
+    def add(
+        self,
+        expected: Sequence[np.ndarray],
+        actual: Sequence[np.ndarray],
+        is_tie: IsTie | None = None,
+        hold_to_ties: HoldToTies | None = None,
+    ) -> bool:
         """Add one case; whether it passed."""
         self._cases += 1
         passed = True
@@ -48,6 +56,8 @@ class Tally:
             if difference.reason and is_tie and is_tie(name, right, given):
                 self._tied.add(name)
                 difference = replace(difference, mismatches=0, reason=None)
+            elif difference.reason and hold_to_ties:
+                difference = hold_to_ties(name, right, given, difference)
             self._worst[name] = _worse(self._worst[name], difference)
             self._varies[name] |= _differs(right, self._first.setdefault(name, right))
             passed = passed and difference.reason is None
@@ -69,6 +79,8 @@ class Tally:
         worst = self._worst[name]
         if name in self._tied:
             yield _TIED
+        if worst.ties and not worst.reason:
+            yield f"{_ROUNDED}: {worst.ties}"
         if not worst.reason and not worst.compared:
             yield _NOTHING_COMPARED
         elif self._is_constant(name):
@@ -94,4 +106,5 @@ def _worse(one: Difference, other: Difference) -> Difference:
         mismatches=one.mismatches + other.mismatches,
         compared=one.compared + other.compared,
         reason=one.reason or other.reason,
+        ties=max((each.ties for each in (one, other) if each.ties), key=lambda ties: ties.share, default=None),
     )

@@ -15,7 +15,9 @@ from graphprune.verification.computed import computed_outputs
 from graphprune.verification.feeds import merged_limits, random_feed
 from graphprune.verification.first_difference import FirstDifference, find_first_difference
 from graphprune.verification.interface import check_interfaces, merged_inputs
+from graphprune.verification.quantized import QuantizedComparison
 from graphprune.verification.report import VerifyReport
+from graphprune.verification.rounding_ties import RoundingTies
 from graphprune.verification.samples import feeds_of
 from graphprune.verification.shapes import merged_sets
 from graphprune.verification.sides import OpenSide, Side, open_side
@@ -67,22 +69,28 @@ def verify(  # noqa: PLR0913 - one argument an option of the command
     feeds = _random_feeds(sides, cases, seed, input_shapes) if samples is None else _given_feeds(sides, cases, samples)
     names = [info.name for info in sides[0].session.get_outputs()]
     tally = Tally(names, tolerance, computed_outputs(sides[0].model))
+    ties = RoundingTies.of(sides[0].model, tolerance)
+    quantized = QuantizedComparison.of(sides[0].model, sides[1].model, tolerance)
     failing: dict[str, np.ndarray] | None = None
     done = 0
     for done, feed in enumerate(feeds, start=1):
         is_tie = partial(_is_tie, sides[0], feed, tolerance)
-        passed = tally.add(sides[0].session.run(None, feed), sides[1].session.run(None, feed), is_tie)
+        hold = ties.on(feed) if ties else None
+        passed = tally.add(sides[0].session.run(None, feed), sides[1].session.run(None, feed), is_tie, hold)
+        passed = (quantized is None or quantized.add(feed, is_tie)) and passed
         failing = feed if failing is None and not passed else failing
         if on_case:
             on_case(done)
     outputs, warnings = tally.finish()
+    levels = quantized.report if quantized else None
     return VerifyReport(
-        passed=all(output.difference.reason is None for output in outputs),
+        passed=all(output.difference.reason is None for output in outputs) and not (levels and levels.reason),
         cases=done,
         seed=seed if samples is None else None,
         outputs=outputs,
-        first_difference=None if failing is None else _locate(*sides, failing, tolerance),
+        first_difference=None if failing is None else _locate(*sides, failing, tolerance, quantized),
         warnings=warnings,
+        quantized=levels,
     )
 
 
@@ -118,8 +126,14 @@ def _is_tie(
 
 
 def _locate(
-    reference: OpenSide, candidate: OpenSide, feed: Mapping[str, np.ndarray], tolerance: Tolerance
+    reference: OpenSide,
+    candidate: OpenSide,
+    feed: Mapping[str, np.ndarray],
+    tolerance: Tolerance,
+    quantized: QuantizedComparison | None,
 ) -> FirstDifference | None:
+    if quantized is not None:
+        return quantized.locate(feed)
     if reference.model is None or candidate.model is None:
         return None  # compiled code keeps no intermediate values
     return find_first_difference(reference.model, candidate.model, feed, tolerance)

@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from graphprune.analysis.constants import named_constants
 from graphprune.analysis.cost import NUMBERS
-from graphprune.analysis.quantization import quantization_of
+from graphprune.analysis.quantization import zero_point_of
 from graphprune.errors import ModelFileError
 
 _PIECE_BYTES = 2**18  # a piece and its two temporaries stay in the second-level cache
@@ -63,10 +63,10 @@ def weight_counts(model: ir.Model) -> dict[str, ValueCounts]:
 
 def _count_of(value: ir.Value, tensor: ir.TensorProtocol) -> ValueCounts:
     """Count the values of a constant; of a quantized one, the integers that stand for zero."""
-    how = quantization_of(value)
-    if how is None or not how.zero_point.any():
+    zero = zero_point_of(value)
+    if zero is None or not zero.astype(bool).any():
         return count_values(tensor)
-    return ValueCounts(tensor.size, int(np.count_nonzero(tensor.numpy() == how.zero_point)))
+    return ValueCounts(tensor.size, int(np.count_nonzero(tensor.numpy() == zero)))
 
 
 def parameter_counts(model: ir.Model, counts: Mapping[str, ValueCounts] | None = None) -> ValueCounts:

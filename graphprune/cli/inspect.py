@@ -122,8 +122,10 @@ def _pattern(weight: LinearWeight) -> str | None:
     from graphprune.analysis.sparsity import nonzero_mask
     from graphprune.packed.summary import pattern_of
 
-    rows = weight.axes.rows(nonzero_mask(weight.tensor))  # [outputs, positions, inputs]
-    return pattern_of(rows.swapaxes(1, 2), int(weight.tensor.dtype.itemsize))
+    how = weight.quantization
+    nonzero = nonzero_mask(weight.tensor) if how is None else weight.tensor.numpy() != how.zero_point
+    rows = weight.axes.rows(nonzero)  # [outputs, positions, inputs]
+    return pattern_of(rows.swapaxes(1, 2), max(1, int(weight.tensor.dtype.itemsize)))
 
 
 def _total(amounts: list[int | None]) -> int | None:

@@ -26,6 +26,7 @@ from graphprune.frontends.external_data import (
     is_written_for,
 )
 from graphprune.frontends.opset import modernize
+from graphprune.frontends.quantization import check_quantization
 from graphprune.frontends.quiet import quiet
 from graphprune.frontends.sparse_initializers import write_out_sparse
 from graphprune.frontends.well_formed import check_origin, check_well_formed
@@ -58,8 +59,8 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
             tensor is damaged [GP142].
         UnsupportedModelError: An extent is negative [GP140], a value is a map [GP141], a sparse tensor is too large
             [GP143], the graph is ill-formed [GP110], its opset is out of range [GP111], a call of a packed weight or a
-            mask lacks its function [GP112], an operator has no conversion to opset 18 [GP113], or an attribute that
-            says yes or no does neither [GP387].
+            mask lacks its function [GP112], an operator has no conversion to opset 18 [GP113], an attribute that says
+            yes or no does neither [GP387], or integers have a scale [GP146] or zero point [GP147] that is none.
     """
     source = Path(path)
     with quiet("onnx_ir"), _damage_named(source):
@@ -72,6 +73,7 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
         model.ir_version = max(model.ir_version, _MIN_IR_VERSION)
         _name_nodes(model)
         check_well_formed(model, source)
+        check_quantization(model, source)
         return modernize(model, source)
 
 

@@ -45,7 +45,6 @@ def test_along_the_first_axis() -> None:
     ("old", "new"),
     [
         ("float[2] w_s", "float[2] s"),
-        ("(w, w_s, w_z)", "<block_size = 3, axis = 0> (w, w_s, w_z)"),
         ("uint8[2] w_z) =>", "uint8[2] z) =>"),
         ("y = MatMul", "e = Cast <to = 1> (w) y = MatMul"),
     ],
@@ -70,3 +69,59 @@ def test_the_zeros_of_a_quantized_constant_are_its_zero_points() -> None:
     assert weight_counts(model())["w"].zeros == 2
     total = parameter_counts(model())
     assert (total.elements, total.zeros) == (10, 2)
+
+
+def test_one_scale_a_block_whose_last_may_be_shorter() -> None:
+    text = """main (float[N,3] x, int8[3,2] w, float[2,2] w_s, int8[2,2] w_z) => (float[N,2] y) {
+        d = DequantizeLinear <axis = 0, block_size = 2> (w, w_s, w_z)
+        y = MatMul (x, d)
+    }"""
+    blocks = {
+        "w": np.array([[1, 2], [3, 4], [5, 6]], "int8"),
+        "w_s": np.array([[1, 2], [4, 8]], "float32"),
+        "w_z": np.array([[1, 0], [5, 0]], "int8"),
+    }
+    blocked = weighted_model(text, blocks)
+    how = quantization_of(blocked.graph.initializers["w"])
+    assert how is not None
+    assert how.real(blocks["w"]).tolist() == [[0, 4], [2, 8], [0, 48]]
+    assert weight_counts(blocked)["w"].zeros == 2
+
+
+_HEADER = '<ir_version: 10, opset_import: ["" : 18, "com.microsoft" : 1]> main '
+_STEPS = {"w_t": np.array(1, "float32"), "w_p": np.array(7, "uint8")}
+_GIVEN = "float w_t, uint8 w_p, float[2] w_s, uint8[2] w_z"
+PRODUCTS = {
+    "QLinearMatMul": ("uint8", "QLinearMatMul (q, w_t, w_p, w, w_s, w_z, w_t, w_p)"),
+    "MatMulInteger": ("int32", "MatMulInteger (q, w, w_p, w_z)"),
+    "QGemm": ("uint8", "com.microsoft.QGemm (q, w_t, w_p, w, w_s, w_z, , w_t, w_p)"),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_the_zeros_of_the_weight_of_a_product_of_integers_are_its_zero_points(name: str) -> None:
+    kind, call = PRODUCTS[name]
+    text = f"{_HEADER} (uint8[N,3] q, uint8[3,2] w, {_GIVEN}) => ({kind}[N,2] y) {{ y = {call} }}"
+    assert weight_counts(weighted_model(text, WEIGHTS | _STEPS))["w"].zeros == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "x", "call"),
+    [
+        ((2, 3), "N,3", "com.microsoft.QGemm <transB = 1> (q, w_t, w_p, w, w_s, w_z, , w_t, w_p)"),
+        ((2, 3, 1), "1,3,4", "QLinearConv (q, w_t, w_p, w, w_s, w_z, w_t, w_p)"),
+    ],
+)
+def test_a_zero_point_for_each_row_of_a_weight(shape: tuple[int, ...], x: str, call: str) -> None:
+    extents = ",".join(map(str, shape))
+    text = f"{_HEADER} (uint8[{x}] q, uint8[{extents}] w, {_GIVEN}) => (uint8[a,b] y) {{ y = {call} }}"
+    weight = {"w": np.array([[3, 0, 3], [5, 5, 1]], "uint8").reshape(shape), "w_z": np.array([3, 5], "uint8")}
+    assert weight_counts(weighted_model(text, WEIGHTS | _STEPS | weight))["w"].zeros == 4
+
+
+def test_a_weight_that_is_read_by_two_zero_points_has_the_zeros_of_its_integers() -> None:
+    text = f"""{_HEADER} (uint8[N,3] q, uint8[3,2] w, uint8 w_p, uint8[2] w_z) => (int32[N,2] y, int32[N,2] u) {{
+        y = MatMulInteger (q, w, w_p, w_z)
+        u = MatMulInteger (q, w, w_p, w_p)
+    }}"""
+    assert weight_counts(weighted_model(text, WEIGHTS | _STEPS))["w"].zeros == 2  # the numbers 0

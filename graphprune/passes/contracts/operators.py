@@ -67,10 +67,15 @@ def _blocks(operands: Operands) -> Extents | None:
 
 def _scale(operands: Operands) -> str | None:
     """One scale, one an index of `axis`, or one a block; blocks written out broadcast."""
-    shape = operands.shape(1)
-    if shape is not None and len(shape) == 1 < len(operands.shape(0) or ()) and not operands.integer("block_size", 0):
-        return has_one_or(1, vector(along(0, "axis", 1)))(operands)
-    if operands.integer("block_size", 0):
+    shape, size = operands.shape(1), operands.integer("block_size", 0)
+    if size < 0:
+        return f"block_size is {size}, expected at least 0"
+    has_axis = size > 0 or (shape is not None and len(shape) == 1 < len(operands.shape(0) or ()) and shape[0] != 1)
+    if has_axis and (complaint := is_axis("axis", 1)(operands)) is not None:
+        return complaint
+    if has_axis and not size:
+        return is_shape(1, vector(along(0, "axis", 1)))(operands)
+    if size:
         return is_shape(1, _blocks)(operands)
     return broadcasts_to(1, like(0))(operands)
 
@@ -79,6 +84,12 @@ def _zero_point(operands: Operands) -> str | None:
     """As many as there are scales."""
     is_single = has_one_element(1)(operands) is None
     return has_one_or(2, like(1))(operands) if is_single else is_shape(2, like(1))(operands)
+
+
+def _one_a_column(index: int) -> Rule:
+    """One element, one a column of QLinearMatMul's second operand, or such for each matrix of a stack."""
+    is_fit = has_one_or(index, vector(extent(3, -1)))
+    return lambda operands: None if len(operands.shape(index) or ()) > 1 else is_fit(operands)
 
 
 def _gates(count: int) -> tuple[Rule, ...]:
@@ -179,6 +190,7 @@ def _region(operands: Operands) -> str | None:
 CONTRACTS: dict[str, Sequence[Rule]] = {
     **WINDOWS,
     **INDEXING,
+    "QLinearMatMul": (_one_a_column(4), _one_a_column(5)),
     "MatMulInteger": (
         lambda o: None if len(o.shape(2) or ()) > 1 else has_one_or(2, vector(extent(0, -2)))(o),
         lambda o: None if len(o.shape(3) or ()) > 1 else has_one_or(3, vector(extent(1, -1)))(o),

@@ -8,9 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 
-from graphprune.passes.contrib.contrib import ANY_NUMBER, Contrib, any_shape, names, rank, unsupported
+from graphprune.passes.contrib.contrib import ANY_NUMBER, Contrib, any_shape, kept, names, rank, unsupported
 from graphprune.passes.definition import Define, Definition
 
+_WINDOW = "auto_pad ceil_mode count_include_pad kernel_shape pads strides"
+_CONVOLUTION = "auto_pad dilations group kernel_shape pads strides"
 _OPERAND = 3  # value, scale and zero point
 _SOFTMAX_ALONG_ONE = 13  # the operator set from which it is along one axis
 
@@ -29,6 +31,9 @@ def _step(define: Definition, first: int) -> list[str]:
     """Scale and zero point of a whole tensor, as scalars."""
     if not define.has(first + 1):
         raise unsupported(f"input {first + 1}, a zero point, is missing")
+    for value in define.node.inputs[first : first + 2]:
+        if value is not None and value.shape is not None and any(extent != 1 for extent in value.shape):
+            raise unsupported(f"'{value.name}' has shape {value.shape}, expected one element")
     return [define.reshape(define.inputs[index], ()) for index in (first, first + 1)]
 
 
@@ -90,15 +95,30 @@ def _softmax(define: Definition) -> onnx.FunctionProto:
     return _quantized(define, define.reshape(define("Softmax", rows, axis=-1), shape), _OPERAND)
 
 
-def _as_in_onnx(define: Definition) -> onnx.FunctionProto:
-    """(De)quantization, which ONNX has for 8 bits since opset 10."""
-    dtypes = [define.dtype(index) for index in (0, 2) if define.has(index)]
-    if any(dtype.kind in "iu" and dtype.itemsize != 1 for dtype in dtypes):
-        raise unsupported(
-            f"integers are {next(d for d in dtypes if d.kind in 'iu' and d.itemsize != 1)}, not of 8 bits"
-        )
-    node = define.node
-    return define.finish(define(node.op_type, *define.inputs, axis=node.attributes.get_int("axis", 1)))
+def _average(define: Definition, x: str) -> str:
+    last = define.node.attributes.get_int("channels_last", 0)
+    y = define("AveragePool", _channels_second(define, x) if last else x, **kept(define, _WINDOW))
+    return _channels_last(define, y) if last else y
+
+
+def _where(define: Definition) -> onnx.FunctionProto:
+    return _quantized(define, define("Where", define.inputs[0], _real(define, 1), _real(define, 4)), 7)
+
+
+def _convolution(define: Definition) -> onnx.FunctionProto:
+    """ONNX's own, of images whose channels may be last; the weight's are not."""
+    given, (x, *operands) = define.node.attributes, define.inputs
+    last = given.get_int("channels_last", 0)
+    y = define("QLinearConv", _channels_second(define, x) if last else x, *operands, **kept(define, _CONVOLUTION))
+    return define.finish(_channels_last(define, y) if last else y)
+
+
+def _channels_second(define: Definition, x: str) -> str:
+    return define("Transpose", x, perm=[0, rank(define) - 1, *range(1, rank(define) - 1)])
+
+
+def _channels_last(define: Definition, x: str) -> str:
+    return define("Transpose", x, perm=[0, *range(2, rank(define)), 1])
 
 
 QUANTIZED: dict[str, Contrib] = {
@@ -110,6 +130,7 @@ QUANTIZED: dict[str, Contrib] = {
     "QLinearConcat": any_shape(_concat, "axis", ANY_NUMBER),
     "QGemm": any_shape(_product, "alpha transA transB", 9),
     "QLinearSoftmax": Contrib(_softmax, names("axis opset"), range(5)),
-    "QuantizeLinear": any_shape(_as_in_onnx, "axis", 3),
-    "DequantizeLinear": any_shape(_as_in_onnx, "axis", 3),
+    "QLinearAveragePool": any_shape(_each(_average), f"{_WINDOW} channels_last", 5),
+    "QLinearConv": any_shape(_convolution, f"{_CONVOLUTION} channels_last", 9),
+    "QLinearWhere": any_shape(_where, "", 9),
 }

@@ -7,9 +7,11 @@ import onnx_ir as ir
 
 from graphprune.analysis.products import BLOCKED_DOMAIN, BLOCKED_HINT
 from graphprune.passes.contrib.attention import ATTENTION
+from graphprune.passes.contrib.blockwise import BLOCKWISE
 from graphprune.passes.contrib.contrib import OPEN, CannotRewriteError, Contrib
 from graphprune.passes.contrib.dynamic import DYNAMIC
 from graphprune.passes.contrib.fused import FUSED
+from graphprune.passes.contrib.levels import LEVELS
 from graphprune.passes.contrib.normalizing import NORMALIZING, SIMPLIFIED
 from graphprune.passes.contrib.quantized import QUANTIZED
 from graphprune.passes.definition import Definition, has_types, is_static
@@ -17,7 +19,11 @@ from graphprune.passes.definition import Definition, has_types, is_static
 _DOMAIN = "com.microsoft"
 
 CONTRIB: dict[tuple[str, str], Contrib] = {
-    **{(_DOMAIN, name): entry for name, entry in {**FUSED, **NORMALIZING, **ATTENTION, **QUANTIZED, **DYNAMIC}.items()},
+    **{
+        (_DOMAIN, name): entry
+        for table in (FUSED, NORMALIZING, ATTENTION, QUANTIZED, LEVELS, DYNAMIC, BLOCKWISE)
+        for name, entry in table.items()
+    },
     ("", "SimplifiedLayerNormalization"): SIMPLIFIED,
 }
 """By domain and operator."""

@@ -13,6 +13,7 @@ from graphprune.backends.tvm.rewrites.normalizing import NORMALIZING
 from graphprune.backends.tvm.rewrites.products import PRODUCTS
 from graphprune.backends.tvm.rewrites.quantized import QUANTIZED
 from graphprune.backends.tvm.rewrites.transposed import transposed_convolution
+from graphprune.passes.contrib.levels import in_bytes
 from graphprune.passes.contrib.table import contrib_body, is_contrib, why_not_rewritten
 from graphprune.passes.definition import Define, Definition, is_static
 from graphprune.passes.schema_functions import schema_body
@@ -30,6 +31,8 @@ def definition_of(model: ir.Model, node: ir.Node) -> onnx.FunctionProto | None:
     """Our own definition of the node's operator, else the newest of ONNX that its opset allows, or None."""
     if is_contrib(node):
         return contrib_body(node) if why_not_rewritten(node) is None else None
+    if (body := in_bytes(node)) is not None:
+        return body
     is_typed = all(value.dtype is not None for value in node.outputs)
     if node.domain == "" and node.op_type in _COMPUTED and has_halves(node) and is_typed:
         return in_float32(node)

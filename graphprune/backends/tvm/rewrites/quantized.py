@@ -111,11 +111,13 @@ def _dynamic_quantization(define: Definition) -> onnx.FunctionProto:
 
 
 def _quantized_matmul(define: Definition) -> onnx.FunctionProto | None:
-    if any(np.prod(define.shape(i), dtype=np.int64) != 1 for i in (1, 2, 4, 5, 6, 7)):
+    """With a scale and zero point for each matrix, or for each column of the second."""
+    sizes = [int(np.prod(define.shape(i), dtype=np.int64)) for i in (1, 2, 6, 7)]
+    if any(size != 1 for size in sizes) or any(len(define.shape(i)) > 1 for i in (4, 5)):
         return None
-    scales = [define.reshape(define.cast(define.inputs[i], np.float32), ()) for i in (1, 4)]
+    first, second = (define.cast(define.inputs[i], np.float32) for i in (1, 4))
     total = define("MatMulInteger", *(define.inputs[i] for i in (0, 3, 2, 5)))
-    return define.finish(_requantized(define, total, (scales[0], scales[1]), (6, 7)))
+    return define.finish(_requantized(define, total, (define.reshape(first, ()), second), (6, 7)))
 
 
 def _quantized_conv(define: Definition) -> onnx.FunctionProto:

@@ -111,7 +111,7 @@ def _product_zero_point(node: ir.Node, value: ir.Value) -> npt.NDArray[Any] | No
     zero = constant_tensor(given)
     if given is not None and zero is None:
         return None
-    axis = 0 if node.op_type in _ROWS or node.attributes.get_int("transB", 0) else -1
+    axis = 0 if node.op_type in _ROWS or node.attributes.get_int("transB", 0) == 1 else -1
     points = np.zeros(1, tensor.dtype.numpy()) if zero is None else zero.numpy()
     return points if points.ndim > 1 else _along(points, axis, 0, tuple(tensor.shape.numpy()))
 

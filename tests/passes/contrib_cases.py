@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -255,6 +256,144 @@ CASES: dict[str, Case] = {
         "(float[2,3] x) => (int8[2,3] y) { y = com.microsoft.QuantizeLinear (x, xs, xz) }",
         {**scales(xs=0.1), **zeros("int8", xz=4)},
     ),
+    "quantize-plain": Case(
+        "(float[2,3] x) => (uint8[2,3] y) { y = com.microsoft.QuantizeLinear (x, xs) }", scales(xs=0.1)
+    ),
+    "dequantize-sums": Case(
+        "(int32[2,3] x) => (float[2,3] y) { y = com.microsoft.DequantizeLinear (x, xs, xz) }",
+        {**scales(xs=0.1), **zeros("int32", xz=0)},
+        {"x": integers(2, 3, below=10**6)},
+    ),
+    **{
+        f"words-{dtype}-{count}": Case(
+            "(float[2,3] x) => (float[2,3] y) {"
+            " q = com.microsoft.QuantizeLinear <axis = 1> (x, xs, xz)"
+            " y = com.microsoft.DequantizeLinear <axis = 1> (q, xs, xz) }",
+            {"xs": np.full(shape, 3e-5, "f"), "xz": np.full(shape, 900, dtype)},
+        )
+        for dtype in ("int16", "uint16")
+        for count, shape in (("all", ()), ("one", (1,)), ("each", (3,)))
+    },
+    **{
+        f"nibbles-{dtype}": Case(
+            "(float[2,3] x) => (float[2,3] a, float[2,3] b) {"
+            " q = com.microsoft.QuantizeLinear (x, xs, xz)"
+            " a = com.microsoft.DequantizeLinear (q, xs, xz)"
+            " b = com.microsoft.DequantizeLinear <axis = 0> (w, ws, wz) }",
+            {
+                **scales(xs=0.15),
+                "xz": np.array(3, dtype),
+                "w": integers(2, 3, below=7).astype(dtype),
+                "ws": np.array([0.1, 0.2], "f"),
+                "wz": np.array([1, 0], dtype),
+            },
+        )
+        for dtype in (ml_dtypes.int4, ml_dtypes.uint4)
+    },
+    "average-pool": Case(
+        "(uint8[2,3,5,5] x) => (uint8[2,3,3,3] y) { y = com.microsoft.QLinearAveragePool"
+        " <kernel_shape = [2,2], strides = [2,2], pads = [0,0,1,1], count_include_pad = 1> (x, xs, xz, ys, yz) }",
+        {**scales(xs=0.05, ys=0.041), **zeros(xz=7, yz=9)},
+        {"x": integers(2, 3, 5, 5, below=256, dtype="uint8")},
+    ),
+    "average-pool-last": Case(
+        "(uint8[2,5,4,3] x) => (uint8[2,4,3,3] y) { y = com.microsoft.QLinearAveragePool"
+        " <kernel_shape = [2,2], channels_last = 1> (x, xs, xz, ys, yz) }",
+        {**scales(xs=0.05, ys=0.041), **zeros(xz=7, yz=9)},
+        {"x": integers(2, 5, 4, 3, below=256, dtype="uint8")},
+    ),
+    "where": Case(
+        "(bool[2,3,1] c, uint8[2,3,4] a, uint8[4] b) => (uint8[2,3,4] y) {"
+        " y = com.microsoft.QLinearWhere (c, a, as, az, b, bs, bz, ys, yz) }",
+        _BINARY_PARTS,
+        {"a": _BYTES["a"], "b": integers(4, below=256, dtype="uint8"), "c": integers(2, 3, 1, below=2, dtype="bool")},
+    ),
+    **{
+        f"convolution-{last}": Case(
+            f"(uint8[{x}] x) => (uint8[{y}] y) {{ y = com.microsoft.QLinearConv"
+            f" <pads = [1,1,0,0], channels_last = {last}> (x, xs, xz, w, ws, wz, ys, yz, b) }}",
+            {
+                **scales(xs=0.02, ys=0.05),
+                **zeros(xz=7, yz=90),
+                "w": integers(4, 3, 2, 2, below=256, dtype="uint8"),
+                "ws": np.linspace(0.01, 0.03, 4, dtype="f"),
+                "wz": np.full(4, 128, "uint8"),
+                "b": integers(4, below=900, least=-900),
+            },
+            {"x": integers(*map(int, x.split(",")), below=256, dtype="uint8")},
+        )
+        for last, x, y in ((0, "1,3,5,4", "1,4,5,4"), (1, "1,5,4,3", "1,5,4,4"))
+    },
+    **{
+        f"bits-{bits}-{form}": Case(
+            "(float[2,3,40] x) => (float[2,3,5] y) { y = com.microsoft.MatMulNBits"
+            f" <K = 40, N = 5, bits = {bits}, block_size = 16> (x, w, s{inputs}) }}",
+            {
+                "w": integers(5, 3, 2 * bits, below=256, dtype="uint8"),
+                "s": (15,) if form == "plain" else (5, 3),
+                "z": integers(5, -(-3 * bits // 8), below=256, dtype="uint8"),
+                "p": (5, 3),
+                "b": (5,),
+            },
+        )
+        for bits in (2, 4, 8)
+        for form, inputs in (("plain", ""), ("points", ", z, , b"), ("floats", ", p"))
+        if (bits, form) != (8, "floats")  # which ONNX Runtime does not have
+    },
+    **{
+        f"table-{name}": Case(
+            "(int64[2,3] i) => (float[2,3,40] y) { y = com.microsoft.GatherBlockQuantized"
+            f" <bits = {bits}, block_size = 16> (t, i, s{more}) }}",
+            {"t": table, "s": (7, 3), "z": points},
+            {"i": integers(2, 3, below=7, dtype="int64")},
+        )
+        for name, bits, more, (table, points) in (
+            ("int4", 4, "", (integers(7, 40, below=8, least=-8).astype(ml_dtypes.int4), np.zeros(1, "f"))),
+            (
+                "uint4",
+                4,
+                ", z",
+                (integers(7, 40, below=16).astype(ml_dtypes.uint4), integers(7, 3, below=16).astype(ml_dtypes.uint4)),
+            ),
+            ("packed", 4, ", z", (integers(7, 20, below=256, dtype="uint8"), integers(7, 2, below=256, dtype="uint8"))),
+            ("bytes", 8, "", (integers(7, 40, below=256, dtype="uint8"), np.zeros(1, "f"))),
+        )
+    },
+    **{
+        f"attention-bytes-{name}": Case(
+            f"(uint8[2,5,8] x{given}) => (float[2,5,8] y) {{ y = com.microsoft.QAttention"
+            f" <num_heads = 2, unidirectional = {causal}> (x, w, b, xs, ws{more}) }}",
+            {
+                **scales(xs=0.02, ws=0.01),
+                **zeros(xz=120, wz=130),
+                "w": integers(8, 24, below=256, dtype="uint8"),
+                "b": (24,),
+            },
+            {"x": integers(2, 5, 8, below=256, dtype="uint8"), "m": integers(2, 5, below=2)},
+        )
+        for name, given, causal, more in (("mask", ", int32[2,5] m", 0, ", m, xz, wz"), ("causal", "", 1, ", , xz, wz"))
+    },
+    **{
+        f"embed-bytes-{name}": Case(
+            f"(int32[2,5] i{given}) => (float[2,5,8] y, int32[2] n) {{"
+            " y, n = com.microsoft.QEmbedLayerNormalization"
+            f" (i, {kinds}, words, places, {table}, g, b, {mask}, {steps}) }}",
+            {
+                "words": integers(11, 8, below=256, dtype="uint8"),
+                "places": integers(9, 8, below=256, dtype="uint8"),
+                "kinds": integers(2, 8, below=256, dtype="uint8"),
+                "g": integers(8, below=256, dtype="uint8"),
+                "b": integers(8, below=256, dtype="uint8"),
+                **scales(s0=0.02, s1=0.03, s2=0.01, s3=0.01, s4=0.02),
+                **zeros(z0=120, z1=130, z2=128, z3=3, z4=128),
+            },
+            _EMBED_FEED,
+        )
+        for name, given, kinds, table, mask, steps in (
+            ("whole", ", int32[2,5] t, int32[2,5] m", "t", "kinds", "m", "s0, s1, s2, s3, s4, z0, z1, z2, z3, z4"),
+            ("plain", "", "", "", "", "s0, s1, , s3, s4, z0, z1, , z3, z4"),
+        )
+    },
     "dynamic-product": Case(_DYNAMIC.format("z, b"), {**_DYNAMIC_PARTS, "b": (5,), **zeros("int8", z=3)}),
     "dynamic-product-plain": Case(_DYNAMIC.format(", "), _DYNAMIC_PARTS),
     "dynamic-product-columns": Case(

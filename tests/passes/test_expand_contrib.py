@@ -64,7 +64,22 @@ REFUSED = [
     ("com.microsoft.QLinearSigmoid (x, v, , v)", "GP157", "input 2, a zero point, is missing"),
     ("com.microsoft.QLinearSoftmax <opset = 13> (x, v, , v)", "GP157", "input 2, a zero point, is missing"),
     ("com.microsoft.nchwc.Conv (x, w)", "GP145", "it computes on blocks for one processor: let ONNX Runtime write"),
-    ("com.microsoft.DequantizeLinear (i, s)", "GP157", "int16, not of 8 bits"),
+    ("com.microsoft.DequantizeLinear <axis = 3> (i, v, j)", "GP157", "axis is 3, of 1 axes"),
+    ("com.microsoft.DequantizeLinear <axis = 0> (i, s, j)", "GP157", r"input 2 has shape \[24\], expected \[1\]"),
+    ("com.microsoft.QLinearSigmoid (x, v, j, v, j)", "GP157", r"'v' has shape \[24\], expected one element"),
+    ("com.microsoft.MatMulNBits <K = 8, N = 24, block_size = 16> (x, x, s)", "GP157", "input 1 is not constant"),
+    ("com.microsoft.MatMulNBits <K = 8, N = 24> (x, k, s)", "GP157", "block_size is 0, expected at least 1"),
+    ("com.microsoft.MatMulNBits <K = 8, N = 24, bits = 3> (x, k, s)", "GP157", "bits is 3, expected one of 2, 4, 8"),
+    ("com.microsoft.MatMulNBits <K = 8, N = 4, block_size = 16> (x, k, s)", "GP157", "32 levels and 1 scales do not"),
+    (
+        "com.microsoft.MatMulNBits <K = 8, N = 1, block_size = 32, weight_prepacked = 1> (x, k, s)",
+        "GP157",
+        "'weight_prepacked' is set",
+    ),
+    ("com.microsoft.MatMulNBits <K = 8, N = 1, block_size = 32> (x, k, s, , s)", "GP156", r"input 4 \('s'\)"),
+    ("com.microsoft.MatMulNBits <K = 16, N = 1, block_size = 16> (x, k, v, f)", "GP157", "32 levels and 24 scales"),
+    ("com.microsoft.MatMulNBits <K = 32, N = 1, block_size = 16> (x, k, t, s)", "GP157", "1 zero points do not make"),
+    ("com.microsoft.MatMulNBits <K = 16, N = 2, block_size = 16> (x, k, t, s)", "GP157", "1 bytes of zero points"),
     ("com.microsoft.DynamicQuantizeLSTM <clip = 1.0> (x, w, w)", "GP155", "attribute 'clip'"),
     ("com.microsoft.DynamicQuantizeLSTM (x, w, w, , v)", "GP156", r"input 4 \('v'\)"),
     ('com.microsoft.DynamicQuantizeLSTM <activations = ["Elu"]> (x, x, x)', "GP157", "more than 128 steps"),
@@ -75,7 +90,13 @@ REFUSED = [
 @pytest.mark.parametrize(("call", "code", "why"), REFUSED)
 def test_what_a_rewrite_does_not_know_stays_and_says_why(call: str, code: str, why: str) -> None:
     text = f"(float[2,5,8] x, int16[2] i, float[n,5,8] o) => (float[a,b,c] y) {{ y = {call} }}"
-    model = Case(text, {"w": (8, 24), "v": (24,), "s": (1,)}).model()
+    bytes_: dict[str, tuple[int, ...] | np.ndarray] = {
+        "k": np.zeros((1, 1, 16), "uint8"),
+        "j": np.zeros(24, "int16"),
+        "t": (2,),
+        "f": (1,),
+    }
+    model = Case(text, {"w": (8, 24), "v": (24,), "s": (1,), **bytes_}).model()
     result = run_pass(ExpandContrib(), model)
     assert not result.changed
     assert [skip.code for skip in result.skips] == [code]

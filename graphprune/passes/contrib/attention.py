@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from graphprune.passes.contrib.contrib import Contrib, finish, names, unsupported
@@ -11,17 +12,30 @@ from graphprune.passes.definition import Definition
 
 def _attention(define: Definition) -> onnx.FunctionProto:
     """Self-attention: query, key and value are one product with packed weights [input, 3 * hidden]."""
+    packed = define("MatMul", *define.inputs[:2])
+    packed = define("Add", packed, define.inputs[2]) if define.has(2) else packed
+    return _self_attend(define, packed, (3, 5))
+
+
+def _quantized_attention(define: Definition) -> onnx.FunctionProto:
+    """The same with a product of integers; inputs: X, weight, bias, scales, mask, zero points."""
+    zeros = [define.inputs[index] if define.has(index) else "" for index in (6, 7)]
+    total = define.cast(define("MatMulInteger", *define.inputs[:2], *zeros), np.float32)
+    packed = define("Add", define("Mul", total, define("Mul", *define.inputs[3:5])), define.inputs[2])
+    return _self_attend(define, packed, (5,))
+
+
+def _self_attend(define: Definition, packed: str, extra: tuple[int, ...]) -> onnx.FunctionProto:
+    """Attention of the parts of a value [batch, length, query + key + value] to each other."""
     given = define.node.attributes
     if given.get_int("do_rotary", 0):
         raise unsupported("attribute 'do_rotary' is set")
     width = define.shape(1)[1]
     sizes = list(given.get_ints("qkv_hidden_sizes", ())) or [width // 3] * 3
-    packed = define("MatMul", *define.inputs[:2])
-    packed = define("Add", packed, define.inputs[2]) if define.has(2) else packed
     ends = np.cumsum(sizes).tolist()
     parts = [define.slice(packed, -1, end - size, end) for size, end in zip(sizes, ends, strict=True)]
     batch, length = define.shape()[:2]
-    return _attend(define, parts, (batch, length, length), sizes, (3, 5))
+    return _attend(define, parts, (batch, length, length), sizes, extra)
 
 
 def _multi_head_attention(define: Definition) -> onnx.FunctionProto:
@@ -39,11 +53,11 @@ def _multi_head_attention(define: Definition) -> onnx.FunctionProto:
 
 
 def _attend(
-    define: Definition, parts: list[str], extents: tuple[int, int, int], sizes: list[int], extra: tuple[int, int]
+    define: Definition, parts: list[str], extents: tuple[int, int, int], sizes: list[int], extra: tuple[int, ...]
 ) -> onnx.FunctionProto:
     """Softmax of scaled products of queries and keys, plus masks, times values.
 
-    `extents` are batch, queries and keys; `sizes` the widths of the parts; `extra` the inputs of mask and bias.
+    `extents` are batch, queries and keys; `sizes` the widths of the parts; `extra` the inputs of mask and biases.
     """
     batch, queries, keys = extents
     given = define.node.attributes
@@ -57,7 +71,7 @@ def _attend(
     )
     scale = given.get_float("scale", 0.0) or (sizes[0] // heads) ** -0.5
     scores = define("MatMul", query, define("Transpose", key, perm=[0, 1, 3, 2]))
-    scores = define("Mul", scores, define.like(scale))
+    scores = define("Mul", scores, _number(define, scale))
     for term in _terms(define, extents, extra):
         scores = define("Add", scores, term)
     product = define("MatMul", define("Softmax", scores, axis=-1), value)
@@ -66,14 +80,14 @@ def _attend(
     )
 
 
-def _terms(define: Definition, extents: tuple[int, int, int], extra: tuple[int, int]) -> list[str]:
-    """What is added to the scores: a mask, a bias, and what hides later keys."""
-    mask, bias = extra
+def _terms(define: Definition, extents: tuple[int, int, int], extra: tuple[int, ...]) -> list[str]:
+    """What is added to the scores: a mask, biases, and what hides later keys."""
+    mask, *biases = extra
     terms = [_masked(define, mask, extents)] if define.has(mask) else []
-    terms += [define.inputs[bias]] if define.has(bias) else []
+    terms += [define.inputs[bias] for bias in biases if define.has(bias)]
     if define.node.attributes.get_int("unidirectional", 0):
         _, queries, keys = extents
-        terms.append(define.like(np.where(np.triu(np.ones((queries, keys), bool), 1), -np.inf, 0)))
+        terms.append(_number(define, np.where(np.triu(np.ones((queries, keys), bool), 1), -np.inf, 0)))
     return terms
 
 
@@ -89,7 +103,13 @@ def _masked(define: Definition, index: int, extents: tuple[int, int, int]) -> st
     else:
         raise unsupported(f"a mask of shape {list(shape)} is not known")
     value = define.node.attributes.get_float("mask_filter_value", -10000.0)
-    return define("Where", attended, define.like(0), define.like(value))
+    return define("Where", attended, _number(define, 0), _number(define, value))
+
+
+def _number(define: Definition, value: npt.ArrayLike) -> str:
+    """A constant among the scores, which are float32 where the inputs are integers."""
+    dtype = define.dtype()
+    return define.constant(value, np.float32 if dtype.kind in "iu" else dtype)
 
 
 def _rotary(define: Definition) -> onnx.FunctionProto:
@@ -146,6 +166,9 @@ ATTENTION: dict[str, Contrib] = {
         _attention,
         names(f"{_OPTIONS} do_rotary past_present_share_buffer qkv_hidden_sizes rotary_embedding_dim"),
         frozenset({0, 1, 2, 3, 5}),
+    ),
+    "QAttention": Contrib(
+        _quantized_attention, names(f"{_OPTIONS} do_rotary past_present_share_buffer"), frozenset(range(8))
     ),
     "MultiHeadAttention": Contrib(_multi_head_attention, names(_OPTIONS), frozenset(range(6))),
     "RotaryEmbedding": Contrib(

@@ -80,7 +80,7 @@ def _byte(kind: _Type) -> _Type:
 
 
 def _to_words(define: Definition, kind: _Type) -> str:
-    limits = np.iinfo(kind)
+    limits = np.iinfo(kind.type)  # type: ignore[type-var] # of integers
     scaled = define("Round", define("Div", define.inputs[0], _along(define, define.inputs[1], 1)))
     moved = define("Add", scaled, _along(define, define.cast(define.inputs[2], np.float32), 2))
     return define.cast(define("Clip", moved, define.like(limits.min), define.like(limits.max)), kind)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 
@@ -47,14 +49,35 @@ def _scaled(define: Definition, x: str, scale: str, axis: int, epsilon: float) -
 
 def _embedding(define: Definition) -> onnx.FunctionProto:
     """LayerNormalization of the sum of word, position and segment embeddings; also the length of each row."""
-    total = define("Gather", define.inputs[2], define.inputs[0])
-    positions = define.inputs[8] if define.has(8) else define.constant(np.arange(define.shape()[1]), np.int32)
-    total = define("Add", total, define("Gather", define.inputs[3], positions))
-    if define.has(1):
-        total = define("Add", total, define("Gather", define.inputs[4], define.inputs[1]))
-    epsilon = define.node.attributes.get_float("epsilon", _EPSILON)
-    y = define("LayerNormalization", total, *define.inputs[5:7], epsilon=epsilon)
+    positions = define.inputs[8] if define.has(8) else None
+    y, total = _embedded(define, define.inputs[2:7], positions)
     return finish(define, {0: y, 1: _lengths(define), 2: total})
+
+
+def _quantized_embedding(define: Definition) -> onnx.FunctionProto:
+    """The same of 8-bit integers, each of the five with a scale and a zero point for the whole of it."""
+    absent = define.inputs[4] == ""
+    parameters = [
+        "" if index == 4 and absent else _real(define, index, *(define.inputs[first + index] for first in (6, 11)))  # noqa: PLR2004
+        for index in range(2, 7)
+    ]
+    return finish(define, {0: _embedded(define, parameters, None)[0], 1: _lengths(define)})
+
+
+def _real(define: Definition, index: int, scale: str, zero_point: str) -> str:
+    return define("DequantizeLinear", define.inputs[index], define.reshape(scale, ()), define.reshape(zero_point, ()))
+
+
+def _embedded(define: Definition, parameters: Sequence[str], positions: str | None) -> tuple[str, str]:
+    """The normalised sum and the sum, of tables of words, positions and segments, and factors and terms after it."""
+    words, places, segments, *affine = parameters
+    total = define("Gather", words, define.inputs[0])
+    at = positions or define.constant(np.arange(define.shape()[1]), np.int32)
+    total = define("Add", total, define("Gather", places, at))
+    if define.has(1):
+        total = define("Add", total, define("Gather", segments, define.inputs[1]))
+    epsilon = define.node.attributes.get_float("epsilon", _EPSILON)
+    return define("LayerNormalization", total, *affine, epsilon=epsilon), total
 
 
 def _lengths(define: Definition) -> str:
@@ -68,6 +91,9 @@ NORMALIZING: dict[str, Contrib] = {
     "SkipSimplifiedLayerNormalization": any_shape(_skip_scaling, "epsilon", 4, (0, _SUM)),
     "EmbedLayerNormalization": Contrib(
         _embedding, names("epsilon mask_index_type"), frozenset(range(9)), frozenset({0, 1, 2})
+    ),
+    "QEmbedLayerNormalization": Contrib(
+        _quantized_embedding, names("epsilon"), frozenset(range(18)), frozenset({0, 1})
     ),
 }
 

@@ -167,3 +167,20 @@ def test_compiled_code_has_no_channels(tmp_path: Path) -> None:
     assert_refused(invoke("inspect", library, "--groups"), "is compiled code", "[GP614]")
     library.write_bytes(library.read_bytes()[:-1])
     assert_refused(invoke("inspect", library), "was cut", "[GP410]")
+
+
+@pytest.mark.parametrize(("kind", "zero"), [("int8", 0), ("uint8", 128)])
+def test_integers_that_are_their_zero_point_are_zeros_in_a_pattern_too(kind: str, zero: int) -> None:
+    text = f"""<ir_version: 10, opset_import: ["" : 21]>
+    g (float[1,8] x) => (float[1,4] y) <float s = {{0.1}}, {kind} z = {{{zero}}}> {{
+        d = DequantizeLinear (w, s, z)
+        y = MatMul (x, d)
+    }}"""
+    model = ir.from_onnx_text(text.replace("(float[1,8] x)", f"(float[1,8] x, {kind}[8,4] w)"))
+    value = model.graph.inputs.pop()
+    integers = np.full((8, 4), zero + 5, kind)
+    integers[::2] = zero
+    value.const_value = ir.Tensor(integers, name="w")
+    model.graph.register_initializer(value)
+    (entry,) = describe_model(model)["prunable"]
+    assert (entry["sparsity"], entry["pattern"]) == (0.5, "1:2")

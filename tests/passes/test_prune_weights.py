@@ -217,6 +217,24 @@ def test_integers_become_the_zero_point_by_what_they_stand_for(options: dict[str
         assert real[zeros].max() <= real[~zeros].min()
 
 
+def test_integers_of_4_bits_in_blocks_become_the_zero_point_of_their_block() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 21]>
+    main (float[N,8] x, int4[8,6] w, float[2,6] w_s, int4[2,6] w_zs) => (float[N,6] y) {
+        d = DequantizeLinear <axis = 0, block_size = 4> (w, w_s, w_zs)
+        y = MatMul (x, d)
+    }"""
+    rng = np.random.default_rng(0)
+    integers = rng.integers(-8, 8, (8, 6)).astype(ml_dtypes.int4)
+    scale, zero = rng.uniform(1, 9, (2, 6)).astype("float32"), np.array([[1] * 6, [-2] * 6]).astype(ml_dtypes.int4)
+    model = weighted_model(text, {"w": integers, "w_s": scale, "w_zs": zero})
+    after = weight_of(run_pass(PruneWeights(plan(model, Recipe(sparsity=0.5))), model).model, "w")
+    levels, points = after.astype(int), zero.astype(int).repeat(4, 0)
+    assert after.dtype == integers.dtype
+    assert np.count_nonzero(levels == points) == 24
+    real = np.abs((integers.astype(int) - points) * scale.repeat(4, 0))
+    assert real[levels == points].max() <= real[levels != points].min()
+
+
 def test_both_weights_of_a_recurrent_node_are_pruned_a_direction_as_any_matrix() -> None:
     text = """main (float[9,N,8] x, float[2,16,8] w, float[2,16,4] w_r) => (float[9,2,N,4] y) {
         y = LSTM <hidden_size = 4, direction = "bidirectional"> (x, w, w_r) }"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -32,15 +32,24 @@ def rank_by_damage(model: ir.Model, quantized: ir.Model, names: Sequence[str], f
 
 def _errors(model: ir.Model, quantized: ir.Model, feeds: Iterable[Feed]) -> dict[str, float]:
     """The squared relative error of each float that both models compute under one name."""
-    shared = set(node_values(model)) & set(node_values(quantized))
+    places = {name: name for name in node_values(quantized)} | dict(_behind_integers(quantized))
+    shared = set(node_values(model)) & set(places)
     wrong, whole = dict.fromkeys(shared, 0.0), dict.fromkeys(shared, 0.0)
     for feed in feeds:
-        exact, found = (run_with_outputs(each, shared, feed) for each in (model, quantized))
+        exact = run_with_outputs(model, shared, feed)
+        found = run_with_outputs(quantized, {places[name] for name in shared}, feed)
         for name in shared:
             if np.issubdtype(exact[name].dtype, np.floating):
-                wrong[name] += float(np.sum(np.square(found[name].astype(np.float64) - exact[name])))
+                wrong[name] += float(np.sum(np.square(found[places[name]].astype(np.float64) - exact[name])))
                 whole[name] += float(np.sum(np.square(exact[name].astype(np.float64))))
     return {name: wrong[name] / whole[name] for name in shared if np.isfinite(whole[name]) and whole[name] > 0}
+
+
+def _behind_integers(quantized: ir.Model) -> Iterator[tuple[str, str]]:
+    """A value that becomes integers, and what these stand for: only there a Relu has been that is in their bounds."""
+    for node in quantized.graph:
+        if node.op_type == "QuantizeLinear" and node.inputs[0] is not None:
+            yield from ((str(node.inputs[0].name), str(user.outputs[0].name)) for user in node.outputs[0].consumers())
 
 
 def fewest(ranked: Sequence[str], suffices: Callable[[Sequence[str]], bool]) -> Sequence[str]:

@@ -43,6 +43,18 @@ def test_what_adds_the_most_error_stays() -> None:
     assert 0 < result.errors["y"] <= 0.05
 
 
+def test_a_relu_that_is_gone_adds_no_error() -> None:
+    """What is called as its output is that of the convolution, until it becomes integers."""
+    text = """g (float[n,8] x) => (float[n,8] y) { s = Reshape(x,shape) [fine] a = Conv(s,u) [clip] b = Relu(a)
+        c = Flatten(b) [coarse] d = MatMul(c,v) [good] e = MatMul(d,w) y = Tanh(e) }"""
+    weights = WEIGHTS | {"u": np.asarray(WEIGHTS["u"]).T.reshape(8, 8, 1, 1), "shape": np.array([-1, 8, 1, 1])}
+    model = parse(text, weights)
+    loose = gp.quantize(model, SAMPLES)
+    names = [each.node for each in loose.rewrites]
+    assert "clip" in names
+    assert rank_by_damage(model, loose.model, names, SAMPLES)[0] == "coarse"
+
+
 def test_as_few_as_it_takes() -> None:
     model = parse(TEXT, WEIGHTS)
     assert kept(gp.quantize(model, SAMPLES, max_error=10)) == []

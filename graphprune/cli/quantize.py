@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +40,9 @@ def quantize_command(  # noqa: PLR0913, PLR0917 - one argument an option
     ] = None,
     input_value: InputValues = None,
     *,
+    repair: Annotated[
+        bool, typer.Option(help="Equalize channels and correct biases where the outputs then err less.")
+    ] = True,
     json: Json = False,
 ) -> None:
     """Write weights and activations as integers of 8 bits, with ranges taken from samples; zeros stay zero."""
@@ -51,7 +55,14 @@ def quantize_command(  # noqa: PLR0913, PLR0917 - one argument an option
     with progress(f"quantizing {source}", samples) as advance:
         model = load_fixed(source, input_value)
         result = quantize(
-            model, given, method=method, keep=keep or (), max_error=max_error, most_samples=samples, on_sample=advance
+            model,
+            given,
+            method=method,
+            keep=keep or (),
+            max_error=max_error,
+            repair=repair,
+            most_samples=samples,
+            on_sample=advance,
         )
         save(result.model, output)
     report = _report(result, source, output)
@@ -69,6 +80,7 @@ def _report(result: QuantizeResult, source: Path, output: Path) -> dict[str, Any
         "samples": result.samples,
         "errors": result.errors,
         "quantized": [{"node": each.node, "detail": each.detail} for each in result.rewrites],
+        "repairs": [{"rule": each.rule, "node": each.node, "detail": each.detail} for each in result.repairs],
         "kept": [{"node": each.node, "reason": each.reason, "code": each.code} for each in result.skips],
     }
 
@@ -78,6 +90,8 @@ def _print(result: QuantizeResult, report: dict[str, Any]) -> None:
         print_table(
             "in float32", ("node", "why"), [(each.node, f"{each.reason} [{each.code}]") for each in result.skips]
         )
+    for rule, count in Counter(each.rule for each in result.repairs).items():
+        print_line(f"{rule}: {count} nodes")
     for name, error in result.errors.items():
         print_line(f"output {name}: error {error:.2%} of its size, on the samples")
     done, possible = len(result.rewrites), len(result.rewrites) + len(result.skips)

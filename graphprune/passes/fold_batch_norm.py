@@ -17,7 +17,8 @@ from graphprune.diagnostics import Rewrite, Skip
 from graphprune.graph.nodes import describe
 from graphprune.passes.base import Equivalence, Pass, PassOutcome, mark, refuse
 from graphprune.passes.fresh_names import FreshNames
-from graphprune.passes.rewriting import bypass, constant_of, graph_of, new_initializer
+from graphprune.passes.product_bias import read_bias, write_bias
+from graphprune.passes.rewriting import bypass, constant_of
 from graphprune.stages.stage import Stage
 
 Array = npt.NDArray[Any]
@@ -92,12 +93,11 @@ class FoldBatchNorm(Pass):
         _verify_attributes(node)
         _verify_attributes(producer)
         factor, mean, shift = _affine(node)
-        weight, bias = _parameters(producer)
+        weight = _weight(producer)
         folded_weight = _like(weight, _scaled_weight(producer, _array(weight), factor))
-        folded_bias = _like(weight, (_bias(producer, bias, factor.size) - mean) * factor + shift)
+        folded_bias = _like(weight, (_bias(producer, factor.size) - mean) * factor + shift)
         weight.const_value = folded_weight
-        _set_bias(producer, weight, bias, folded_bias, names)
-        producer.attributes.pop("beta", None)
+        write_bias(producer, folded_bias, names)
         mark(producer, self)
         bypass(node, producer.outputs[0])
         return Rewrite(
@@ -144,8 +144,8 @@ def _affine(node: ir.Node) -> tuple[Array, Array, Array]:
     return factor, mean, shift
 
 
-def _parameters(producer: ir.Node) -> tuple[ir.Value, ir.Value | None]:
-    """Return weight and bias, both constant, the weight read by `producer` alone."""
+def _weight(producer: ir.Node) -> ir.Value:
+    """Return the weight, constant as the bias is, and read by `producer` alone."""
     weight = producer.inputs[1]
     bias = producer.inputs[2] if len(producer.inputs) > 2 else None  # noqa: PLR2004
     if weight is None or constant_of(weight) is None:
@@ -159,7 +159,7 @@ def _parameters(producer: ir.Node) -> tuple[ir.Value, ir.Value | None]:
         raise _RefusedError(
             "GP216", f"weight '{weight.name}' of {describe(producer)} has {readers} readers, expected 1"
         )
-    return weight, bias
+    return weight
 
 
 def _scaled_weight(producer: ir.Node, weight: Array, factor: Array) -> Array:
@@ -173,33 +173,18 @@ def _scaled_weight(producer: ir.Node, weight: Array, factor: Array) -> Array:
     return (grouped * factor.reshape(group, 1, -1, *[1] * (weight.ndim - 2))).reshape(weight.shape)
 
 
-def _bias(producer: ir.Node, bias: ir.Value | None, channels: int) -> Array:
+def _bias(producer: ir.Node, channels: int) -> Array:
     """Return what is added to each output channel before the normalisation."""
+    bias = read_bias(producer, channels)
     if bias is None:
-        return np.zeros(channels)
-    array = _array(bias)
-    if producer.op_type != "Gemm":
-        return array
-    if array.size > 1 and array.shape not in {(channels,), (1, channels)}:
-        raise _RefusedError("GP218", f"C of {describe(producer)} has shape {list(array.shape)}, expected [{channels}]")
-    return np.broadcast_to(array.reshape(-1), channels) * producer.attributes.get_float("beta", 1.0)
-
-
-def _set_bias(
-    producer: ir.Node, weight: ir.Value, bias: ir.Value | None, tensor: ir.TensorProtocol, names: FreshNames
-) -> None:
-    if bias is not None and len(bias.uses()) == 1 and not bias.is_graph_output():
-        bias.const_value = tensor
-        return
-    made = new_initializer(graph_of(producer), names.take(f"{weight.name}_bias"), tensor)
-    if len(producer.inputs) == 2:  # noqa: PLR2004
-        producer.resize_inputs(3)
-    producer.replace_input_with(2, made)
+        shape = list(producer.inputs[2].shape or ()) if producer.inputs[2] is not None else []
+        raise _RefusedError("GP218", f"C of {describe(producer)} has shape {shape}, expected [{channels}]")
+    return bias
 
 
 def _array(value: ir.Value) -> Array:
     tensor = constant_of(value)
-    assert tensor is not None  # asked in _parameters
+    assert tensor is not None  # asked in _weight
     return tensor.numpy().astype(np.float64)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -14,12 +14,17 @@ from graphprune.analysis.constants import constant_tensor
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.errors import InputError
 from graphprune.passes.base import Equivalence, Pass, PassOutcome
+from graphprune.passes.fresh_names import FreshNames
+from graphprune.passes.product_bias import output_channels, shift_bias
 from graphprune.passes.rewriting import drop_unused, new_initializer
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.stages.stage import Stage
 
-PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose"})
+_MATRICES = frozenset({"Gemm", "MatMul"})
+"""Whose sums stay floats where floats are added to them: a residual has a few elements that are large."""
+
+PRODUCTS = _CONVOLUTIONS | _MATRICES
 _CLIPS = frozenset({"Relu", "Clip"})
 """Which the bounds of the integers do by themselves."""
 
@@ -29,8 +34,14 @@ _ON_BYTES = frozenset({"Add", "AveragePool", "Concat", "GlobalAveragePool", "Max
 _ACTIVATIONS = _CLIPS | {"HardSigmoid", "HardSwish", "LeakyRelu", "Mul", "Sigmoid"}
 """What feature maps stay feature maps in."""
 
+ON_INTEGERS = "integers"
+"""The rule of nodes that compute with them."""
+
 Range = tuple[str, float, float]
 """The name of a value, and the least and the largest element that it has."""
+
+Correction = tuple[str, tuple[float, ...]]
+"""The name of a product, and what is added to each of its output channels."""
 
 
 @dataclass(frozen=True)
@@ -38,41 +49,48 @@ class Quantize(Pass):
     """Let products by constant weights, and what lies between convolutions, compute with integers of 8 bits.
 
     Weights are signed, symmetric, of a scale for each output, so zeros stay zero; activations are unsigned, of the
-    range that is given. ONNX Runtime's quantizer writes the nodes. What follows a product and clips it (Relu) goes into
-    the bounds of the integers.
+    range that is given. ONNX Runtime's quantizer writes the nodes. What follows a convolution and clips it (Relu) goes
+    into the bounds of the integers. Products of matrices (Gemm, MatMul) read integers and make floats.
 
-    Run: quantize{ranges=[["x",0,255],["h",-9,9],["y",0,255]]}
+    Run: quantize{ranges=[["x",0,255],["h",-9,9],["y",0,255]] corrections=[["product",[2,4]]]}
 
     Before::
 
-        g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {127, 0, 0, -254}> {
-            [product] h = MatMul (x, w)
+        g (float[1,2,1,1] x) => (float[1,2,1,1] y) <float[2,2,1,1] w = {127, 0, 0, -254}, float[2] b = {1, 2}> {
+            [product] h = Conv (x, w, b)
             [clip] y = Relu (h)
         }
 
     After::
 
-        g (float[N,2] x) => (float[N,2] y) <
+        g (float[1,2,1,1] x) => (float[1,2,1,1] y) <
             uint8 x_zero_point = {0}, float x_scale = {1}, int8[2] w_zero_point = {0, 0}, float[2] w_scale = {1, 2},
-            int8[2,2] w_quantized = {127, 0, 0, -127}, uint8 y_zero_point = {0}, float y_scale = {1}
+            int8[2,2,1,1] w_quantized = {127, 0, 0, -127}, uint8 y_zero_point = {0}, float y_scale = {1},
+            int32[2] b_quantized = {3, 3}, float[2] b_quantized_scale = {1, 2},
+            int32[2] b_quantized_zero_point = {0, 0}
         > {
             [x_QuantizeLinear] x_QuantizeLinear_Output = QuantizeLinear (x, x_scale, x_zero_point)
             [x_DequantizeLinear] x_DequantizeLinear_Output =
                 DequantizeLinear (x_QuantizeLinear_Output, x_scale, x_zero_point)
             [w_DequantizeLinear] w_DequantizeLinear_Output =
-                DequantizeLinear <axis: int = 1> (w_quantized, w_scale, w_zero_point)
-            [product] y_QuantizeLinear_Input = MatMul (x_DequantizeLinear_Output, w_DequantizeLinear_Output)
+                DequantizeLinear <axis: int = 0> (w_quantized, w_scale, w_zero_point)
+            [b_DequantizeLinear] b =
+                DequantizeLinear <axis: int = 0> (b_quantized, b_quantized_scale, b_quantized_zero_point)
+            [product] y_QuantizeLinear_Input = Conv (x_DequantizeLinear_Output, w_DequantizeLinear_Output, b)
             [y_QuantizeLinear] y_QuantizeLinear_Output = QuantizeLinear (y_QuantizeLinear_Input, y_scale, y_zero_point)
             [y_DequantizeLinear] y = DequantizeLinear (y_QuantizeLinear_Output, y_scale, y_zero_point)
         }
 
     Refuses: GP392 it is to stay as it is, GP393 a value has no range, or one of a single number, GP394 the weight is
         no float32.
-    Raises: GP395 a range is no range, GP396 no node has the name of one that is to stay.
+    Raises: GP395 a range is no range, GP396 no node has the name of one that is to stay or is corrected, GP397
+        corrections of a node are not one finite number for each of its output channels.
 
     Attributes:
         ranges: Names of values, and the least and the largest element of each; see `graphprune.calibration`.
         keep: Names of nodes that stay as they are.
+        corrections: What is added to the bias of products that do not, as their weights lose it by rounding; a MatMul
+            takes it where a constant is added to it.
     """
 
     name: ClassVar[str] = "quantize"
@@ -80,31 +98,27 @@ class Quantize(Pass):
     equivalence: ClassVar[Equivalence] = Equivalence.LOSSY
     ranges: tuple[Range, ...]
     keep: tuple[str, ...] = ()
-
-    @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> Quantize:
-        """Make the pass from what `options` returned, lists for tuples as JSON has them."""
-        made = super().from_options(options)
-        return cls(tuple((name, low, high) for name, low, high in made.ranges), tuple(made.keep))
+    corrections: tuple[Correction, ...] = ()
 
     def apply(self, model: ir.Model) -> PassOutcome:
         """Choose the nodes, and have the quantizer rewrite them.
 
         Raises:
-            InputError: GP395, GP396.
+            InputError: GP395, GP396, GP397.
         """
         infer_shapes(model)
         ranges = dict(self._checked_ranges())
-        self._check_kept({str(node.name) for node in model.graph})
+        self._check_names({str(node.name) for node in model.graph})
         reasons = {node: self._why_not(node, ranges) for node in _sites(model.graph)}
         chosen = [node for node, skip in reasons.items() if skip is None]
-        chosen += _clips_behind(chosen, ranges)
+        chosen += _clips_behind([node for node in chosen if node.op_type not in _MATRICES], ranges)
         rewrites: tuple[Rewrite, ...] = ()
         if chosen:
-            _name_apart(model.graph)
+            name_apart(model.graph)
             for node in chosen:
                 _turn_weight(model.graph, node)
-            rewrites = tuple(Rewrite("integers", str(node.name), f"{node.op_type} on 8 bits") for node in chosen)
+            rewrites = tuple(Rewrite(ON_INTEGERS, str(node.name), f"{node.op_type} on 8 bits") for node in chosen)
+            rewrites += tuple(self._correct(model, chosen))
             _insert(model, ranges, [str(node.name) for node in chosen])
         return PassOutcome(rewrites, tuple(skip for skip in reasons.values() if skip is not None))
 
@@ -114,10 +128,25 @@ class Quantize(Pass):
                 raise InputError(f"{self.name}: '{name}' has the range {low} to {high}", code="GP395")
             yield name, (min(low, 0.0), max(high, 0.0))
 
-    def _check_kept(self, names: set[str]) -> None:
-        for name in self.keep:
-            if name not in names:
-                raise InputError(f"{self.name}: no node is named '{name}' that could stay as it is", code="GP396")
+    def _check_names(self, known: set[str]) -> None:
+        wanted = [(name, "could stay as it is") for name in self.keep]
+        wanted += [(name, "could be corrected") for name, _ in self.corrections]
+        for name, what in wanted:
+            if name not in known:
+                raise InputError(f"{self.name}: no node is named '{name}' that {what}", code="GP396")
+
+    def _correct(self, model: ir.Model, chosen: Iterable[ir.Node]) -> Iterator[Rewrite]:
+        """Shift the biases of these nodes where that is asked for and can be."""
+        names, corrections = FreshNames(model), dict(self.corrections)
+        for node in chosen:
+            if str(node.name) not in corrections:
+                continue
+            amounts, channels = np.array(corrections[str(node.name)]), output_channels(node)
+            if amounts.shape != (channels,) or not np.isfinite(amounts).all():
+                message = f"{self.name}: '{node.name}' has {amounts.size} corrections, expected {channels} finite ones"
+                raise InputError(message, code="GP397")
+            if shift_bias(node, amounts, names):
+                yield Rewrite("correct-bias", str(node.name), f"{channels} channels shifted")
 
     def _why_not(self, node: ir.Node, ranges: Mapping[str, tuple[float, float]]) -> Skip | None:
         if node.name in self.keep:
@@ -136,7 +165,7 @@ def _label(node: ir.Node) -> str:
     return node.name or str(node.outputs[0].name)
 
 
-def _name_apart(graph: ir.Graph) -> None:
+def name_apart(graph: ir.Graph) -> None:
     """Give each node a name of its own: the quantizer knows nodes by name."""
     taken: set[str] = set()
     for number, node in enumerate(graph):
@@ -222,7 +251,7 @@ def _insert(model: ir.Model, ranges: Mapping[str, tuple[float, float]], names: I
         nodes_to_quantize=list(names),
         nodes_to_exclude=[],
         op_types_to_quantize=sorted(PRODUCTS | _ON_BYTES | _CLIPS),
-        extra_options={"ForceQuantizeNoInputCheck": True},
+        extra_options={"ForceQuantizeNoInputCheck": True, "OpTypesToExcludeOutputQuantization": sorted(_MATRICES)},
     )
     quantizer.quantize_model()
     model.graph = ir.from_proto(quantizer.model.model).graph

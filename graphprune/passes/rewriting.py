@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
+from graphprune.passes.fresh_names import FreshNames
+
 
 def constant_of(value: ir.Value | None) -> ir.TensorProtocol | None:
     """Return the tensor of an initializer that no caller can override, else None."""
@@ -71,6 +73,16 @@ def new_initializer(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir
     value.const_value = tensor
     graph.register_initializer(value)
     return value
+
+
+def give_constant(node: ir.Node, index: int, tensor: ir.TensorProtocol, name: str, names: FreshNames) -> None:
+    """Let an operand of `node` be `tensor`: where it reads a constant alone that one, else a new initializer."""
+    value = node.inputs[index] if index < len(node.inputs) else None
+    if value is not None and constant_of(value) is not None and len(value.uses()) == 1 and not value.is_graph_output():
+        value.const_value = tensor
+        return
+    node.resize_inputs(max(index + 1, len(node.inputs)))
+    node.replace_input_with(index, new_initializer(graph_of(node), names.take(name), tensor))
 
 
 def graph_of(node: ir.Node) -> ir.Graph:

@@ -39,7 +39,7 @@ def test_the_model_stays_as_it_was() -> None:
     before = [node.op_type for node in model.graph]
     result = gp.quantize(model, [{"x": STACK, "z": STACK}])
     assert [node.op_type for node in model.graph] == before
-    assert [node.op_type for node in result.model.graph].count("QuantizeLinear") == 2
+    assert [node.op_type for node in result.model.graph].count("QuantizeLinear") == 1
 
 
 def test_all_in_float32_is_no_error() -> None:
@@ -70,3 +70,33 @@ def test_packed_models_are_refused() -> None:
     model = run_pass(PackWeights(), parse(TEXT.format("n", "n"), WEIGHT)).model
     with pytest.raises(PreconditionError, match=r"stage packed, expected dense or sparse \[GP255\]"):
         gp.quantize(model, [{"x": STACK, "z": STACK}])
+
+
+def test_biases_are_corrected_where_the_error_falls() -> None:
+    """Inputs above zero multiply weights whose rounding adds up."""
+    text = "g (float[n,6] x) => (float[n,5] y) { h = MatMul(x,w) y = Add(h,b) }"
+    model = parse(text, {"w": (6, 5), "b": (5,)})
+    samples = [{"x": np.random.default_rng(0).uniform(3, 4, (64, 6)).astype(np.float32)}]
+    plain, repaired = (gp.quantize(model, samples, repair=repair) for repair in (False, True))
+    assert plain.repairs == ()
+    assert [str(each) for each in repaired.repairs] == ["correct-bias: MatMul_0: 5 channels shifted"]
+    assert repaired.errors["y"] < 0.7 * plain.errors["y"]
+
+
+def test_repairs_that_do_not_help_are_left_out() -> None:
+    """Weights that integers hold exactly lose nothing."""
+    model = parse(
+        "g (float[n,6] x) => (float[n,6] y) { h = MatMul(x,w) y = Add(h,b) }",
+        {"w": np.eye(6, dtype=np.float32), "b": (6,)},
+    )
+    result = gp.quantize(model, [{"x": STACK}])
+    assert result.errors["y"] > 0
+    assert result.repairs == ()
+
+
+def test_nodes_without_names_can_stay() -> None:
+    """By the name that the result calls them."""
+    model = parse("g (float[n,6] x) => (float[n,5] y) { y = MatMul(x,w) }", WEIGHT)
+    (node,) = [each.node for each in gp.quantize(model, [{"x": STACK}]).rewrites]
+    assert gp.quantize(model, [{"x": STACK}], keep=[node]).errors == {"y": 0.0}
+    assert gp.quantize(model, [{"x": STACK}], max_error=0).errors == {"y": 0.0}

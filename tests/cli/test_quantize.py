@@ -53,6 +53,13 @@ def test_the_report(source: Path) -> None:
     assert "first" in {each["node"] for each in report["quantized"]}
 
 
+def test_repairs_are_told_and_can_be_left_out(source: Path) -> None:
+    assert json.loads(quantize(source, "--json", "--no-repair").out)["repairs"] == []
+    repairs = json.loads(quantize(source, "--json").out)["repairs"]
+    assert {"rule": "correct-bias", "node": "last", "detail": "5 channels shifted"} in repairs
+    assert "correct-bias: 2 nodes" in quantize(source).out
+
+
 def test_the_error_is_that_of_the_file(source: Path) -> None:
     """By hand: the root of the mean square of the difference, over that of the values."""
     reported = json.loads(quantize(source, "--json").out)["errors"]["y"]

@@ -78,6 +78,20 @@ def test_a_transformer_adds_and_normalises_in_floats() -> None:
     assert [node.op_type for node in result.model.graph if node.op_type in ("Add", "Transpose")] == ["Add"]
 
 
+def test_products_of_matrices_make_floats() -> None:
+    """What is added to them may be far larger, or smaller: one range for all of their sums loses it."""
+    model = parse(
+        """g (float[1,8] x) => (float[1,8] y) {
+        [first] a = Gemm(x,w) [relu] b = Relu(a) [second] c = MatMul(b,v) y = Add(c,x) }""",
+        {"w": (8, 8), "v": (8, 8)},
+    )
+    result = quantized(model)
+    assert [each.node for each in result.rewrites] == ["first", "second"]
+    read = [node.inputs[0] for node in result.model.graph if node.op_type == "QuantizeLinear"]
+    assert [value.name for value in read if value is not None] == ["x", "b"]
+    assert "Relu" in {node.op_type for node in result.model.graph}
+
+
 def test_products_of_activations_are_no_sites() -> None:
     result = quantized(parse("g (float[4,4] x) => (float[4,4] y) { y = MatMul(x,x) }"))
     assert not result.changed
@@ -131,12 +145,12 @@ CLIPS = {
 @pytest.mark.parametrize(("text", "bounds", "gone"), CLIPS.values(), ids=CLIPS)
 def test_clips_go_where_the_range_does_the_same(text: str, bounds: tuple[float, float], *, gone: bool) -> None:
     model = parse(
-        f"g (float[1,4] x, float x0) => (float[1,4] y) {{ c = MatMul(x,w) {text} }}",
-        {"w": (4, 4), "least": np.array(0, np.float32), "most": np.array(6, np.float32)},
+        f"g (float[1,4,1,1] x, float x0) => (float[1,4,1,1] y) {{ c = Conv(x,w) {text} }}",
+        {"w": (4, 4, 1, 1), "least": np.array(0, np.float32), "most": np.array(6, np.float32)},
     )
     result = run_pass(Quantize(ranges=(("x", -2, 2), ("c", -9, 9), ("y", *bounds))), model)
     assert ({"Relu", "Clip"} & {node.op_type for node in result.model.graph} == set()) == gone
-    feed = {"x": np.array([[1, -1, 0.5, 2]], np.float32), "x0": np.array(0, np.float32)}
+    feed = {"x": np.array([1, -1, 0.5, 2], np.float32).reshape(1, 4, 1, 1), "x0": np.array(0, np.float32)}
     ours, theirs = (session_for(each, optimize=False).run(None, feed)[0] for each in (result.model, model))
     assert np.abs(ours - theirs).max() < 0.2
 
@@ -150,3 +164,29 @@ def test_a_range_is_two_finite_numbers(low: float, high: float) -> None:
 def test_a_node_to_keep_must_be_there() -> None:
     with pytest.raises(InputError, match=r"no node is named 'third' that could stay as it is \[GP396\]"):
         quantized(parse(CONVOLUTIONS, WEIGHTS), keep=("third",))
+
+
+def test_corrections_are_of_each_channel() -> None:
+    """What a bias gets: that of a node that stays in floats is left alone."""
+    model = parse(CONVOLUTIONS, WEIGHTS)
+    ranges = tuple((str(value.name), -LIMIT, LIMIT) for node in model.graph for value in node.outputs)
+    pass_ = Quantize((("x", -LIMIT, LIMIT), *ranges), ("second",), (("first", (0.5,) * 4), ("second", (9.0,) * 4)))
+    result = run_pass(pass_, model)
+    corrected = [str(each) for each in result.rewrites if each.rule != "integers"]
+    assert corrected == ["correct-bias: first: 4 channels shifted"]
+    scale, integers = (result.model.graph.initializers[f"w_bias_quantized{what}"] for what in ("_scale", ""))
+    assert scale.const_value is not None
+    assert integers.const_value is not None
+    np.testing.assert_allclose(integers.const_value.numpy() * scale.const_value.numpy(), 0.5, atol=0.01)
+
+
+@pytest.mark.parametrize("amounts", [(1.0,), (1.0, 1.0, 1.0, float("nan"))])
+def test_corrections_fit(amounts: tuple[float, ...]) -> None:
+    model = parse("g (float[1,4] x) => (float[1,4] y) { [product] y = Gemm(x,w) }", {"w": (4, 4)})
+    with pytest.raises(InputError, match=r"'product' has \d corrections, expected 4 finite ones \[GP397\]"):
+        run_pass(Quantize((("x", -1, 1), ("y", -9, 9)), corrections=(("product", amounts),)), model)
+
+
+def test_a_node_to_correct_must_be_there() -> None:
+    with pytest.raises(InputError, match=r"no node is named 'third' that could be corrected \[GP396\]"):
+        run_pass(Quantize((), corrections=(("third", (1.0,)),)), parse(CONVOLUTIONS, WEIGHTS))

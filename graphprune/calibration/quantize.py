@@ -85,7 +85,7 @@ def quantize(  # noqa: PLR0913 - one argument an option
     feeds = list(itertools.islice(given, most_samples))
     ranges = calibrate(model, _counted(feeds, on_sample), method)
     check_outputs(model, feeds[:MEASURED])
-    found = Trial(model, model, ranges, feeds).without(tuple(keep))
+    found = Trial(model, model, ranges, feeds, method).without(tuple(keep))
     found = repaired(found) if repair else found
     found = found if max_error is None else found.within(max_error)
     made = found.result

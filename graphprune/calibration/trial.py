@@ -31,6 +31,7 @@ class Trial:
         model: What is quantized: the same function, perhaps in other numbers.
         ranges: Of its values.
         feeds: The samples.
+        method: How ranges are taken from them.
         equalized: What was done to the model so that less is lost.
         corrections: Of its biases.
     """
@@ -39,6 +40,7 @@ class Trial:
     model: ir.Model
     ranges: tuple[Range, ...]
     feeds: Sequence[Feed]
+    method: str
     equalized: tuple[Rewrite, ...] = ()
     corrections: tuple[Correction, ...] = ()
 

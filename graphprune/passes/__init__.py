@@ -3,6 +3,7 @@
 Imports: analysis, diagnostics, errors, graph, masked, masks, packed, planning, stages.
 """
 
+from graphprune.passes.equalize_channels import EqualizeChannels
 from graphprune.passes.expand_contrib import ExpandContrib
 from graphprune.passes.fix_input_shapes import FixInputShapes
 from graphprune.passes.fix_input_values import FixInputValues
@@ -21,6 +22,7 @@ from graphprune.passes.remove_identities import RemoveIdentities
 from graphprune.passes.unpack_weights import UnpackWeights
 
 __all__ = [
+    "EqualizeChannels",
     "ExpandContrib",
     "FixInputShapes",
     "FixInputValues",

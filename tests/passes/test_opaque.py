@@ -15,6 +15,7 @@ from graphprune.calibration.quantize import quantize
 from graphprune.frontends.onnx_file import load
 from graphprune.graph.opaque import is_opaque
 from graphprune.passes import (
+    EqualizeChannels,
     ExpandContrib,
     FixInputShapes,
     FixInputValues,
@@ -142,6 +143,7 @@ def channel_plan(model: ir.Model) -> PruneChannels:
 
 
 EXACT: dict[type[Pass], Callable[[ir.Model], Pass]] = {
+    EqualizeChannels: lambda _: EqualizeChannels(),
     FixInputShapes: lambda model: FixInputShapes(shapes=(("x", input_shape(model)),)),
     FoldBatchNorm: lambda _: FoldBatchNorm(),
     FoldChannels: lambda _: FoldChannels(),

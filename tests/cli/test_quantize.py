@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +110,39 @@ def test_bad_options(source: Path, options: tuple[str, ...], expected: str) -> N
 @pytest.mark.parametrize("given", ["nothing.npz", "no.such.module:function"])
 def test_missing_samples(source: Path, given: str) -> None:
     assert_refused(invoke("quantize", source, source.with_name("q.onnx"), "--calibration", given))
+
+
+INTERRUPTED = """
+import os, signal
+import numpy as np
+import graphprune.{module} as module
+original = module.{name}
+
+def interrupted(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGINT)
+    return original(*arguments, **options)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits that it is ignored
+module.{name} = interrupted
+from graphprune.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("calibration.ranges", "_is_finite"), ("calibration.repairs", "bias_corrections")]
+)
+def test_ctrl_c_leaves_nothing(source: Path, module: str, name: str) -> None:
+    """While samples are looked at, and while repairs are tried."""
+    before = sorted(source.parent.iterdir())
+    files = [str(source.with_name(each)) for each in ("m.onnx", "q.onnx", "data.npz")]
+    arguments = ["quantize", *files[:2], "--calibration", files[2]]
+    script = INTERRUPTED.format(module=module, name=name)
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "error: interrupted\n")
+    assert sorted(source.parent.iterdir()) == before
+
+
+def test_a_folder_that_is_not_there(source: Path) -> None:
+    target = source.parent / "no" / "q.onnx"
+    assert_refused(invoke("quantize", source, target, "--calibration", source.with_name("data.npz")), "[GP603]")

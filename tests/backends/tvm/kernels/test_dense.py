@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
 from graphprune.backends.tvm.kernels.dense import dense_blocks, dense_function, register_tile, tap_table
+from graphprune.backends.tvm.kernels.dot import PAIRS, QUADS
+from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes, channel_distance
 from graphprune.backends.tvm.kernels.tiling import tile_positions
@@ -101,10 +103,14 @@ def test_epilogue_knows_its_place() -> None:
 @pytest.mark.parametrize("machine", [V4, V3])
 @pytest.mark.parametrize("span", [1, 16, 49, 64, 112])
 @pytest.mark.parametrize("outputs", [1, 5, 64])
-def test_register_tile_fits_the_registers(machine: Machine, span: int, outputs: int) -> None:
-    rows, vectors = register_tile(machine, span, outputs)
+@pytest.mark.parametrize(("elements", "others"), [(FLOAT32, 1), (QUADS, 1), (PAIRS, 2)])
+def test_register_tile_fits_the_registers(
+    machine: Machine, span: int, outputs: int, elements: Elements, others: int
+) -> None:
+    """Beside sums and inputs there are a weight and, where they are added one by one, a product."""
+    rows, vectors = register_tile(machine, span, outputs, elements)
     assert 1 <= rows <= outputs
-    assert rows * vectors + vectors + 1 <= machine.registers
+    assert rows * vectors + vectors + others <= machine.registers
 
 
 def test_blocks_are_padded_with_zero_rows() -> None:

@@ -92,7 +92,11 @@ KEPT: dict[str, tuple[str, dict[str, Initializer]]] = {
         product(DATA, "v = DequantizeLinear<axis=0,block_size=6>(w,blocks)"),
         {"blocks": scales(14).reshape(2, 7)},
     ),
-    "weights of 9 bits": (
+    "weights below signed bytes": (
+        product(DATA, "v = DequantizeLinear<axis=1>(u,s,z)"),
+        {"u": np.zeros((12, 7), np.uint8), "z": np.full(7, 129, np.uint8)},
+    ),
+    "weights above signed bytes": (
         product(DATA, "v = DequantizeLinear<axis=1>(u,s,z)"),
         {"u": np.full((12, 7), 255, np.uint8), "z": np.full(7, 1, np.uint8)},
     ),

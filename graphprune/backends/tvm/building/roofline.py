@@ -26,7 +26,7 @@ from graphprune.backends.tvm.kernels.builder import (
     store,
     unrolled_lanes,
 )
-from graphprune.backends.tvm.kernels.dot import integers_of, multiply_and_add
+from graphprune.backends.tvm.kernels.dot import SMALL_QUADS, integers_of, multiply_and_add
 from graphprune.backends.tvm.kernels.elements import FLOAT32, OF_BYTES, Elements
 from graphprune.backends.tvm.kernels.view import Handle
 from graphprune.targets.target import TARGETS, Target
@@ -96,19 +96,19 @@ def measure_roofline(target: Target, threads: int) -> Roofline:
     The best that was ever measured is remembered in the user's cache folder.
     """
     measurements = Measurements(target, threads)
-    bytes_ = integers_of(TARGETS[target.level].features)
-    gflops, gops = (_measure_peak(measurements, elements) for elements in (FLOAT32, bytes_))
+    words = integers_of(TARGETS[target.level].features)
+    gflops, *gops = (_measure_peak(measurements, elements) for elements in (FLOAT32, words, SMALL_QUADS))
     caches = (threads * target.l2_bytes, target.l3_bytes)
     levels = [_measure_level(measurements, capacity, SHARE_OF_CACHE * capacity) for capacity in caches]
     memory = _measure_level(measurements, math.inf, TIMES_CACHE * target.l3_bytes)
-    return Roofline(gflops, gops, (*levels, memory))
+    return Roofline(gflops, max(gops), (*levels, memory))
 
 
 def _measure_peak(measurements: Measurements, elements: Elements) -> float:
     """10^9 operations a second of multiply-adds of these elements in registers."""
     threads, width = measurements.threads, measurements.target.vector_lanes
     operations = 2.0 * threads * STEPS * SUMS * width * elements.channels
-    name = f"roofline: {STEPS} multiply-adds of {elements.channels} channels"
+    name = f"roofline: {STEPS} multiply-adds of {elements.dot or 'floats'}"
     seconds = measurements.least_seconds(name, lambda: _run(measurements, _compute(width, threads, elements)))
     return operations / seconds / 1e9
 

@@ -20,13 +20,15 @@ class Elements:
         inputs: Of the activations.
         weight: Of the values of the weight.
         sums: Of the sums, before the epilogue turns them into outputs.
-        channels: Neighbouring input channels that an element of either holds; `kernels/dot.py` multiplies several.
+        channels: Neighbouring input channels that an element of either holds.
+        dot: Which of the `DOTS` of `kernels/dot.py` multiplies them, where there are several.
     """
 
     inputs: str
     weight: str
     sums: str
     channels: int = 1
+    dot: str = ""
 
     def kernel(self, name: str) -> str:
         """The name of a kernel for these elements."""

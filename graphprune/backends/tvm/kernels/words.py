@@ -23,15 +23,30 @@ _HALF_RANGE = 128
 def weight_words(weight: npt.NDArray[np.int8], elements: Elements) -> npt.NDArray[np.int32]:
     """The words [outputs, words, taps] of a weight [outputs, channels, taps]."""
     missing = -weight.shape[1] % elements.channels
-    wide = np.pad(weight, ((0, 0), (0, missing), (0, 0))).astype(DOTS[elements.channels].weight)
+    wide = np.pad(weight, ((0, 0), (0, missing), (0, 0))).astype(DOTS[elements.dot].weight)
     outputs, channels, taps = wide.shape
     parts = wide.reshape(outputs, channels // elements.channels, elements.channels, taps).transpose(0, 1, 3, 2)
     return np.ascontiguousarray(parts).view(np.int32)[..., 0]
 
 
+def small_weights(weight: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
+    """A weight [outputs, channels, taps] as one of which `SMALL_QUADS` sums no two that are too large together.
+
+    What is taken out comes as more taps, which read the same inputs: [outputs, channels, 2 * taps].
+    """
+    missing = weight.shape[1] % 2
+    pairs = np.pad(weight, ((0, 0), (0, missing), (0, 0))).astype(np.int16)
+    sizes = np.abs(pairs)
+    second, rest = pairs[:, 1::2], np.zeros_like(pairs)
+    too_large = sizes[:, ::2] + sizes[:, 1::2] > _HALF_RANGE
+    rest[:, 1::2] = np.where(too_large, second, 0)
+    parts = [pairs - rest, rest] if too_large.any() else [pairs]
+    return np.concatenate(parts, axis=2)[:, : weight.shape[1]].astype(np.int8)
+
+
 def shift_of(elements: Elements, dtype: str) -> int:
     """What is added to activations of this type, so that they are what the instruction takes."""
-    return _HALF_RANGE if dtype == "int8" and DOTS[elements.channels].x.startswith("u") else 0
+    return _HALF_RANGE if dtype == "int8" and DOTS[elements.dot].x.startswith("u") else 0
 
 
 def filled_word(elements: Elements, value: int) -> int:

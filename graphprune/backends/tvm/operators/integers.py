@@ -9,7 +9,6 @@ import math
 
 import numpy as np
 
-from graphprune.backends.tvm.kernels.dot import integers_of
 from graphprune.backends.tvm.kernels.elements import Elements
 from graphprune.backends.tvm.kernels.problem import Planes
 from graphprune.backends.tvm.kernels.view import View
@@ -21,7 +20,7 @@ from graphprune.backends.tvm.operators.convolution import channel_epilogue, conv
 from graphprune.backends.tvm.operators.planes import lower_positions
 from graphprune.backends.tvm.operators.region import plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
-from graphprune.backends.tvm.operators.weights import integer_weight
+from graphprune.backends.tvm.operators.weights import fastest_integers
 from graphprune.backends.tvm.operators.windows import as_images, window_of
 from graphprune.backends.tvm.program.recording import Array
 
@@ -30,11 +29,11 @@ def convolution(lowering: Lowering, group: Group) -> None:
     """ConvInteger over one or two axes; its padding is the zero point."""
     node, shape = group.anchor, static_shape(group.output)
     x, array = lowering.view(input_value(node, 0)), constant_array(input_value(node, 1))
-    elements = integers_of(lowering.machine.features)
+    weight = fastest_integers(array.reshape(*array.shape[:2], -1), lowering.machine, few=False)
+    elements = weight.elements
     zero = constant_array(input_value(node, 2)).item() if len(node.inputs) > 2 and node.inputs[2] is not None else 0
     point = int(zero) + shift_of(elements, x.dtype)
     words = _words(lowering, as_images(x), 1, elements)
-    weight = integer_weight(array.reshape(*array.shape[:2], -1), elements)
     bias = _correction(lowering, array.reshape(len(array), -1).sum(1, dtype=np.int32), point, len(shape) - 2)
     window = window_of(node, array.shape[2:], x.shape[2:])
     fused = channel_epilogue(lowering, group, None if bias is None else bias.broadcast(shape))
@@ -45,9 +44,10 @@ def convolution(lowering: Lowering, group: Group) -> None:
 def matmul(lowering: Lowering, group: Group) -> None:
     """MatMulInteger of any rank by a constant matrix, channel-major like the products of floats."""
     x, array = (lowering.view(input_value(group.anchor, 0)), constant_array(input_value(group.anchor, 1)))
-    shape, elements, rank = static_shape(group.output), integers_of(lowering.machine.features), len(x.shape)
+    shape, rank, positions = static_shape(group.output), len(x.shape), math.prod(x.shape[:-1])
+    weight = fastest_integers(array.T[:, :, None], lowering.machine, few=2 * positions < lowering.machine.lanes)
+    elements = weight.elements
     words = _words(lowering, x, rank - 1, elements, channel_major(rank))
-    weight, positions = integer_weight(array.T[:, :, None], elements), math.prod(x.shape[:-1])
     bias = _correction(lowering, array.sum(0, dtype=np.int32), shift_of(elements, x.dtype))
     axes = ((), (rank - 1,), tuple(range(rank - 1)))
     fused = plane_epilogue(lowering, group, axes, None if bias is None else bias.broadcast(shape))

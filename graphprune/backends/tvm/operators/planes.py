@@ -155,6 +155,7 @@ def emit_planes(problem: PlaneProblem, fused: FusedEpilogue, taps: Indices, weig
     Rows of several groups read few channels each, which takes no blocks of channels.
     """
     distance, kernel = channel_distance(problem), problem.elements.kernel
+    taps = np.tile(taps, weight.taps // len(taps))
     if weight.dense is not None:
         outputs = weight.outputs // weight.groups
         rows, vectors = register_tile(problem.machine, problem.tiling.span, outputs, problem.elements)

@@ -7,7 +7,15 @@ from tvm import ir
 
 from graphprune.backends.tvm.building.pipeline import lower
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine, build_function, store, unrolled_lanes
-from graphprune.backends.tvm.kernels.dot import DOTS, PAIRS, QUADS, adds_products, integers_of, multiply_and_add
+from graphprune.backends.tvm.kernels.dot import (
+    DOTS,
+    PAIRS,
+    QUADS,
+    SMALL_QUADS,
+    adds_products,
+    integers_of,
+    multiply_and_add,
+)
 from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
 from graphprune.targets.target import TARGETS, Target
 from tests.backends.tvm.kernels.harness import V3, V4, Array, run
@@ -32,7 +40,7 @@ def dot_function(elements: Elements, width: int) -> Expr:
 
 def operands(elements: Elements) -> tuple[Array, Array, Array]:
     """Sums, weights and activations as integers, the channels of a word along the last axis, the largest among them."""
-    rng, dot = np.random.default_rng(0), DOTS[elements.channels]
+    rng, dot = np.random.default_rng(0), DOTS[elements.dot]
     total = rng.integers(-(2**30), 2**30, WORDS).astype(np.int32)
     weight, x = (
         rng.integers(low, high + 1, (WORDS, elements.channels)).astype(kind)
@@ -40,6 +48,9 @@ def operands(elements: Elements) -> tuple[Array, Array, Array]:
     )
     for number, (high_weight, high_x) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
         weight[number], x[number] = EXTREMES["int8"][high_weight], EXTREMES[dot.x][high_x]
+    if elements == SMALL_QUADS:
+        room = 128 - np.abs(weight[:, 1::2].astype(np.int64))
+        weight[:, ::2] = np.clip(weight[:, ::2], -room, room)
     return total, weight, x
 
 
@@ -64,6 +75,15 @@ def test_pairs_are_exact_in_the_longest_vectors() -> None:
 @pytest.mark.parametrize("width", [1, 3])
 def test_quads_are_exact_channel_by_channel(width: int) -> None:
     check(QUADS, V3, width)
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 8])
+def test_small_quads_are_exact(width: int) -> None:
+    check(SMALL_QUADS, V3, width)
+
+
+def test_small_quads_are_exact_in_the_longest_vectors() -> None:
+    check(SMALL_QUADS, V4, 16)
 
 
 def assembly(function: Expr, target: Target) -> str:
@@ -91,4 +111,4 @@ def test_the_words_of_a_machine(level: str, elements: Elements) -> None:
 
 
 def test_who_adds_products() -> None:
-    assert [adds_products(each) for each in (FLOAT32, PAIRS, QUADS)] == [True, False, True]
+    assert [adds_products(each) for each in (FLOAT32, PAIRS, QUADS, SMALL_QUADS)] == [True, False, True, False]

@@ -13,10 +13,10 @@ Array = np.ndarray
 TYPES = {"uint8": np.uint8, "int8": np.int8}
 
 
-def signed(shape: tuple[int, ...], zeros: float = 0.0, seed: int = 0) -> Array:
+def signed(shape: tuple[int, ...], zeros: float = 0.0, largest: int = 128) -> Array:
     """Signed bytes with the extremes among them, a share of the runs of 4 along the second axis zero."""
-    rng = np.random.default_rng(seed)
-    weight = rng.integers(-128, 128, shape).astype(np.int8)
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-largest, largest, shape).astype(np.int8)
     weight.flat[:2] = -128, 127
     kept = rng.random((shape[0], -(-shape[1] // 4), *shape[2:])) >= zeros
     weight *= np.repeat(kept, 4, axis=1)[:, : shape[1]]
@@ -48,12 +48,15 @@ class Layer:
     dilations: int = 1
     pads: int = 0
     zeros: float = 0.0
+    largest: int = 128
 
 
 LAYERS = {
     "1x1": Layer((1, 16, 6, 6), (5, 16, 1, 1)),
     "1x1 of channels that fill no word": Layer((2, 7, 5, 5), (9, 7, 1, 1)),
     "1x1 with zeros": Layer((1, 40, 9, 7), (24, 40, 1, 1), zeros=0.7),
+    "1x1 with runs of zeros": Layer((1, 40, 9, 7), (24, 40, 1, 1), zeros=0.7, largest=40),
+    "3x3 with runs of zeros": Layer((2, 13, 9, 7), (24, 13, 3, 3), pads=1, zeros=0.7, largest=40),
     "3x3": Layer((1, 6, 9, 9), (8, 6, 3, 3), pads=1),
     "3x3 with zeros": Layer((1, 12, 12, 12), (16, 12, 3, 3), pads=1, zeros=0.8),
     "strided": Layer((2, 5, 11, 11), (4, 5, 3, 3), strides=2, pads=1),
@@ -67,7 +70,7 @@ LAYERS = {
 @pytest.mark.parametrize(("dtype", "zero"), [("uint8", None), ("uint8", 131), ("int8", -7)])
 def test_convolutions(name: str, dtype: str, zero: int | None) -> None:
     layer = LAYERS[name]
-    x, weight = activations(dtype, layer.shape), signed(layer.weight, layer.zeros)
+    x, weight = activations(dtype, layer.shape), signed(layer.weight, layer.zeros, layer.largest)
     expected = convolved(x.astype(np.int64) - (zero or 0), weight, layer.strides, layer.dilations, layer.pads)
     attributes = f"strides=[{layer.strides},{layer.strides}], dilations=[{layer.dilations},{layer.dilations}]"
     pads = ",".join(4 * [str(layer.pads)])
@@ -93,7 +96,7 @@ def test_a_convolution_over_one_axis() -> None:
 @pytest.mark.parametrize("dtype", ["uint8", "int8"])
 @pytest.mark.parametrize("zeros", [0.0, 0.8])
 def test_products(shape: tuple[int, ...], dtype: str, zeros: float) -> None:
-    x, weight = activations(dtype, shape), signed((19, shape[-1]), zeros).T
+    x, weight = activations(dtype, shape), signed((19, shape[-1]), zeros, largest=40).T
     output = [*shape[:-1], 19]
     model = parse(f"g ({dtype}{list(shape)} x) => (int32{output} y) {{ y = MatMulInteger(x,w) }}", {"w": weight})
     assert [node.op_type for node in prepared(model).graph] == ["MatMulInteger"]

@@ -10,7 +10,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from graphprune.backends.tvm.backend import machine_of
 from graphprune.backends.tvm.kernels.builder import WIDE_L1_BYTES, Machine
+from graphprune.backends.tvm.kernels.dot import QUADS, SMALL_QUADS
 from graphprune.backends.tvm.kernels.sparse_rows import HEIGHTS
 from graphprune.backends.tvm.operators.costs import costs_on
 from graphprune.backends.tvm.operators.weights import (
@@ -20,12 +22,14 @@ from graphprune.backends.tvm.operators.weights import (
     candidates,
     dense_weight,
     explain,
+    fastest_integers,
     grouped_weight,
 )
 from graphprune.compiler.compile import compile as compile_model
 from graphprune.layouts import csr
 from graphprune.passes.base import run_pass
 from graphprune.passes.pack_weights import PackWeights
+from graphprune.targets.target import resolve_target
 from graphprune_runtime.loading import load_session
 from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.graphs import assert_equal, compile_, kernels, parse, pruned
@@ -179,3 +183,27 @@ def test_a_packed_weight_with_too_few_zeros_is_unpacked() -> None:
     session = compile_(packed)
     assert [note.kernel for note in session.kernels] == ["dense"]
     assert_equal(session, model)
+
+
+def runs(zeros: float, largest: int) -> np.ndarray:
+    """Signed bytes [64, 128, 1], a share of the runs of 4 inputs zero."""
+    rng = np.random.default_rng(0)
+    weight = rng.integers(1, largest + 1, (64, 32, 4))
+    weight[rng.random((64, 32)) < zeros] = 0
+    return weight.reshape(64, 128, 1).astype(np.int8)
+
+
+def test_words_of_integers_are_those_that_take_the_least_time() -> None:
+    machine = machine_of(resolve_target("x86-64-v3"), 1)
+    anywhere = np.where(np.random.default_rng(1).random((64, 128, 1)) < 0.9, 0, 9).astype(np.int8)
+    found = {
+        "dense": fastest_integers(runs(0.0, 60), machine, few=False),
+        "runs": fastest_integers(runs(0.8, 60), machine, few=False),
+        "large": fastest_integers(np.where(runs(0.8, 1), 127, 0).astype(np.int8), machine, few=False),
+        "anywhere": fastest_integers(anywhere, machine, few=False),
+        "few": fastest_integers(runs(0.8, 60), machine, few=True),
+        "vnni": fastest_integers(runs(0.8, 60), machine_of(resolve_target("x86-64-v3-vnni"), 1), few=False),
+    }
+    small = [name for name, weight in found.items() if weight.elements == SMALL_QUADS]
+    assert small == ["runs"]
+    assert {name for name, weight in found.items() if weight.elements == QUADS} == {"vnni"}

@@ -66,8 +66,10 @@ def fuse(graph: ir.Graph, elementwise: Collection[str], anchors: Collection[str]
         if node in taken:
             continue
         region = _region(node, ipdom, elementwise, anchors, taken)
-        operands = elementwise if node.op_type in elementwise else _WIDENING
-        _take_operands(node, region, operands, anchors)
+        if node.op_type in elementwise:
+            region |= _operands({node, *region}, elementwise, anchors, taken)
+        else:
+            region |= _operands(region, _WIDENING, anchors, taken)
         taken.update((node, *region))
         groups.append(Group(node, tuple(sorted(region, key=position.__getitem__))))
     return sorted(groups, key=lambda group: position[group.last])
@@ -121,31 +123,32 @@ def _region(
         head = stop
 
 
-def _take_operands(
-    anchor: ir.Node,
-    region: set[ir.Node],
-    elementwise: Collection[str],
-    anchors: Collection[str],
-) -> None:
-    """Add the element-wise nodes that only the region reads, unless they can follow an anchor of their own."""
-    inner, pending = {anchor, *region}, [*region]
+def _operands(
+    readers: set[ir.Node], operators: Collection[str], anchors: Collection[str], taken: Collection[ir.Node]
+) -> set[ir.Node]:
+    """The nodes of these operators that only element-wise readers read, unless they can follow an anchor of their own.
+
+    What only these read is among them, too.
+    """
+    found, pending = set[ir.Node](), [*readers]
     while pending:
-        for value in pending.pop().inputs:
-            node = None if value is None else value.producer()
-            if node is None or node in inner or not _is_operand(node, anchor, inner, elementwise):
+        reader = pending.pop()
+        for node in filter(None, (value.producer() for value in reader.inputs if value is not None)):
+            if node in taken or node in found or node in readers or node.op_type not in operators:
                 continue
-            if not any(_follows(value, anchors) for value in node.inputs):
-                region.add(node)
-                inner.add(node)
+            if _is_read_only_by(readers | found, node, reader) and not any(_follows(v, anchors) for v in node.inputs):
+                found.add(node)
                 pending.append(node)
+    return found
 
 
-def _is_operand(node: ir.Node, anchor: ir.Node, inner: set[ir.Node], elementwise: Collection[str]) -> bool:
-    if node.op_type not in elementwise or len(node.outputs) != 1 or node.graph is not anchor.graph:
+def _is_read_only_by(readers: Collection[ir.Node], node: ir.Node, reader: ir.Node) -> bool:
+    """Whether nothing but these reads what a node computes, which has the shape of what the reader does."""
+    if len(node.outputs) != 1 or node.graph is not reader.graph:
         return False
     (output,) = node.outputs
-    alone = all(user in inner for user, _ in output.uses()) and not output.is_graph_output()
-    return alone and output.shape == anchor.outputs[0].shape
+    alone = all(user in readers for user, _ in output.uses()) and not output.is_graph_output()
+    return alone and output.shape == reader.outputs[0].shape
 
 
 def _follows(value: ir.Value | None, anchors: Collection[str]) -> bool:

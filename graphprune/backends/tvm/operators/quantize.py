@@ -7,7 +7,7 @@ from tvm import tirx
 
 from graphprune.backends.tvm.kernels.builder import Expr, bind, constant
 from graphprune.backends.tvm.kernels.math import dtype_of
-from graphprune.backends.tvm.kernels.opaque import nearest_integer
+from graphprune.backends.tvm.kernels.opaque import literal_value, nearest_integer
 from graphprune.backends.tvm.operators.scalar_base import (
     HALF_FLOATS,
     Arguments,
@@ -29,7 +29,7 @@ def saturated(x: Expr, dtype: str) -> Expr:
 
 def _quantize(node: ir.Node, a: Arguments) -> Expr:
     x, scale, zero = a[0].astype("float32"), a[1].astype("float32"), optional(a, 2)
-    rounded = nearest_integer(x / scale)
+    rounded = nearest_integer(x if literal_value(a[1]) == 1 else x / scale)
     shifted = rounded if zero is None else rounded + zero.astype("float32")
     return saturated(shifted, output_dtype(node))
 

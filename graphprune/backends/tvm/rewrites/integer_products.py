@@ -117,23 +117,41 @@ def fits_signed_byte(values: npt.NDArray[Any]) -> bool:
 
 
 def _rewrite(graph: ir.Graph, node: ir.Node, x: _Activation, weight: _Weight) -> None:
-    tape, name = Tape(), str(node.name)
+    tape, name, quantize = Tape(), str(node.name), _quantization_behind(node.outputs[0])
     integers = _constant(graph, f"{name}.weight", weight.integers)
     attributes = node.attributes.values() if node.op_type == "Conv" else ()
     product = ir.Node("", _INTEGER_OF[node.op_type], [x.integers, integers, x.zero_point], attributes, name=name)
-    scale = (x.scale.astype(np.float64) * weight.scale).astype(np.float32)
+    scale = x.scale.astype(np.float64) * weight.scale
     spatial = weight.integers.ndim - 2 if node.op_type == "Conv" else 0
-    scales = _constant(graph, f"{name}.scale", scale.reshape(-1, *[1] * spatial))
+    levels = None if quantize is None else constant_tensor(quantize.inputs[1])
+    scale = scale if levels is None else scale / float(levels.numpy().item())
+    scales = _constant(graph, f"{name}.scale", scale.astype(np.float32).reshape(-1, *[1] * spatial))
     floats = tape.op("Cast", product.outputs, {"to": ir.DataType.FLOAT.value}, name=f"{name}.float")
     result = tape.op("Mul", [floats, scales], name=f"{name}.scaled")
     bias = node.inputs[2] if len(node.inputs) > len("xw") else None
     if bias is not None and spatial:
         shape = _constant(graph, f"{name}.bias_shape", np.array([-1, *[1] * spatial], np.int64))
         bias = tape.op("Reshape", [bias, shape], name=f"{name}.bias")
+    if bias is not None and quantize is not None:
+        bias = tape.op("Div", [bias, quantize.inputs[1]], name=f"{name}.levels")
     if bias is not None:
         result = tape.op("Add", [result, bias], name=f"{name}.biased")
+    if quantize is not None:
+        quantize.replace_input_with(1, _constant(graph, f"{quantize.name}.one", np.ones((), np.float32)))
     graph.insert_before(node, [product, *tape.nodes])
     bypass(node, result)
+
+
+def _quantization_behind(value: ir.Value) -> ir.Node | None:
+    """The QuantizeLinear by one scale that alone reads a value, perhaps behind Relu: dividing by its scale commutes."""
+    uses = list(value.uses())
+    if len(uses) != 1 or uses[0].idx != 0 or value.is_graph_output():
+        return None
+    node = uses[0].node
+    if node.op_type == "Relu" and not node.domain:
+        return _quantization_behind(node.outputs[0])
+    scale = constant_tensor(node.inputs[1]) if node.op_type == "QuantizeLinear" and not node.domain else None
+    return node if scale is not None and scale.size == 1 and scale.dtype == ir.DataType.FLOAT else None
 
 
 def _constant(graph: ir.Graph, name: str, array: npt.NDArray[Any]) -> ir.Value:

@@ -88,13 +88,11 @@ def _per_output(define: Definition, index: int, dtype: type[np.generic], rank: i
 
 
 def _requantized(define: Definition, total: str, scales: tuple[str, str], output: tuple[int, int]) -> str:
-    """An int32 sum times both scales, quantized with the output's scale and zero point."""
-    factor = define("Mul", *scales)
-    scaled = define("Mul", define.cast(total, np.float32), factor)
+    """An int32 sum times both scales, over that of the output, quantized with its zero point."""
     scale, zero = (define.inputs[i] for i in output)
-    return define(
-        "QuantizeLinear", scaled, define.reshape(define.cast(scale, np.float32), ()), define.reshape(zero, ())
-    )
+    factor = define("Div", define("Mul", *scales), define.reshape(define.cast(scale, np.float32), ()))
+    scaled = define("Mul", define.cast(total, np.float32), factor)
+    return define("QuantizeLinear", scaled, define.constant(1, np.float32), define.reshape(zero, ()))
 
 
 def _dynamic_quantization(define: Definition) -> onnx.FunctionProto:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
@@ -153,3 +154,23 @@ def test_bytes_that_become_floats_join_the_kernel_that_reads_them() -> None:
         d = DequantizeLinear(q,s)
         y = Add(m,d) }"""
     assert groups_of(text, {"w": (8, 8), "s": (1,)}) == [["MatMul", "DequantizeLinear", "Add"]]
+
+
+def test_floats_that_a_product_reads_itself_stay_outside() -> None:
+    text = """g (uint8[4,8] q) => (float[4,8] y) {
+        d = DequantizeLinear(q,s)
+        m = MatMul(d,w)
+        y = Add(m,d) }"""
+    assert groups_of(text, {"w": (8, 8), "s": (1,)}) == [["DequantizeLinear"], ["MatMul", "Add"]]
+
+
+def test_no_node_is_in_two_kernels() -> None:
+    text = """g (float[4,8] x) => (float[4,8] y) {
+        m = MatMul(x,w)
+        d = DequantizeLinear(c,s)
+        r = Mul(m,d)
+        e = Erf(x)
+        y = Mul(e,r) }"""
+    groups = fused(text, {"w": (8, 8), "s": (1,), "c": np.zeros((4, 8), np.uint8)})[1]
+    nodes = [node for group in groups for node in group.nodes]
+    assert len(nodes) == len(set(nodes)) == 5

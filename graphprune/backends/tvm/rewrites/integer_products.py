@@ -16,7 +16,8 @@ from onnx_ir.tape import Tape
 
 from graphprune.analysis.constants import constant_tensor
 from graphprune.analysis.quantization import quantization_of
-from graphprune.passes.rewriting import bypass, new_initializer
+from graphprune.passes.fresh_names import FreshNames
+from graphprune.passes.rewriting import bypass, graph_of, new_initializer
 
 _BYTES = (ir.DataType.INT8, ir.DataType.UINT8)
 _INTEGER_OF = {"Conv": "ConvInteger", "MatMul": "MatMulInteger", "Gemm": "MatMulInteger"}
@@ -42,18 +43,18 @@ class _Weight:
     scale: npt.NDArray[Any]
 
 
-def multiply_integers(graph: ir.Graph) -> bool:
+def multiply_integers(model: ir.Model) -> bool:
     """Let every product of dequantized bytes by a dequantized constant be one of integers; True if there was one.
 
     The constants lie in initializers, and what DequantizeLinear makes of them has not been computed.
     """
-    found = False
-    for node in list(graph):
+    names, found = FreshNames(model), False
+    for node in list(model.graph):
         if node.domain or node.op_type not in _INTEGER_OF or _is_more_than_product(node):
             continue
         x, weight = _activation(node.inputs[0]), _weight(node)
         if x is not None and weight is not None:
-            _rewrite(graph, node, x, weight)
+            _Product(node, x, weight, names).rewrite()
             found = True
     return found
 
@@ -116,30 +117,51 @@ def fits_signed_byte(values: npt.NDArray[Any]) -> bool:
     return bool(limits.min <= values.min(initial=0) and values.max(initial=0) <= limits.max)
 
 
-def _rewrite(graph: ir.Graph, node: ir.Node, x: _Activation, weight: _Weight) -> None:
-    tape, name, quantize = Tape(), str(node.name), _quantization_behind(node.outputs[0])
-    integers = _constant(graph, f"{name}.weight", weight.integers)
-    attributes = node.attributes.values() if node.op_type == "Conv" else ()
-    product = ir.Node("", _INTEGER_OF[node.op_type], [x.integers, integers, x.zero_point], attributes, name=name)
-    scale = x.scale.astype(np.float64) * weight.scale
-    spatial = weight.integers.ndim - 2 if node.op_type == "Conv" else 0
-    levels = None if quantize is None else constant_tensor(quantize.inputs[1])
-    scale = scale if levels is None else scale / float(levels.numpy().item())
-    scales = _constant(graph, f"{name}.scale", scale.astype(np.float32).reshape(-1, *[1] * spatial))
-    floats = tape.op("Cast", product.outputs, {"to": ir.DataType.FLOAT.value}, name=f"{name}.float")
-    result = tape.op("Mul", [floats, scales], name=f"{name}.scaled")
-    bias = node.inputs[2] if len(node.inputs) > len("xw") else None
-    if bias is not None and spatial:
-        shape = _constant(graph, f"{name}.bias_shape", np.array([-1, *[1] * spatial], np.int64))
-        bias = tape.op("Reshape", [bias, shape], name=f"{name}.bias")
-    if bias is not None and quantize is not None:
-        bias = tape.op("Div", [bias, quantize.inputs[1]], name=f"{name}.levels")
-    if bias is not None:
-        result = tape.op("Add", [result, bias], name=f"{name}.biased")
-    if quantize is not None:
-        quantize.replace_input_with(1, _constant(graph, f"{quantize.name}.one", np.ones((), np.float32)))
-    graph.insert_before(node, [product, *tape.nodes])
-    bypass(node, result)
+@dataclass(frozen=True)
+class _Product:
+    """A product, its operands, and names for what takes its place."""
+
+    node: ir.Node
+    x: _Activation
+    weight: _Weight
+    names: FreshNames
+
+    def rewrite(self) -> None:
+        """Put the product of integers in its place, times the scales, over that of what is quantized next."""
+        tape, name, quantize = Tape(), str(self.node.name), _quantization_behind(self.node.outputs[0])
+        operands = [self.x.integers, self._constant("integers", self.weight.integers), self.x.zero_point]
+        attributes = self.node.attributes.values() if self.spatial else ()
+        product = ir.Node("", _INTEGER_OF[self.node.op_type], operands, attributes, name=name)
+        levels = None if quantize is None else quantize.inputs[1]
+        floats = tape.op("Cast", product.outputs, {"to": ir.DataType.FLOAT.value}, name=f"{name}.float")
+        result = tape.op("Mul", [floats, self._scales(levels)], name=f"{name}.scaled")
+        bias = self.node.inputs[2] if len(self.node.inputs) > len("xw") else None
+        if bias is not None:
+            result = tape.op("Add", [result, self._bias(tape, bias, levels)], name=f"{name}.biased")
+        if quantize is not None:
+            quantize.replace_input_with(1, self._constant("one", np.ones((), np.float32)))
+        graph_of(self.node).insert_before(self.node, [product, *tape.nodes])
+        bypass(self.node, result)
+
+    @property
+    def spatial(self) -> int:
+        """The axes of a convolution."""
+        return self.weight.integers.ndim - 2 if self.node.op_type == "Conv" else 0
+
+    def _scales(self, levels: ir.Value | None) -> ir.Value:
+        """By output, over the scale of `levels` if there are some; rounded once."""
+        scale, tensor = self.x.scale.astype(np.float64) * self.weight.scale, constant_tensor(levels)
+        scale = scale if tensor is None else scale / float(tensor.numpy().item())
+        return self._constant("scale", scale.astype(np.float32).reshape(-1, *[1] * self.spatial))
+
+    def _bias(self, tape: Tape, bias: ir.Value, levels: ir.Value | None) -> ir.Value:
+        if self.spatial:
+            bias = tape.op("Reshape", [bias, self._constant("shape", np.array([-1, *[1] * self.spatial], np.int64))])
+        return bias if levels is None else tape.op("Div", [bias, levels])
+
+    def _constant(self, what: str, array: npt.NDArray[Any]) -> ir.Value:
+        name = self.names.take(f"{self.node.name}.{what}")
+        return new_initializer(graph_of(self.node), name, ir.tensor(np.array(array, order="C"), name=name))
 
 
 def _quantization_behind(value: ir.Value) -> ir.Node | None:
@@ -151,8 +173,6 @@ def _quantization_behind(value: ir.Value) -> ir.Node | None:
     if node.op_type == "Relu" and not node.domain:
         return _quantization_behind(node.outputs[0])
     scale = constant_tensor(node.inputs[1]) if node.op_type == "QuantizeLinear" and not node.domain else None
-    return node if scale is not None and scale.size == 1 and scale.dtype == ir.DataType.FLOAT else None
-
-
-def _constant(graph: ir.Graph, name: str, array: npt.NDArray[Any]) -> ir.Value:
-    return new_initializer(graph, name, ir.tensor(np.ascontiguousarray(array), name=name))
+    if scale is None or scale.size != 1 or scale.dtype != ir.DataType.FLOAT:
+        return None
+    return node if scale.numpy().item() > 0 else None

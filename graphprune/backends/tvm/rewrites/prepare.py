@@ -82,11 +82,11 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
     TopologicalSortPass()(model)
     name_nodes(model.graph)
     simplify(model, is_kept=_is_dequantization)
-    if multiply_integers(model.graph):
+    if any(map(_is_dequantization, model.graph)):
+        is_integer = multiply_integers(model)
         simplify(model)
-        dequantize_apart(model.graph)
-    else:
-        simplify(model)
+        if is_integer:
+            dequantize_apart(model.graph)
     _check_sizes(model.graph)
     name_whole_windows(model.graph)
     inline_packed(model, refusal)

@@ -7,8 +7,9 @@ import pytest
 
 from graphprune.backends.base import tensor_infos
 from graphprune.backends.onnxruntime import session_for
+from graphprune.backends.tvm.lowering.graph import constant_array
 from graphprune.verification.feeds import random_feed
-from tests.backends.tvm.graphs import Initializer, compile_, operators, parse
+from tests.backends.tvm.graphs import Initializer, compile_, operators, parse, prepared
 
 RNG = np.random.default_rng(0)
 
@@ -142,3 +143,54 @@ def test_an_output_that_is_dequantized_stays_one() -> None:
     expected = session_for(model, optimize=False).run(None, {"x": x})
     for found, right in zip(compile_(model).run(None, {"x": x}), expected, strict=True):
         np.testing.assert_allclose(found, right, rtol=1e-5, atol=1e-4)
+
+
+QUANTIZED = """g (uint8[1,4,5,5] x) => (uint8[1,3,5,5] y) {{
+    d = DequantizeLinear(x,xs,xz)
+    v = DequantizeLinear<axis=0>(w,s)
+    c = Conv(d,v,b)
+    {behind} }}"""
+
+
+@pytest.mark.parametrize(
+    ("behind", "divides"),
+    [
+        ("y = QuantizeLinear(c,ys,yz)", False),
+        ("r = Relu(c)\n y = QuantizeLinear(r,ys,yz)", False),
+        ("t = Tanh(c)\n y = QuantizeLinear(t,ys,yz)", True),
+        ("t = Neg(c)\n r = Add(c,t)\n y = QuantizeLinear(r,ys,yz)", True),
+        ("y = QuantizeLinear<axis=1>(c,each,points)", True),
+    ],
+)
+def test_the_scale_of_what_is_quantized_next_goes_into_that_of_the_product(behind: str, divides: bool) -> None:  # noqa: FBT001
+    text = QUANTIZED.format(behind=behind)
+    every: dict[str, Initializer] = {
+        "w": signed(3, 4, 1, 1),
+        "s": scales(3),
+        "b": (3,),
+        **ZERO,
+        "ys": np.array(0.02, np.float32),
+        "yz": np.array(9, np.uint8),
+        "each": scales(3) * 9,
+        "points": np.array([1, 2, 3], np.uint8),
+    }
+    model = parse(text, {name: value for name, value in every.items() if name in text}, opset=21)
+    (quantize,) = (node for node in prepared(model).graph if node.op_type == "QuantizeLinear")
+    scale = quantize.inputs[1]
+    assert scale is not None
+    assert (constant_array(scale).tolist() != 1.0) == divides  # a number, and no list of one
+    x = RNG.integers(0, 256, (1, 4, 5, 5)).astype(np.uint8)
+    expected = session_for(model, optimize=False).run(None, {"x": x})[0]
+    levels = np.abs(compile_(model).run(None, {"x": x})[0].astype(int) - expected)
+    assert levels.max() <= 1
+    assert np.count_nonzero(levels) <= 1
+
+
+def test_new_constants_have_names_of_their_own() -> None:
+    text = f"g (uint8[5,12] x) => (float[5,7] y) {{ {DATA}\n v = DequantizeLinear<axis=1>(w,s)\n [p] y = MatMul(d,v) }}"
+    taken: dict[str, Initializer] = {"w": signed(12, 7), "s": scales(7), **ZERO}
+    model = parse(text, taken, opset=21)
+    model.graph.initializers["w"].name = "p.integers"
+    x = RNG.integers(0, 256, (5, 12)).astype(np.uint8)
+    expected = session_for(model, optimize=False).run(None, {"x": x})[0]
+    np.testing.assert_allclose(compile_(model).run(None, {"x": x})[0], expected, rtol=1e-5, atol=1e-4)

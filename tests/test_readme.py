@@ -25,10 +25,12 @@ def section(name: str) -> str:
     return found.group(1)
 
 
+def blocks(name: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", section(name), re.DOTALL)
+
+
 def block(name: str, language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", section(name), re.DOTALL)
-    assert found
-    return found.group(1)
+    return blocks(name, language)[0]
 
 
 @pytest.fixture
@@ -48,8 +50,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_commands(folder: Path) -> None:
-    lines = block("Use it", "bash").splitlines()
-    assert len(lines) == 7
+    images = np.random.default_rng(1).standard_normal((4, 8, 9, 9)).astype(np.float32)
+    np.savez(folder / "images.npz", input=images)
+    lines = [line for text in blocks("Use it", "bash") for line in text.splitlines()]
+    assert len(lines) == 7 + 4
     for line in lines:
         program, *arguments = shlex.split(line, comments=True)
         assert program == "graphprune"

@@ -17,7 +17,7 @@ from graphprune.planning.planner import plan
 from graphprune.planning.recipe import Recipe
 from graphprune.verification.feeds import random_feed
 from graphprune_runtime.session import CompiledSession
-from tests.passes.contrib_cases import Case
+from tests.passes.contrib_case import Case
 from tests.passes.subgraphs import without_smallest
 
 FUSED: dict[str, tuple[str, tuple[int, ...], int]] = {

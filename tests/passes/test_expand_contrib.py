@@ -11,7 +11,8 @@ from graphprune.passes.base import run_pass
 from graphprune.passes.contrib.table import CONTRIB
 from graphprune.passes.expand_contrib import ExpandContrib
 from graphprune.verification.feeds import random_feed
-from tests.passes.contrib_cases import CASES, Case
+from tests.passes.contrib_case import Case
+from tests.passes.contrib_cases import CASES
 
 
 def feed_of(case: Case) -> dict[str, np.ndarray]:

@@ -9,7 +9,8 @@ from graphprune.compiler.compile import compile as compile_model
 from graphprune.errors import UnsupportedModelError
 from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.graphs import assert_equal, compile_, pruned
-from tests.passes.contrib_cases import CASES, HEADER, Case
+from tests.passes.contrib_case import HEADER, Case
+from tests.passes.contrib_cases import CASES
 from tests.passes.test_expand_contrib import assert_close, feed_of
 
 

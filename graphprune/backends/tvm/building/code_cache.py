@@ -2,7 +2,7 @@
 
 One SQLite file in the user's cache folder, which processes share. An entry is named by all that decides it: the text
 of the function, its name, the target, TVM's version and that of the code that compiles. What was used longest ago goes
-when the entries take more than `MOST_BYTES`. A cache that cannot be read or written costs time, never the model.
+when the file takes more than `MOST_BYTES`. A cache that cannot be read or written costs time, never the model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from graphprune.files import cache_dir
 from graphprune.targets.target import Target
 
 MOST_BYTES = 256 << 20
-"""Of all entries: the code of some hundred models."""
+"""Of the file: the code of some hundred models."""
+
+_KEPT_SHARE = 0.75
+"""Of those bytes, where some go: finding the oldest reads the whole file, which is done now and then."""
 
 SECONDS_TO_WAIT = 1.0
 """For another process that writes; a cache that is longer in use is done without."""
@@ -33,6 +36,7 @@ CREATE TABLE IF NOT EXISTS code (
     key BLOB PRIMARY KEY, content BLOB NOT NULL, workspace INTEGER NOT NULL, used REAL NOT NULL
 )
 """
+_BYTES = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
 _OLDEST = """
 DELETE FROM code WHERE key IN (
     SELECT key FROM (SELECT key, SUM(LENGTH(content)) OVER (ORDER BY used DESC, key) AS bytes FROM code) WHERE bytes > ?
@@ -71,7 +75,8 @@ def keep(objects: Mapping[bytes, ObjectFile]) -> None:
     rows = [(key, *each, time.time()) for key, each in objects.items()]
     with contextlib.suppress(sqlite3.Error, OSError), _opened() as database:
         database.executemany("INSERT OR REPLACE INTO code VALUES (?, ?, ?, ?)", rows)
-        database.execute(_OLDEST, (MOST_BYTES,))
+        if database.execute(_BYTES).fetchone()[0] > MOST_BYTES:
+            database.execute(_OLDEST, (MOST_BYTES * _KEPT_SHARE,))
 
 
 def path() -> Path:

@@ -112,16 +112,21 @@ def test_the_version_is_that_of_the_files(tmp_path: Path, monkeypatch: pytest.Mo
     assert len({*versions, code_version.code_version()}) == 4
 
 
-def test_what_was_used_longest_ago_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(100))
+def test_what_was_used_longest_ago_goes_when_the_file_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1000))
     monkeypatch.setattr(time, "time", lambda: float(next(clock)))
-    monkeypatch.setattr(code_cache, "MOST_BYTES", 100)
-    keys = [bytes([number]) for number in range(4)]
-    for key in keys[:3]:
-        keep({key: ObjectFile(bytes(30), 64)})
-    assert find([keys[0]]) == {keys[0]: ObjectFile(bytes(30), 64)}
-    keep({keys[3]: ObjectFile(bytes(40), 0)})
-    assert list(find(keys)) == [keys[0], keys[2], keys[3]]
+    monkeypatch.setattr(code_cache, "MOST_BYTES", 400_000)
+    keys = [bytes([number]) for number in range(60)]
+    for key in keys[:9]:
+        keep({key: ObjectFile(bytes(40_000), 64)})
+    assert list(find(keys)) == keys[:9], "it is not full yet"
+    find(keys[:1])
+    keep({key: ObjectFile(bytes(40_000), 0) for key in keys[9:11]})
+    assert list(find(keys)) == [keys[0], *keys[5:11]], "three quarters stay"
+    for key in keys[11:]:
+        keep({key: ObjectFile(bytes(40_000), 0)})
+    assert keys[-1] in find(keys)
+    assert code_cache.path().stat().st_size < 600_000
 
 
 def _garbage(path: Path) -> None:

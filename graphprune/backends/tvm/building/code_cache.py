@@ -36,7 +36,9 @@ CREATE TABLE IF NOT EXISTS code (
     key BLOB PRIMARY KEY, content BLOB NOT NULL, workspace INTEGER NOT NULL, used REAL NOT NULL
 )
 """
-_BYTES = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+_BYTES = """
+SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
 _OLDEST = """
 DELETE FROM code WHERE key IN (
     SELECT key FROM (SELECT key, SUM(LENGTH(content)) OVER (ORDER BY used DESC, key) AS bytes FROM code) WHERE bytes > ?

@@ -16,7 +16,7 @@ from graphprune.passes.base import Equivalence, Pass, PassOutcome, refuse
 from graphprune.passes.bounded_evaluation import Budget
 from graphprune.passes.evaluation import CannotEvaluateError, evaluate
 from graphprune.passes.randomness import is_random
-from graphprune.passes.rewriting import constant_of, drop_unused, graph_of, new_initializer
+from graphprune.passes.rewriting import constant_of, replace_by_constants
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.passes.structure import subgraphs
 from graphprune.stages.stage import Stage
@@ -157,17 +157,7 @@ def _value_of(model: ir.Model, node: ir.Node, budget: Budget) -> list[ir.TensorP
 
 
 def _replace(node: ir.Node, tensors: list[ir.TensorProtocol]) -> Rewrite:
-    graph = graph_of(node)
-    made = []
-    for value, tensor in zip(node.outputs, tensors, strict=True):
-        if value.uses():
-            made.append(str(value.name))
-            value.name = None
-            value.replace_all_uses_with(new_initializer(graph, made[-1], tensor))
-    inputs = [value for value in node.inputs if value is not None]
-    graph.remove(node, safe=True)
-    drop_unused(inputs)
-    names = ", ".join(made)
+    names = ", ".join(replace_by_constants(node, tensors))
     return Rewrite("constant", node.name or names, f"{node.op_type} became initializer '{names}'")
 
 

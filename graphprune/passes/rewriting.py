@@ -75,6 +75,21 @@ def new_initializer(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir
     return value
 
 
+def replace_by_constants(node: ir.Node, tensors: Iterable[ir.TensorProtocol]) -> list[str]:
+    """Let initializers of the same names stand for the outputs of `node`, and remove it; return the names."""
+    graph = graph_of(node)
+    made = []
+    for value, tensor in zip(node.outputs, tensors, strict=True):
+        if value.uses():
+            made.append(str(value.name))
+            value.name = None
+            value.replace_all_uses_with(new_initializer(graph, made[-1], tensor))
+    inputs = [value for value in node.inputs if value is not None]
+    graph.remove(node, safe=True)
+    drop_unused(inputs)
+    return made
+
+
 def give_constant(node: ir.Node, index: int, tensor: ir.TensorProtocol, name: str, names: FreshNames) -> None:
     """Let an operand of `node` be `tensor`: where it reads a constant alone that one, else a new initializer."""
     value = node.inputs[index] if index < len(node.inputs) else None

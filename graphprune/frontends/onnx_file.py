@@ -27,6 +27,7 @@ from graphprune.frontends.external_data import (
 )
 from graphprune.frontends.opset import modernize
 from graphprune.frontends.quantization import check_quantization
+from graphprune.frontends.quantized_constants import fold_quantized_constants
 from graphprune.frontends.quiet import quiet
 from graphprune.frontends.sparse_initializers import write_out_sparse
 from graphprune.frontends.well_formed import check_origin, check_well_formed
@@ -44,7 +45,8 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
 
     Weights in external data stay on disk and are read whenever they are used. Opsets from 7 on are accepted and
     those below 18 converted to 18. Initializers are no longer listed among the graph's inputs, and a node without a
-    name gets that of its first output. Sparse tensors are written out, and an extent of -1 is an open one. Functions
+    name gets that of its first output. Sparse tensors are written out, constants that QuantizeLinear reads
+    become integers, and an extent of -1 is an open one. Functions
     and subgraphs are kept (functions of a file below 18 are inlined), and so are operators that nobody here knows.
 
     Args:
@@ -74,7 +76,9 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
         _name_nodes(model)
         check_well_formed(model, source)
         check_quantization(model, source)
-        return modernize(model, source)
+        model = modernize(model, source)
+        fold_quantized_constants(model)
+        return model
 
 
 def save(model: ir.Model, path: str | os.PathLike[str], *, limit: int = PROTOBUF_LIMIT - _GRAPH_ALLOWANCE) -> None:

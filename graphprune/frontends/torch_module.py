@@ -13,6 +13,8 @@ import onnx_ir.passes.common as common_passes
 from onnxscript import optimizer
 
 from graphprune.errors import GraphPruneError, InputError, UnsupportedModelError, torch_is_missing
+from graphprune.frontends.quantized_constants import fold_parameters, fold_quantized_constants
+from graphprune.frontends.quantizers import recognize_quantizers
 from graphprune.frontends.quiet import quiet
 from graphprune.frontends.torch_origin import origin_of
 from graphprune.frontends.well_formed import infer_or_refuse
@@ -40,7 +42,9 @@ def from_torch(
     name: here every initializer `n` holds `module.state_dict()[n]`. A parameter under several names keeps one of them.
     Constants that the exporter computes with nodes (axes, shapes, the zero bias of a convolution) become initializers.
     Weights are copied, so training the module later does not change the model, and the module keeps its mode.
-    The soft masks of a module that `to_torch` made are calls of their functions again, in stage masked.
+    The soft masks of a module that `to_torch` made are calls of their functions again, in stage masked. Quantizers,
+    torch's or arithmetic that rounds, become QuantizeLinear and DequantizeLinear with the scales of now; of weights
+    behind them only the integers stay, as initializers `n_quantized`.
 
     Args:
         module: A module (a `torch.fx.GraphModule` is one), or an exported program in the mode it was captured in.
@@ -56,23 +60,31 @@ def from_torch(
         InputError: `module` is of another type, or an exported program came with inputs or dynamic shapes. [GP120]
         UnsupportedModelError: The export failed; the cause is named. [GP121] A soft mask was changed so that it no
             longer fits. [GP360 to GP364]
-        PreconditionError: The module is under masks that follow its weights; finalize their pruner first. [GP722]
+        PreconditionError: The module is under masks that follow its weights; finalize their pruner first. [GP722] A
+            fake quantizer has seen no value. [GP148]
     """
     _require_torch()
     import torch
 
+    from graphprune.frontends.torch_fake_quantizers import verify_observed
+
     if isinstance(module, torch.nn.Module):
+        verify_observed(module)
         origin = origin_of(module)
         if dynamic_shapes is None and origin is not None:
             dynamic_shapes = origin.dynamic_shapes()
-        return exported(module, args, kwargs, dynamic_shapes)
+        model = exported(module, args, kwargs, dynamic_shapes)
+        fold_quantized_constants(model)
+        return model
     program: object = module
     if not isinstance(program, torch.export.ExportedProgram):
         kinds = "a torch.nn.Module, torch.fx.GraphModule or torch.export.ExportedProgram"
         raise InputError(f"expected {kinds}, got {type(program).__name__}", code="GP120")
     if args or kwargs or dynamic_shapes is not None:
         raise InputError("an exported program has inputs and dynamic shapes of its own, give none", code="GP120")
-    return _cleaned(_export(program, (), {}, None))
+    model = _cleaned(_export(program, (), {}, None))
+    fold_quantized_constants(model)
+    return model
 
 
 def exported(
@@ -129,12 +141,12 @@ def _export(
     from torch import onnx
 
     export: Callable[..., torch.onnx.ONNXProgram | None] = onnx.export
-    from graphprune.frontends.torch_masks import adopt_masks, translations
+    from graphprune.frontends import torch_fake_quantizers, torch_masks
 
     settings = {"kwargs": kwargs, "dynamic_shapes": dynamic_shapes, "optimize": False, "verbose": False}
-    settings["custom_translation_table"] = translations()
+    settings["custom_translation_table"] = torch_masks.translations() | torch_fake_quantizers.translations()
     try:
-        with quiet("torch.onnx"):
+        with quiet("torch.onnx"), torch_fake_quantizers.fixed_ranges(program):
             exported = export(program, args, dynamo=True, **settings)
     except Exception as error:
         cause = _cause(error)
@@ -144,7 +156,7 @@ def _export(
         raise UnsupportedModelError(message, code="GP121") from error
     if exported is None:
         raise UnsupportedModelError(f"{type(program).__name__}: the exporter gave no model", code="GP121")
-    adopt_masks(exported.model)
+    torch_masks.adopt_masks(exported.model)
     return exported.model
 
 
@@ -180,6 +192,9 @@ def _cleaned(model: ir.Model) -> ir.Model:
         common_passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
         common_passes.RemoveUnusedNodesPass()(model)
         infer_or_refuse(model, "export", "GP121")
+    recognize_quantizers(model)
+    fold_parameters(model)
+    infer_or_refuse(model, "export", "GP121")
     verify_mask_calls(model)
     return model
 

@@ -20,6 +20,7 @@ from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.budgets import budgets
 from graphprune.training.channel_sites import channel_sites
 from graphprune.training.methods import METHODS, ChannelMask, ParameterMask
+from graphprune.training.planned_graph import without_quantizers
 from graphprune.training.pruner import Pruner
 from graphprune.training.sites import Site, follow, owners_of
 
@@ -63,6 +64,7 @@ def prepare(
         raise RecipeError(f"{type(module).__name__}: was prepared before; finalize its pruner first", code="GP702")
     settings = recipe.training or TrainingSettings()
     model = exported(module, example_inputs, example_kwargs, widened=True)
+    without_quantizers(model)
     chosen = plan or make_plan(model, _by_layer(recipe))
     if plan is None and settings.schedule.start != 0:
         budgets(model, recipe)  # what is wrong with them now is said now, not after the dense phase

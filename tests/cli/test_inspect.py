@@ -1,7 +1,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -131,18 +130,16 @@ def test_operators_that_nobody_here_knows_are_listed(tmp_path: Path) -> None:
     assert "opaque" not in invoke("inspect", write(tmp_path / "n.onnx")).out
 
 
-def test_it_starts_fast_without_compilers(tmp_path: Path) -> None:
+def test_it_starts_without_compilers(tmp_path: Path) -> None:
     script = (
         "import sys\nfrom graphprune.cli.app import app\n"
         "try: app(['inspect', sys.argv[1]])\n"
         "except SystemExit: print(sorted({'torch', 'tvm', 'onnxruntime'} & set(sys.modules)))"
     )
-    start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", script, str(write(tmp_path / "m.onnx"))], capture_output=True, text=True, check=True
     )
     assert done.stdout.endswith("[]\n")
-    assert time.perf_counter() - start < 5  # about 1 s on a machine that is not busy
 
 
 def test_a_compiled_file_says_what_it_is(tmp_path: Path) -> None:

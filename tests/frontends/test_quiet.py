@@ -10,6 +10,7 @@ from graphprune.frontends.quiet import quiet
 
 def test_notices_are_dropped_inside_and_kept_outside(caplog: pytest.LogCaptureFixture) -> None:
     logger = logging.getLogger("graphprune.test.noisy")
+    caplog.set_level(logging.INFO, logger.name)
     with quiet(logger.name), warnings.catch_warnings(record=True) as caught:
         logger.warning("inside")
         logger.error("an error")

@@ -3,10 +3,11 @@
 python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --row pdp:0.95:1
 python -m benchmarks.accuracy.study --data cifar10_jpeg.npz --cache FOLDER --all
 
-A row is `method:target:seed`, the target a sparsity or an N:M pattern; `pdp/cubic@0.1t2:0.95:1` names another ramp and
-temperature, `pdp/constant@1t2~0:0.95:1` one that falls, `str@3e-3:0.95:1` the weight decay of STR's logits, which
-decides what sparsity it ends at. A row that was stopped goes on where its last epoch ended; one whose result exists is
-not run again.
+A row is `method:target:seed`, the target a sparsity, an N:M pattern or blocks with their sparsity (`1x4@0.75`);
+`pdp+int8:1:4:1` trains with fake quantizers of 8 bits before every product, `pdp/cubic@0.1t2:0.95:1` names another
+ramp and temperature, `pdp/constant@1t2~0:0.95:1` one that falls, `str@3e-3:0.95:1` the weight decay of STR's logits,
+which decides what sparsity it ends at. A row that was stopped goes on where its last epoch ended; one whose result
+exists is not run again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import graphprune as gp
 from benchmarks.accuracy.data import Split, batches, load_split
 from benchmarks.accuracy.model import ResNet
 from benchmarks.accuracy.pretrain import WEIGHTS, pretrained
+from benchmarks.accuracy.quantized import quantize_aware
 from benchmarks.accuracy.train import Record, Settings, accuracy, fit
 from graphprune.files import atomic_write
 from graphprune.measuring.environment import read_environment
@@ -48,6 +50,7 @@ class Row:
 
     Attributes:
         temperature: What stands behind the `@`: of PDP's masks, or the weight decay of STR's logits.
+        int8: Whether inputs and weights are quantized in training.
     """
 
     method: str
@@ -55,21 +58,24 @@ class Row:
     seed: int
     temperature: str = "1e-4"
     ramp: str = ""
+    int8: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Row:
-        """Read `method[/ramp][@temperature]:target:seed`; the target may hold a colon itself."""
+        """Read `method[/ramp][@temperature][+int8]:target:seed`; the target may hold a colon itself."""
         method, _, rest = text.partition(":")
+        method, _, kind = method.partition("+")
         target, _, seed = rest.rpartition(":")
         method, _, temperature = method.partition("@")
         method, _, ramp = method.partition("/")
-        return cls(method, target, int(seed), temperature or "1e-4", ramp)
+        return cls(method, target, int(seed), temperature or "1e-4", ramp, kind == "int8")
 
     @property
     def name(self) -> str:
         """What its files are called."""
         method = self.method + (f"_{self.ramp}" if self.ramp else "")
         method += "" if self.temperature == "1e-4" else f"@{self.temperature}"
+        method += "+int8" if self.int8 else ""
         return f"{method}-{self.target.replace(':', 'of')}-seed{self.seed}"
 
     def recipe(self, steps: int) -> gp.Recipe:
@@ -81,8 +87,13 @@ class Row:
         first, _, last = temperature.partition("~")
         training: dict[str, Any] = {"method": self.method, "temperature": first, "schedule": schedule}
         training |= {"final_temperature": last or first}
-        what = {"pattern": self.target} if ":" in self.target else {"sparsity": float(self.target), "scope": "global"}
-        return gp.Recipe(**what, ignore=("classifier.weight",), training=training)  # type: ignore[arg-type]
+        return gp.Recipe(**self._what(), ignore=("classifier.weight",), training=training)  # type: ignore[arg-type]
+
+    def _what(self) -> dict[str, Any]:
+        if ":" in self.target:
+            return {"pattern": self.target}
+        block, _, sparsity = self.target.rpartition("@")
+        return {"sparsity": float(sparsity), "scope": "global"} | ({"pattern": f"block {block}"} if block else {})
 
 
 def default_rows() -> list[Row]:
@@ -92,16 +103,23 @@ def default_rows() -> list[Row]:
     return [Row.parse(f"{method}:{target}:{seed}") for seed in (1, 2, 3) for method, target in targets]
 
 
-def run(row: Row, train: Split, test: Split, cache: Path) -> Record:
+def file_name(row: Row, settings: Settings) -> str:
+    """What the files of a run are called."""
+    kind = "" if settings.halves else "-float32"
+    return f"{row.name}{kind}" + ("" if settings.epochs == EPOCHS else f"-{settings.epochs}epochs")
+
+
+def run(row: Row, settings: Settings, train: Split, test: Split, cache: Path) -> Record:
     """Train, harden, export, compile and measure."""
-    settings = Settings(epochs=EPOCHS, rate=RATE, seed=row.seed)
     module = pretrained(WEIGHTS)
+    if row.int8:
+        quantize_aware(module)
     steps = settings.epochs * (len(train) // settings.batch)
     pruner = prepare(module, (torch.zeros(1, 3, 32, 32),), row.recipe(steps))
     optimizer = _optimizer(module, settings, float(row.temperature) if row.method == "str" else 0.0)
 
     def after_epoch() -> Record:
-        with torch.autocast("cpu", torch.bfloat16):
+        with settings.autocast():
             return measured()
 
     def measured() -> Record:
@@ -121,7 +139,7 @@ def run(row: Row, train: Split, test: Split, cache: Path) -> Record:
         after_step=pruner.step,
         after_epoch=after_epoch,
         others={"pruner": pruner},
-        path=cache / f"{row.name}.npz",
+        path=cache / f"{file_name(row, settings)}.npz",
     )
     return {
         **asdict(row),
@@ -166,16 +184,19 @@ def main() -> None:
         "--row", action="append", default=[], type=Row.parse, help="method:target:seed; may be repeated"
     )
     parser.add_argument("--all", action="store_true", help="every row of the table")
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--float32", action="store_true", help="train in float32 instead of bfloat16 autocast")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     train, test = (load_split(options.data, options.cache, name) for name in ("train", "test"))
     for row in [*options.row, *(default_rows() if options.all else [])]:
-        target = RESULTS / f"{row.name}.json"
+        settings = Settings(epochs=options.epochs, rate=RATE, seed=row.seed, halves=not options.float32)
+        target = RESULTS / f"{file_name(row, settings)}.json"
         if target.exists():
             continue
         print(row, flush=True)
-        result = run(row, train, test, options.cache)
+        result = run(row, settings, train, test, options.cache)
         with atomic_write(target) as file:
             file.write((json.dumps(result, indent=1) + "\n").encode())
 

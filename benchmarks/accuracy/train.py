@@ -38,6 +38,7 @@ class Settings:
         rate: The peak of the learning rate, which falls to 0 along a cosine.
         warmup: The share of the run in which the rate rises to its peak.
         decay: Weight decay.
+        halves: Whether the network runs in bfloat16 autocast, which is slow on processors without its instructions.
     """
 
     epochs: int
@@ -47,6 +48,11 @@ class Settings:
     decay: float = 1e-4
     batch: int = 128
     momentum: float = 0.9
+    halves: bool = True
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which the network runs."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.halves)
 
     def rate_at(self, step: int, steps: int) -> float:
         """Return the learning rate of one step out of `steps`."""
@@ -74,7 +80,7 @@ def fit(  # noqa: PLR0913 - the parts of a run
     """Train `module`, saving everything to `path` after each epoch, from where `path` was left.
 
     Args:
-        module: Trained in place, in bfloat16 autocast.
+        module: Trained in place.
         optimizer: Of its parameters.
         settings: How long and how fast.
         train: The training images.
@@ -122,7 +128,7 @@ def _train_epoch(
     for index, (images, labels) in enumerate(training_batches(train, settings.batch, settings.seed, epoch)):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate_at(epoch * steps + index, settings.epochs * steps)
-        with torch.autocast("cpu", torch.bfloat16):
+        with settings.autocast():
             loss = functional.cross_entropy(module(images), labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,24 @@ from graphprune.testing.models import build
 if TYPE_CHECKING:
     from graphprune.backends.tvm.building.roofline import Roofline
     from graphprune.targets.target import Target
+
+
+@pytest.fixture(scope="session", autouse=True)
+def read_torchlib_once() -> Iterator[None]:
+    """Keep what torch's exporter reads anew for every export: the source of 500 functions, half a second each time."""
+    from torch.onnx._internal.exporter import _registration
+
+    registry = _registration.ONNXRegistry
+    read = functools.cache(registry.from_torchlib)
+
+    def from_torchlib(**keys: int) -> _registration.ONNXRegistry:
+        made = copy.copy(read(**keys))
+        made.functions = {target: list(metas) for target, metas in made.functions.items()}
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "from_torchlib", staticmethod(from_torchlib))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 
@@ -34,8 +36,16 @@ def recipe(start: object = 1, length: int | None = 4, **keys: object) -> Recipe:
 
 
 def prepared(made: Recipe | None = None, seed: int = 0) -> tuple[nn.Sequential, Pruner]:
-    module = network(seed)
-    return module, prepare(module, (images(),), made or recipe())
+    """The network under its masks: a copy, because an export takes a second and a copy nothing."""
+    made = made or recipe()
+    key = made.model_dump_json(), seed
+    if key not in _PREPARED:
+        module = network(seed)
+        _PREPARED[key] = module, prepare(module, (images(),), made)
+    return copy.deepcopy(_PREPARED[key])
+
+
+_PREPARED: dict[tuple[str, int], tuple[nn.Sequential, Pruner]] = {}
 
 
 def zeros(module: nn.Module, name: str) -> int:

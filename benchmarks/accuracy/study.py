@@ -185,13 +185,12 @@ def main() -> None:
     )
     parser.add_argument("--all", action="store_true", help="every row of the table")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--float32", action="store_true", help="train in float32 instead of bfloat16 autocast")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     train, test = (load_split(options.data, options.cache, name) for name in ("train", "test"))
     for row in [*options.row, *(default_rows() if options.all else [])]:
-        settings = Settings(epochs=options.epochs, rate=RATE, seed=row.seed, halves=not options.float32)
+        settings = Settings(epochs=options.epochs, rate=RATE, seed=row.seed)
         target = RESULTS / f"{file_name(row, settings)}.json"
         if target.exists():
             continue

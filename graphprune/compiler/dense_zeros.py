@@ -24,7 +24,7 @@ _PRODUCTS = RECURRENT | frozenset((
     *("Conv", "ConvInteger", "ConvTranspose", "Einsum", "Gemm", "MatMul"),
     *("MatMulInteger", "QLinearConv", "QLinearMatMul"),
 ))  # fmt: skip
-_DENSE_KERNELS = frozenset(("dense", "winograd"))
+_DENSE_KERNELS = frozenset(("dense", "float32", "winograd"))
 
 
 def dense_zeros(model: ir.Model, session: CompiledSession) -> list[Skip]:

@@ -1,6 +1,6 @@
 """Training masks on a live torch module: `prepare`, then `Pruner.step`, `report` and `finalize`.
 
-Imports: analysis, diagnostics, errors, frontends, graph, masks, planning.
+Imports: analysis, diagnostics, errors, frontends, graph, masks, passes, planning.
 """
 
 from graphprune.planning.training_settings import Schedule, TrainingSettings

@@ -34,6 +34,9 @@ class ChooseNm(Protocol):
 Join = Callable[[Sequence[Group], Machine], Sequence[Group]]
 """Makes one group of several that one kernel computes."""
 
+FLOAT32 = "graphprune.float32"
+"""The property of a node between integers that no kernel for integers takes: the reason."""
+
 
 class Lowering:
     """The state of one lowering: the view of each value, and the calls recorded so far."""
@@ -54,7 +57,7 @@ class Lowering:
         self.nm_weights = nm_weights
         self.kernels: list[KernelNote] = []
         self.calls: list[KernelCall] = []
-        self._node = self._operators = ""
+        self._node = self._operators = self._float32 = ""
         self._layouts = layouts
         self._views: dict[ir.Value, View] = {}
 
@@ -62,10 +65,18 @@ class Lowering:
         """Say which nodes the kernels that follow are for, or which part of the first of them."""
         self._node = f"{group.anchor.name or ''}{part}"
         self._operators = "+".join(node.op_type for node in group.nodes)
+        self._float32 = group.anchor.metadata_props.get(FLOAT32, "")
+
+    def end(self) -> None:
+        """Record that the node of `begin` runs in float32, if it should not and nothing was noted of it."""
+        if self._float32:
+            self.kernels.append(KernelNote(self._node, "float32", self._float32, ("float32",)))
 
     def note(self, kernel: str, why: str, eligible: tuple[str, ...]) -> None:
         """Record which kernel the current node is given, why, and which ones it could be given."""
-        self.kernels.append(KernelNote(self._node, kernel, why, eligible))
+        float32 = f"; in float32, because {self._float32}" if self._float32 else ""
+        self.kernels.append(KernelNote(self._node, kernel, why + float32, eligible))
+        self._float32 = ""
 
     def define(self, value: ir.Value, view: View) -> None:
         """Record the view of a value."""
@@ -226,6 +237,7 @@ def lower_graph(
     for group in groups:
         lowering.begin(group)
         operators[group.anchor.op_type](lowering, group)
+        lowering.end()
     entry = make_entry(recording, _outputs(lowering, recording, graph.outputs))
     return Lowered(entry, lowering.kernels, lowering.calls, lowering.layouts(groups))
 

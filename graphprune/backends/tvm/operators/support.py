@@ -172,9 +172,9 @@ def _recurrent(node: ir.Node) -> str | None:
 
 
 def _integer_convolution(node: ir.Node) -> str | None:
-    rank = _rank(node.inputs[0])
-    if rank - 2 not in (1, 2) or node.attributes.get_int("group", 1) != 1:
-        return f"a window over {rank - 2} axes, or groups"
+    axes, groups = _rank(node.inputs[0]) - 2, node.attributes.get_int("group", 1)
+    if axes not in (1, 2) or groups != 1:
+        return f"it has {groups} groups" if axes in (1, 2) else f"it has a window over {axes} axes"
     point = node.inputs[2] if len(node.inputs) > 2 else None
     if point is not None and (not is_constant(point) or _size(point) != 1):
         return f"the zero point '{point.name}' is not one constant"
@@ -184,7 +184,7 @@ def _integer_convolution(node: ir.Node) -> str | None:
 def _integer_product(node: ir.Node) -> str | None:
     ranks = [_rank(value) for value in node.inputs[:2]]
     if ranks[0] < 2 or ranks[1] != 2 or any(value is not None for value in node.inputs[2:]):
-        return "vectors, stacked weights or zero points"
+        return "it has vectors, stacked weights or zero points"
     return _integer_weight(node)
 
 

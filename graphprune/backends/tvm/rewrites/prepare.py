@@ -11,6 +11,7 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass, Topological
 
 from graphprune.backends.tvm.operators.support import DTYPES, MOST_ELEMENTS
 from graphprune.backends.tvm.rewrites.definitions import definition_of
+from graphprune.backends.tvm.rewrites.float_reasons import mark, reason_of, refused_product
 from graphprune.backends.tvm.rewrites.integer_products import dequantize_apart, multiply_integers
 from graphprune.backends.tvm.rewrites.lift_functions import lift_functions
 from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
@@ -82,21 +83,30 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
     TopologicalSortPass()(model)
     name_nodes(model.graph)
     simplify(model, is_kept=_is_dequantization)
+    floats: dict[str, str] = {}
     if any(map(_is_dequantization, model.graph)):
         is_integer = multiply_integers(model)
+        floats |= {str(node.name): reason for node in model.graph if (reason := reason_of(node))}
         simplify(model)
         if is_integer:
             dequantize_apart(model.graph)
     _check_sizes(model.graph)
     name_whole_windows(model.graph)
     inline_packed(model, refusal)
-    while expand_functions(model, lambda node: not is_expanded(node), definition_of):
+
+    def is_supported(node: ir.Node) -> bool:
+        if refused_product(node, reason := refusal(node)):
+            floats[str(node.name)] = str(reason)
+        return not is_expanded(node)
+
+    while expand_functions(model, is_supported, definition_of):
         simplify(model)
         RemoveIdentities().apply(model)
     if merge_pads(model.graph):
         infer_shapes(model)
     lift_functions(model.graph)
     name_nodes(model.graph)
+    mark(model.graph, floats)
     return model
 
 

@@ -13,6 +13,7 @@ from graphprune.backends.tvm.operators.support import DTYPES, MOST_ELEMENTS
 from graphprune.backends.tvm.rewrites.definitions import definition_of
 from graphprune.backends.tvm.rewrites.float_reasons import mark, reason_of, refused_product
 from graphprune.backends.tvm.rewrites.integer_products import dequantize_apart, multiply_integers
+from graphprune.backends.tvm.rewrites.kept_levels import keep_levels
 from graphprune.backends.tvm.rewrites.lift_functions import lift_functions
 from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
@@ -85,6 +86,7 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
     simplify(model, is_kept=_is_dequantization)
     floats: dict[str, str] = {}
     if any(map(_is_dequantization, model.graph)):
+        keep_levels(model)
         is_integer = multiply_integers(model)
         floats |= {str(node.name): reason for node in model.graph if (reason := reason_of(node))}
         simplify(model)

@@ -1,0 +1,112 @@
+"""Products behind operators that keep their values multiply integers all the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphprune.backends.base import tensor_infos
+from graphprune.backends.onnxruntime import session_for
+from graphprune.verification.feeds import random_feed
+from tests.backends.tvm.graphs import Initializer, compile_, operators, parse, prepared
+
+RNG = np.random.default_rng(0)
+
+
+def signed(*shape: int) -> np.ndarray:
+    return RNG.integers(-127, 128, shape).astype(np.int8)
+
+
+CONSTANTS: dict[str, Initializer] = {
+    "xs": np.array(0.02, np.float32),
+    "xz": np.array(121, np.uint8),
+    "signs": np.array(3, np.int8),
+    "other": np.array(0.03, np.float32),
+    "negative": np.array(-0.02, np.float32),
+    "each": RNG.uniform(0.01, 0.02, 6).astype(np.float32),
+    "s": np.array(0.01, np.float32),
+    "image": signed(4, 6, 1, 1),
+    "wide": signed(4, 12, 1, 1),
+    "rows": signed(24, 7),
+    "columns": signed(6, 5),
+    "flat": np.array([1, 24], np.int64),
+    "zero": np.array([0], np.int64),
+    "one": np.array([1], np.int64),
+    "six": np.array([6], np.int64),
+    "axes": np.array([2], np.int64),
+}
+X, V = "d = DequantizeLinear(x, xs, xz)", "v = DequantizeLinear"
+ROWS = f"{V}(rows, s) y = MatMul(f, v)"
+CONV = f"{V}(image, s) y = Conv(p, v)"
+JOINED = f"c = Concat<axis=1>(d, e) {V}(wide, s) y = Conv(c, v)"
+MAP = "uint8[1,6,4,4] x) => (float[1,4,N,N] y"
+SMALL = "uint8[1,6,2,2] x) => (float[1,7] y"
+
+
+def check(signature: str, body: str) -> list[str]:
+    """Compare with ONNX Runtime, and return the operators that are lowered."""
+    used = {
+        name: array
+        for name, array in CONSTANTS.items()
+        if name in body.replace("(", " ").replace(",", " ").replace(")", " ").split()
+    }
+    model = parse(f"g ({signature}) {{ {body} }}", used, opset=21)
+    feed = random_feed(tensor_infos(model.graph.inputs), 0)
+    expected = session_for(model, optimize=False).run(None, feed)
+    for found, wanted in zip(compile_(model).run(None, feed), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
+    return operators(prepared(model))
+
+
+@pytest.mark.parametrize(
+    ("signature", "body"),
+    [
+        (MAP.replace("N", "2"), f"{X} p = MaxPool<kernel_shape=[3,3],strides=[2,2],pads=[1,1,1,1]>(d) {CONV}"),
+        (
+            MAP.replace("N", "3").replace("uint8", "int8"),
+            f"d = DequantizeLinear(x, xs) p = MaxPool<kernel_shape=[2,2]>(d) {CONV}",
+        ),
+        (SMALL, f"{X} f = Flatten(d) {ROWS}"),
+        (SMALL, f"{X} f = Reshape(d, flat) {V}(rows, s) y = Gemm(f, v)"),
+        (SMALL, f"{X} t = Transpose<perm=[0,2,3,1]>(d) f = Reshape(t, flat) {ROWS}"),
+        (SMALL, f"{X} p = MaxPool<kernel_shape=[1,1]>(d) f = Flatten(p) {ROWS}"),
+        ("uint8[1,6,1] x) => (float[1,5] y", f"{X} f = Squeeze(d, axes) {V}(columns, s) y = MatMul(f, v)"),
+        (MAP.replace("N", "4"), f"{X} e = Slice(d, zero, six, one) {JOINED}"),
+    ],
+)  # fmt: skip
+def test_a_product_behind_multiplies_integers(signature: str, body: str) -> None:
+    found = check(signature, body)
+    assert {"ConvInteger", "MatMulInteger"} & set(found)
+    assert "DequantizeLinear" not in found or "MaxPool" in found
+
+
+@pytest.mark.parametrize(
+    ("signature", "body"),
+    [
+        (SMALL, f"d = DequantizeLinear<axis=1>(x, each) f = Flatten(d) {ROWS}"),
+        (SMALL, f"d = DequantizeLinear(x, negative, xz) p = MaxPool<kernel_shape=[1,1]>(d) f = Flatten(p) {ROWS}"),
+        (
+            MAP.replace("N", "4"),
+            f"{X} e = DequantizeLinear(x, other, xz) {JOINED}",
+        ),
+        (
+            MAP.replace("N", "4"),
+            f"{X} i = Cast<to=3>(x) e = DequantizeLinear(i, xs, signs) {JOINED}",
+        ),
+        (SMALL, f"{X} a = Abs(d) f = Flatten(a) {ROWS}"),
+        (SMALL + ", float[1,24] f", f"{X} f = Flatten(d) {ROWS}"),
+    ],
+)  # fmt: skip
+def test_values_of_other_steps_stay_floats(signature: str, body: str) -> None:
+    assert not {"ConvInteger", "MatMulInteger"} & set(check(signature, body))
+
+
+def test_what_no_product_reads_stays_as_it_is() -> None:
+    assert "QuantizeLinear" not in check(
+        "uint8[1,6,4,4] x) => (float[1,6,3,3] y", f"{X} p = MaxPool<kernel_shape=[2,2]>(d) y = Relu(p)"
+    )
+
+
+def test_readers_other_than_products_read_the_same() -> None:
+    body = f"{X} f = Flatten(d) {ROWS} r = Relu(f)"
+    assert "MatMulInteger" in check(SMALL + ", float[1,24] r", body)

@@ -60,7 +60,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     input_value: InputValues = None,
     *,
     permute: Annotated[
-        bool, typer.Option("--permute", help="First give channels an order in which an N:M pattern keeps more.")
+        bool, typer.Option("--permute", help="First give channels an order in which N:M, or block 1x4, keeps more.")
     ] = False,
     fold: Fold = None,
     json: Json = False,
@@ -74,7 +74,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     chosen = read_recipe(recipe, share, pattern, scope, ignore, channels)
     if fold and not chosen.of_channels:
         raise InputError(f"--fold takes channels out, and the pattern is '{chosen.pattern}'", code="GP609")
-    order = PermuteChannels(chosen.pattern) if permute else None
+    order = PermuteChannels(chosen.pattern, chosen.sparsity or 0.0) if permute else None
     load = load_for_channels if chosen.of_channels or permute else load_fixed
     with progress(f"pruning {source}"):
         model = load(source, input_value)

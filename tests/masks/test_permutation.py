@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from graphprune.masks import permutation
 from graphprune.masks.axes import WeightAxes
 from graphprune.masks.patterns import NM
-from graphprune.masks.permutation import Permutation, find_permutation, kept_sum
+from graphprune.masks.permutation import Permutation, find_permutation, find_runs, kept_sum, worth_of_runs
 from graphprune.masks.selection import Scores
 
 PATTERNS = [NM(2, 4), NM(1, 4), NM(3, 4), NM(1, 2), NM(2, 3)]
@@ -130,3 +130,57 @@ def test_a_round_has_every_group_once_and_a_tournament_every_pair_once() -> None
         assert sorted(map(sorted, pairs)) == [list(pair) for pair in itertools.combinations(range(count), 2)]
         for ones, others in permutation._rounds(count):
             assert len({*ones, *others}) == len(ones) + len(others)
+
+
+def zero_runs(found: Scores, length: int) -> int:
+    """In plain NumPy; the last run may be shorter."""
+    return sum(int((~found[:, start : start + length].any(1)).sum()) for start in range(0, found.shape[1], length))
+
+
+@given(scores(), st.sampled_from([2, 3, 4]))
+def test_runs_are_never_worth_less(found: Scores, length: int) -> None:
+    result = find_runs(found, length)
+    np.testing.assert_array_equal(np.sort(result.order), np.arange(found.shape[1]))
+    for value, ordered in ((result.before, found), (result.after, found[:, result.order])):
+        sums = [ordered[:, start : start + length].sum(1) for start in range(0, found.shape[1], length)]
+        assert value == pytest.approx(sum(np.maximum(each - 1, 0).sum() for each in sums), rel=1e-5, abs=1e-4)
+    assert result.after > result.before or np.array_equal(result.order, np.arange(found.shape[1]))
+
+
+@given(
+    hnp.arrays(np.float32, st.tuples(st.integers(1, 6), st.integers(1, 19)), elements=st.sampled_from([0.0, 0.0, 1.0]))
+)
+def test_of_zeros_and_ones_the_worth_counts_runs_of_zeros(found: Scores) -> None:
+    result = find_runs(found, 4)
+    gained = zero_runs(found[:, result.order], 4) - zero_runs(found, 4)
+    assert gained == round(result.after - result.before)
+
+
+def test_planted_runs_are_found() -> None:
+    """Zeros of each line lie in whole groups of some order, which is shuffled: no order has more runs of zeros."""
+    best = 0
+    for number in range(20):
+        rng = np.random.default_rng(number)
+        planted = np.repeat(rng.random((12, 3)) < 0.3, 3, axis=1).astype(np.float32)
+        found = planted[:, rng.permutation(9)]
+        result = find_runs(found, 3)
+        optimal = max(worth_of_runs(found[:, list(order)], 3) for order in partitions((*range(9),), 3))
+        assert result.after <= optimal
+        best += result.after == optimal
+    assert best >= 19
+
+
+def test_a_short_last_run_stays_short() -> None:
+    found = np.array([[1, 0, 0, 0, 0, 1]], np.float32)
+    result = find_runs(found, 4)
+    assert (zero_runs(found, 4), zero_runs(found[:, result.order], 4)) == (0, 1)
+    assert found[0, result.order[4:]].all()
+
+
+def test_the_search_for_runs_changes_no_scores() -> None:
+    """Neither in rows nor in columns, which it may read in place."""
+    given_scores = np.random.default_rng(1).random((16, 16), np.float32)
+    for found in (given_scores, np.asfortranarray(given_scores)):
+        before = found.copy()
+        find_runs(4 * found, 4), find_runs(found, 4), find_permutation(found, NM(2, 4))
+        np.testing.assert_array_equal(found, before)

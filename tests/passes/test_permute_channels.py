@@ -91,13 +91,14 @@ def test_real_models(name: str) -> None:
 @pytest.mark.parametrize("part", range(2))
 def test_random_graphs_stay_the_same_function(part: int) -> None:
     @seed(part)
-    @settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=75, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(drafts())
     def check(model: ir.Model) -> None:
         note(ir.to_onnx_text(model))
-        result = run_pass(PermuteChannels("1:2"), model)
-        check_equal(model, result.model)
-        assert not run_pass(PermuteChannels("1:2"), result.model).changed
+        for pass_ in (PermuteChannels("1:2"), PermuteChannels("block 1x2", 0.5)):
+            result = run_pass(pass_, model)
+            check_equal(model, result.model)
+            assert not run_pass(pass_, result.model).changed
 
     check()
 
@@ -127,7 +128,53 @@ def test_channels_that_reach_an_output_stay() -> None:
     assert (result.changed, [(skip.code, skip.node) for skip in result.skips]) == (False, [("GP370", "w")])
 
 
-@pytest.mark.parametrize("pattern", ["unstructured", "block 4x1"])
+RUNS = PermuteChannels("block 1x4", 0.5)
+
+
+def runs_of(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The squares of runs of 4 of [outputs, inputs], summed."""
+    sums: npt.NDArray[np.float32] = np.square(matrix).reshape(len(matrix), -1, 4).sum(2)
+    return sums
+
+
+def test_pruning_runs_keeps_more_in_the_order_that_is_found() -> None:
+    model = inferred_model(MLP)
+    result = check_pass(RUNS, model)
+    assert "16 channels reordered: the runs that block 1x4 keeps are worth" in result.rewrites[0].detail
+    pruning = PruneWeights(plan(model, Recipe(pattern="block 1x4", sparsity=0.5, targets=("w2", "w3"))))
+    left = [
+        sum(float(np.square(weight_of(run_pass(pruning, each).model, name)).sum()) for name in ("w2", "w3"))
+        for each in (model, result.model)
+    ]
+    assert left[1] > 1.02 * left[0]
+
+
+def test_zeros_that_are_there_are_gathered_in_runs() -> None:
+    model = inferred_model(MLP)
+    sparse = run_pass(PruneWeights(plan(model, Recipe(sparsity=0.7, targets=("w2", "w3")))), model).model
+    result = check_pass(PermuteChannels("block 1x4"), sparse)
+    zero = [
+        sum(int((runs_of(matrix) == 0).sum()) for matrix in (weight_of(each, "w2").T, weight_of(each, "w3")))
+        for each in (sparse, result.model)
+    ]
+    assert result.rewrites[0].detail == f"16 channels reordered: {zero[1] - zero[0]} more runs of 4 are zero"
+    assert zero[1] > zero[0]
+
+
+def test_a_share_that_is_zero_already_gathers_the_zeros() -> None:
+    model = inferred_model(MLP)
+    sparse = run_pass(PruneWeights(plan(model, Recipe(sparsity=0.95, targets=("w2", "w3")))), model).model
+    orders = [run_pass(PermuteChannels("block 1x4", share), sparse).channel_map for share in (0.0, 0.3)]
+    assert orders[0] == orders[1]
+
+
+@pytest.mark.parametrize("sparsity", [-0.1, 1.0, float("nan")])
+def test_a_share_of_runs_that_is_none_is_refused(sparsity: float) -> None:
+    with pytest.raises(InputError, match=r"permute-channels: sparsity is .*, expected 0 to below 1 \[GP386\]"):
+        PermuteChannels("block 1x4", sparsity)
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "block 4x1", "block 1x1", "block 4x4"])
 def test_other_patterns_are_refused(pattern: str) -> None:
     with pytest.raises(InputError, match=rf"permute-channels: pattern is '{pattern}', expected N:M .* \[GP386\]"):
         PermuteChannels(pattern)

@@ -1,4 +1,4 @@
-"""The table of the accuracy study: python -m benchmarks.accuracy.table writes docs/accuracy.md from the results."""
+"""The tables of the accuracy study: python -m benchmarks.accuracy.table writes them into docs/accuracy.md."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ from graphprune.files import atomic_write
 
 PAGE = Path(__file__).parents[2] / "docs" / "accuracy.md"
 HERE = Path(__file__).parent
-_MARK = "<!-- table -->"
 
 Group = list[dict[str, Any]]
 
 
+def results() -> Group:
+    """All rows that were run."""
+    return [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+
+
 def groups() -> dict[tuple[str, str], Group]:
-    """The results by target and method with its settings, best mean first within a target."""
+    """The results of whole runs by target and method with its settings, best mean first within a target."""
     found: dict[tuple[str, str], Group] = defaultdict(list)
-    for path in sorted(RESULTS.glob("*.json")):
-        row = json.loads(path.read_text())
-        found[row["target"], _method(row)].append(row)
+    for row in results():
+        if row["settings"]["epochs"] == EPOCHS:
+            found[row["target"], _method(row)].append(row)
     return dict(sorted(found.items(), key=lambda item: (item[0][0], -_mean(item[1]))))
 
 
@@ -57,12 +61,33 @@ def table() -> str:
     return "\n".join(lines)
 
 
+def quantized_table() -> str:
+    """Return the table of short runs with and without fake quantizers, as Markdown."""
+    found: dict[tuple[str, int, int], dict[bool, dict[str, Any]]] = defaultdict(dict)
+    for row in results():
+        epochs = row["settings"]["epochs"]
+        if epochs != EPOCHS:
+            found[row["target"], epochs, row["seed"]][row.get("int8", False)] = row
+    lines = ["| target | epochs | seed | zeros | float32 | 8 bits | |", "|---|---|---|---|---|---|---|"]
+    for (target, epochs, seed), pair in sorted(found.items()):
+        if len(pair) == len((True, False)):
+            plain, integers = pair[False]["accuracy"], pair[True]["accuracy"]
+            zeros = f"{pair[True]['sparsity']:.1%}"
+            gain = f"{100 * (integers - plain):+.2f} points"
+            lines.append(f"| {target} | {epochs} | {seed} | {zeros} | {plain:.2%} | {integers:.2%} | {gain} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Put the table behind its mark in the page."""
-    head, _, rest = PAGE.read_text(encoding="utf-8").partition(_MARK)
-    _, _, tail = rest.partition(_MARK)
+    """Put the tables between their marks in the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    for name, text in (("table", table()), ("quantized", quantized_table())):
+        mark = f"<!-- {name} -->"
+        head, _, rest = page.partition(mark)
+        _, _, tail = rest.partition(mark)
+        page = f"{head}{mark}\n{text}\n{mark}{tail}"
     with atomic_write(PAGE) as file:
-        file.write(f"{head}{_MARK}\n{table()}\n{_MARK}{tail}".encode())
+        file.write(page.encode())
 
 
 if __name__ == "__main__":

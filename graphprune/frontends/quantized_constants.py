@@ -25,7 +25,7 @@ def fold_quantized_constants(model: ir.Model) -> None:
     """
     folder, names = Folder(model), FreshNames(model)
     for node in [node for node in model.graph if node.op_type == "DequantizeLinear" and not node.domain]:
-        weight = _weight(node.inputs[0])
+        weight = _weight(node.inputs[0]) if folder.is_constant(node.inputs[0]) else None
         if weight is not None and folder.fold(node, 0) is not None:
             integers = node.inputs[0]
             assert integers is not None  # it was folded

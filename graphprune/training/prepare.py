@@ -39,7 +39,8 @@ def prepare(
     """Put a mask on every weight that is to be pruned, or on all that carries channels; `module` is changed in place.
 
     The module is exported once and planned as a file would be, so weights keep their names and patterns see them as the
-    graph does. Optimizers made before or after train the same parameters.
+    graph does. Optimizers made before or after train the same parameters. What quantizes weights in the module comes
+    after their masks.
 
     Args:
         module: Trained by the caller, as usual.

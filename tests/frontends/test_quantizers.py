@@ -121,6 +121,7 @@ def test_the_operators_as_text() -> None:
         "d = Div (x, s) b = Clip (d, low, high) r = Round (b) p = Add (r, z) m = Sub (p, z) y = Mul (m, s)",
         "d = Div (x, across) r = Round (d) p = Add (r, at) b = Clip (p, low, high) m = Sub (b, at) y = Mul (m, across)",
         "e = Sub (s, x) y = Add (x, e)",
+        "t = Abs (x) e = Sub (t, x) y = Add (x, e)",
         "r = Round (s) e = Sub (r, x) y = Add (x, e)",
     ],
 )
@@ -147,6 +148,13 @@ def test_a_bias_of_32_bits_is_dequantized() -> None:
 )
 def test_other_integers_of_32_bits_stay(body: str) -> None:
     assert operators(recognized(body)) == operators(model_of(body))
+
+
+def test_levels_that_their_integers_do_not_hold_stay_a_cast() -> None:
+    model = model_of("d = Div (x, s) r = Round (d) b = Clip (r, zero, top) y = Cast <to = 3> (b)", "int8[2,3,4,4] y")
+    before = operators(model)
+    recognize_quantizers(model)
+    assert operators(model) == before
 
 
 def test_bounds_of_a_wider_type_than_their_integers_stay_a_cast() -> None:

@@ -17,6 +17,7 @@ from graphprune.backends.tvm.rewrites.kept_levels import keep_levels
 from graphprune.backends.tvm.rewrites.lift_functions import lift_functions
 from graphprune.backends.tvm.rewrites.merge_pads import merge_pads
 from graphprune.backends.tvm.rewrites.static_values import become_initializer, fold_static_values
+from graphprune.backends.tvm.rewrites.turned_weights import turn_weights
 from graphprune.backends.tvm.rewrites.whole_windows import name_whole_windows
 from graphprune.errors import UnsupportedModelError
 from graphprune.graph.functions import DOMAIN
@@ -86,6 +87,7 @@ def _simplified(model: ir.Model, refusal: Refusal, is_expanded: Callable[[ir.Nod
     simplify(model, is_kept=_is_dequantization)
     floats: dict[str, str] = {}
     if any(map(_is_dequantization, model.graph)):
+        turn_weights(model)
         keep_levels(model)
         is_integer = multiply_integers(model)
         floats |= {str(node.name): reason for node in model.graph if (reason := reason_of(node))}

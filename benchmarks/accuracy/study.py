@@ -15,11 +15,13 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict, dataclass
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
 import torch
 
 import graphprune as gp
@@ -37,7 +39,7 @@ EPOCHS = 8
 RAMP = 0.8
 """The share of the run in which the target is reached; the rest is for the weights that stay."""
 RATE = 0.05
-SERVED_BATCH = 100
+SERVED_BATCH, CALIBRATION_BATCHES = 100, 3
 PDP = "pdp/constant@1t2~0"
 """The setting of PDP that the table compares: docs/accuracy.md says how it was chosen."""
 STR = (("str@3e-3", "0.95"), ("str@2.4e-3", "0.9"))
@@ -146,7 +148,7 @@ def run(row: Row, settings: Settings, train: Split, test: Split, cache: Path) ->
         "settings": asdict(settings),
         "recipe": pruner.recipe.model_dump(mode="json", exclude_none=True),
         "epochs": history,
-        **_served(module, pruner, test),
+        **_served(module, pruner, train, test),
         "environment": asdict(read_environment()) | {"torch": torch.__version__, "threads": torch.get_num_threads()},
     }
 
@@ -161,18 +163,30 @@ def _optimizer(module: ResNet, settings: Settings, logit_decay: float) -> torch.
     )
 
 
-def _served(module: ResNet, pruner: Pruner, test: Split) -> Record:
-    """The accuracy of the exported and compiled network, and the zeros of the weights it was made of."""
+def _served(module: ResNet, pruner: Pruner, train: Split, test: Split) -> Record:
+    """The accuracy of the exported and compiled network, quantized afterwards too, and the zeros it was made of."""
     names = [site.name for site in pruner.sites]
     finished = pruner.finalize().eval()
     weights = [finished.get_parameter(name) for name in names]
     total, kept = sum(weight.numel() for weight in weights), sum(int(weight.count_nonzero()) for weight in weights)
-    session = gp.compile(gp.from_torch(finished, (torch.zeros(SERVED_BATCH, 3, 32, 32),)))
-    name, right = session.get_inputs()[0].name, 0
+    model = gp.from_torch(finished, (torch.zeros(SERVED_BATCH, 3, 32, 32),))
+    measured = {"accuracy": _compiled_accuracy(model, test), "torch_accuracy": accuracy(module, test)}
+    if not any(node.op_type == "QuantizeLinear" for node in model.graph):
+        samples = [_feed(model, images) for images, _ in islice(batches(train, SERVED_BATCH), CALIBRATION_BATCHES)]
+        measured["quantized_accuracy"] = _compiled_accuracy(gp.quantize(model, samples).model, test)
+    return measured | {"sparsity": 1 - kept / total}
+
+
+def _compiled_accuracy(model: ir.Model, test: Split) -> float:
+    session, right = gp.compile(model), 0
     for images, labels in batches(test, SERVED_BATCH):
-        (scores,) = session.run(None, {name: np.ascontiguousarray(images.numpy())})
+        (scores,) = session.run(None, _feed(model, images))
         right += int((scores.argmax(1) == labels.numpy()).sum())
-    return {"accuracy": right / len(test), "torch_accuracy": accuracy(module, test), "sparsity": 1 - kept / total}
+    return right / len(test)
+
+
+def _feed(model: ir.Model, images: torch.Tensor) -> dict[str, npt.NDArray[np.float32]]:
+    return {str(model.graph.inputs[0].name): np.ascontiguousarray(images.numpy())}
 
 
 def main() -> None:

@@ -38,6 +38,12 @@ class Axis(NamedTuple):
         return other is not None and self.axis == other.axis and np.array_equal(self.values, other.values)
 
 
+def limits(dtype: ir.DataType) -> tuple[int, int]:
+    """Return the least and the largest integer of a type."""
+    found = np.iinfo(dtype.numpy())
+    return int(found.min), int(found.max)
+
+
 ZERO = Axis(np.zeros((), np.float32), 0)
 
 
@@ -54,9 +60,9 @@ class Levels:
 
     def fit(self, dtype: ir.DataType) -> bool:
         """Return whether integers of `dtype` hold all levels, and the zero point."""
-        limits, points = np.iinfo(dtype.numpy()), self.zero_point.values
+        (lowest, highest), points = limits(dtype), self.zero_point.values
         ends = (self.low, self.high, points.min(), points.max())
-        return bool(limits.min <= min(ends) and max(ends) <= limits.max)
+        return bool(lowest <= min(ends) and max(ends) <= highest)
 
 
 def levels_of(rounding: ir.Node, folder: Folder) -> Levels | None:

@@ -8,7 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from graphprune.frontends.quantizer_arithmetic import TYPES, Axis, Levels, integers_of, levels_of, products_of, stored
+from graphprune.frontends.quantizer_arithmetic import (
+    TYPES,
+    Axis,
+    Levels,
+    integers_of,
+    levels_of,
+    limits,
+    products_of,
+    stored,
+)
 from graphprune.frontends.straight_through import drop_straight_through
 from graphprune.passes.folding import Folder
 from graphprune.passes.fresh_names import FreshNames
@@ -75,9 +84,8 @@ class _Writer:
         name, dtype = levels.x.name, step.dtype
         node = ir.Node("", "QuantizeLinear", (levels.x, *step.operands), step.attributes, num_outputs=1)
         integers = self._insert(node, f"{name}_levels", dtype, before)
-        limits, bounds = np.iinfo(dtype.numpy()), (levels.low, levels.high)
-        is_whole = limits.min == bounds[0] and limits.max == bounds[1]
-        if is_whole:
+        bounds, (lowest, highest) = (levels.low, levels.high), limits(dtype)
+        if levels.low == lowest and levels.high == highest:
             return integers
         names = (f"{name}_lowest", f"{name}_highest")
         arrays = (np.asarray(bound, dtype.numpy()) for bound in bounds)

@@ -13,11 +13,11 @@ from onnxscript import opset18
 from torch import nn
 
 from graphprune.errors import PreconditionError, UnsupportedModelError
+from graphprune.frontends.quantizer_arithmetic import TYPES, limits
 
 _Value = Any  # onnxscript's
 _FakeQuantizer = Any  # torch's or torchao's
 op: Any = opset18  # whose types are of values in scripts, not of those in a translation
-_TYPES = (ir.DataType.UINT8, ir.DataType.INT8)
 _ATTRIBUTES = ("fake_quant_enabled", "activation_post_process", "scale", "zero_point", "is_per_channel")
 _NO_AXES = ir.tensor(np.empty(0, np.int64), name="no_axes")
 
@@ -92,23 +92,13 @@ def _per_channel(x: _Value, scale: _Value, zero_point: _Value, axis: int, quant_
 
 
 def _fake_quantize(x: _Value, scale: _Value, zero_point: _Value, axis: int, levels: tuple[int, int]) -> _Value:
-    dtype = next((each for each in _TYPES if _holds(each, levels)), None)
+    dtype = next((each for each in TYPES if limits(each)[0] <= levels[0] and levels[1] <= limits(each)[1]), None)
     if dtype is None:
         raise UnsupportedModelError(f"fake quantization on the levels {levels}, which 8 bits do not hold", code="GP121")
     kind = x.dtype
     point = op.Cast(zero_point, to=dtype)
     quantized = op.QuantizeLinear(op.Cast(x, to=ir.DataType.FLOAT), scale, point, axis=axis)
-    if not _fills(dtype, levels):
+    if levels != limits(dtype):
         bounds = (op.Cast(op.Constant(value_int=level), to=dtype) for level in levels)
         quantized = op.Clip(quantized, *bounds)
     return op.Cast(op.DequantizeLinear(quantized, scale, point, axis=axis), to=kind)
-
-
-def _holds(dtype: ir.DataType, levels: tuple[int, int]) -> bool:
-    limits = np.iinfo(dtype.numpy())
-    return bool(limits.min <= levels[0] and levels[1] <= limits.max)
-
-
-def _fills(dtype: ir.DataType, levels: tuple[int, int]) -> bool:
-    limits = np.iinfo(dtype.numpy())
-    return levels == (limits.min, limits.max)

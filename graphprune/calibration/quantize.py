@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +12,12 @@ import onnx_ir as ir
 from graphprune.backends.base import tensor_infos
 from graphprune.calibration.ranges import Feed, Method, calibrate, check_outputs
 from graphprune.calibration.repairs import repaired
+from graphprune.calibration.samples import SAMPLES, take
 from graphprune.calibration.trial import MEASURED, Trial
 from graphprune.diagnostics import Rewrite, Skip
 from graphprune.errors import InputError
 from graphprune.passes.normalize import normalize
 from graphprune.passes.quantize import name_apart
-from graphprune.verification.samples import feeds_of
-from graphprune_runtime.interface import TensorInfo
-
-SAMPLES = 128
-"""Samples that are looked at, if there are as many."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +76,7 @@ def quantize(  # noqa: PLR0913 - one argument an option
     model = normalize(model).model
     name_apart(model.graph)
     infos = tensor_infos(model.graph.inputs)
-    given = itertools.chain.from_iterable(_singly(feed, infos) for feed in feeds_of(samples, infos))
-    feeds = list(itertools.islice(given, most_samples))
+    feeds = take(samples, infos, most_samples)
     ranges = calibrate(model, _counted(feeds, on_sample), method)
     check_outputs(model, feeds[:MEASURED])
     found = Trial(model, model, ranges, feeds, method).without(tuple(keep))
@@ -90,17 +84,6 @@ def quantize(  # noqa: PLR0913 - one argument an option
     found = found if max_error is None else found.within(max_error)
     made = found.result
     return QuantizeResult(made.model, found.on_integers, found.repairs, made.skips, len(feeds), found.errors)
-
-
-def _singly(feed: Feed, infos: Sequence[TensorInfo]) -> Iterator[Feed]:
-    """The samples of a batch one by one, where the number of samples is open."""
-    extents = {info.shape[0] if info.shape else 0 for info in infos}
-    counts = {len(feed[info.name]) for info in infos if info.shape}
-    if len(extents) != 1 or len(counts) != 1 or any(isinstance(extent, int) for extent in extents):
-        yield feed
-        return
-    for index in range(*counts):
-        yield {name: array[index : index + 1] for name, array in feed.items()}
 
 
 def _counted(feeds: Sequence[Feed], on_sample: Callable[[int], None] | None) -> Iterator[Feed]:

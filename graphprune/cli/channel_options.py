@@ -20,9 +20,6 @@ RoundTo = Annotated[
     typer.Option(metavar="N|TARGET", help="Keep a multiple of so many channels; `native`: of this machine's vectors."),
 ]
 MinKept = Annotated[int | None, typer.Option(help="How many channels of a group stay at least.")]
-ChannelCriterion = Annotated[
-    str | None, typer.Option("--criterion", help="What a channel is worth: l2, l1, batch-norm or random.")
-]
 Fold = Annotated[
     bool | None,
     typer.Option("--fold/--no-fold", help="Take pruned channels out of the graph [default: with --pattern channel]."),
@@ -48,13 +45,13 @@ def share_of(
     return sparsity, {}
 
 
-def channel_choice(round_to: str | None, min_kept: int | None, criterion: str | None) -> dict[str, Any]:
+def channel_choice(round_to: str | None, min_kept: int | None) -> dict[str, Any]:
     """Return the options of channels that are given, under the names of `ChannelOptions`.
 
     Raises:
         InputError: `round_to` is neither a number nor a target (GP493, GP494).
     """
-    every = {"round_to": _lanes(round_to), "min_kept": min_kept, "criterion": criterion}
+    every = {"round_to": _lanes(round_to), "min_kept": min_kept}
     return {name: value for name, value in every.items() if value is not None}
 
 

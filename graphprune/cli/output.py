@@ -55,10 +55,10 @@ class _StdoutConsole(Console):
 
 
 @contextlib.contextmanager
-def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], Any]]:
-    """Show a bar on stderr while the block runs, if that is a terminal; yields a setter of what is done."""
+def progress(description: str, total: int | None = None) -> Iterator[Callable[..., Any]]:
+    """Show a bar on stderr while the block runs, if that is a terminal; yields a setter of what is done (, of what)."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(description, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        yield lambda done, of=None: bar.update(task, completed=done, total=of)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphprune.cli.calibration_options import Calibrated, MostSamples, OptionalCalibration, Repairs
 from graphprune.cli.channel_options import (
-    ChannelCriterion,
     Fold,
     MinKept,
     RoundTo,
@@ -19,17 +18,18 @@ from graphprune.cli.channel_options import (
     channel_choice,
     share_of,
 )
-from graphprune.cli.folding import describe_fold, load_fixed, load_for_channels, print_fold
+from graphprune.cli.folding import describe_fold, load_fixed, load_for_channels
 from graphprune.cli.options import InputValues, Json, check_output_path
-from graphprune.cli.output import print_json, print_line, print_table, progress
+from graphprune.cli.output import print_json, progress
+from graphprune.cli.pruned import Budget, Outcome
 from graphprune.cli.recipe_options import (
+    CriterionText,
     Ignore,
     PatternText,
     RecipeFile,
     Scope,
     Source,
     Sparsity,
-    print_plan,
     read_recipe,
 )
 from graphprune.errors import InputError
@@ -37,10 +37,7 @@ from graphprune.errors import InputError
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from graphprune.analysis.sparsity import ValueCounts
-    from graphprune.diagnostics import Rewrite, Skip
     from graphprune.passes.permute_channels import PermuteChannels
-    from graphprune.planning.pruning_plan import PruningPlan
     from graphprune.planning.recipe import Recipe
 
 
@@ -56,7 +53,10 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     target_parameters: TargetParameters = None,
     round_to: RoundTo = None,
     min_kept: MinKept = None,
-    criterion: ChannelCriterion = None,
+    criterion: CriterionText = None,
+    calibration: OptionalCalibration = None,
+    samples: MostSamples = 128,
+    repair: Repairs = None,
     input_value: InputValues = None,
     *,
     permute: Annotated[
@@ -70,22 +70,32 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
 
     check_output_path(output, [".onnx"], source)
     share, unit = share_of(sparsity, target_macs, target_parameters)
-    channels = unit | channel_choice(round_to, min_kept, criterion)
-    chosen = read_recipe(recipe, share, pattern, scope, ignore, channels)
+    channels = unit | channel_choice(round_to, min_kept)
+    chosen = read_recipe(recipe, share, pattern, scope, ignore, channels, criterion)
+    given = Calibrated.of(calibration, samples, repair)
     if fold and not chosen.of_channels:
         raise InputError(f"--fold takes channels out, and the pattern is '{chosen.pattern}'", code="GP609")
     order = PermuteChannels(chosen.pattern, chosen.sparsity or 0.0) if permute else None
     load = load_for_channels if chosen.of_channels or permute else load_fixed
-    with progress(f"pruning {source}"):
+    with progress(f"pruning {source}") as advance:
         model = load(source, input_value)
-        outcome = _prune(model, output, chosen, order, fold=chosen.of_channels and fold is not False)
+        outcome = _prune(model, output, chosen, order, given, advance, fold=chosen.of_channels and fold is not False)
     if json:
         print_json(outcome.report())
     else:
         outcome.print()
 
 
-def _prune(model: ir.Model, output: Path, chosen: Recipe, order: PermuteChannels | None, *, fold: bool) -> _Outcome:
+def _prune(
+    model: ir.Model,
+    output: Path,
+    chosen: Recipe,
+    order: PermuteChannels | None,
+    given: Calibrated | None,
+    advance: Callable[..., Any],
+    *,
+    fold: bool,
+) -> Outcome:
     """Plan, prune and write."""
     from graphprune.analysis.sparsity import parameter_counts, weight_counts
     from graphprune.analysis.weights import prunable_weights
@@ -101,86 +111,23 @@ def _prune(model: ir.Model, output: Path, chosen: Recipe, order: PermuteChannels
     orders = None if order is None else run_pass(order, model)
     model = model if orders is None else orders.model
     chosen_plan = plan(model, chosen)
-    result = run_pass(prune(plan=chosen_plan), model)
-    if fold:
-        result = run_pass(FoldChannels(), result.model)
-    save(result.model, output)
-    folded = describe_fold(model, result) if fold else None
-    counts = weight_counts(result.model)
-    return _Outcome(
+    by_samples = None if given is None else given.prune(model, chosen_plan, output, advance)
+    pruned = run_pass(prune(plan=chosen_plan), model).model if by_samples is None else by_samples.model
+    folded = run_pass(FoldChannels(), pruned) if fold else None
+    written = pruned if folded is None else folded.model
+    save(written, output)
+    if given is not None:
+        given.forget(output)
+    cost = None if folded is None else describe_fold(model, folded)
+    counts = weight_counts(written)
+    return Outcome(
         output=output,
         plan=chosen_plan,
-        skips=prunable(model)[1] + unfit_weights(model, chosen),
-        folded=folded,
-        budget=_Budget.of(chosen, folded),
+        skips=[*prunable(model)[1], *unfit_weights(model, chosen), *(by_samples.skips if by_samples else ())],
+        folded=cost,
+        budget=Budget.of(chosen, cost),
         orders=() if orders is None else orders.rewrites,
         counts=counts,
-        total=parameter_counts(result.model, counts),
+        total=parameter_counts(written, counts),
+        errors={layer.name: layer.error for layer in by_samples.layers} if by_samples else {},
     )
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What was pruned and left alone, what folding took out, which channels got another order, and what is zero now."""
-
-    output: Path
-    plan: PruningPlan
-    skips: Sequence[Skip]
-    folded: dict[str, Any] | None
-    budget: _Budget | None
-    orders: Sequence[Rewrite]
-    counts: Mapping[str, ValueCounts]
-    total: ValueCounts
-
-    def report(self) -> dict[str, Any]:
-        """The outcome as JSON takes it."""
-        planned = self.plan.model_dump(mode="json", include={"weights", "channels"})
-        for entry in planned["weights"]:
-            entry["zeros"] = self.counts[entry["name"]].zeros
-        parameters = {"elements": self.total.elements, "zeros": self.total.zeros, "sparsity": self.total.sparsity}
-        skips = [asdict(skip) for skip in self.skips]
-        report = {"output": str(self.output), **planned, "parameters": parameters, "skips": skips}
-        if self.budget is not None:
-            report["budget"] = asdict(self.budget)
-        if self.orders:
-            report["orders"] = {rewrite.node: rewrite.detail for rewrite in self.orders}
-        return report if self.folded is None else {**report, "folded": self.folded}
-
-    def print(self) -> None:
-        """The outcome as tables."""
-        if self.orders:
-            print_table("reordered", ("group", "what"), ((rewrite.node, rewrite.detail) for rewrite in self.orders))
-        print_plan("pruned", self.plan, self.skips, self.counts)
-        if self.folded is not None:
-            print_fold(self.folded, self.output)
-        elif self.plan.channels:
-            print_line(f"{self.output}: {_zero_channels(self.plan)}")
-        if self.budget is not None:
-            print_line(str(self.budget))
-        total = self.total
-        print_line(f"{self.output}: {total.zeros:,} of {total.elements:,} parameters are zero ({total.sparsity:.1%})")
-
-
-@dataclass(frozen=True)
-class _Budget:
-    """The share of the model that was to be removed, and what was: whole channels and heads seldom meet it exactly."""
-
-    share_of: str
-    asked: float
-    removed: float
-
-    @classmethod
-    def of(cls, recipe: Recipe, folded: dict[str, Any] | None) -> _Budget | None:
-        """The budget of the recipe, where it has one and what is left is known."""
-        share_of = recipe.channels.share_of
-        cost = None if folded is None or share_of == "channels" else folded[share_of]
-        if cost is None or recipe.sparsity is None or not cost["before"] or cost["after"] is None:
-            return None
-        return cls(share_of, recipe.sparsity, 1 - cost["after"] / cost["before"])
-
-    def __str__(self) -> str:
-        return f"{self.removed:.1%} of all {self.share_of} are removed, {self.asked:.1%} were asked for"
-
-
-def _zero_channels(plan: PruningPlan) -> str:
-    return f"{sum(each.pruned for each in plan.channels)} zero channels in {len(plan.channels)} groups"

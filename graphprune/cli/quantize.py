@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from graphprune.cli.calibration_options import Calibration, MostSamples
 from graphprune.cli.folding import load_fixed
 from graphprune.cli.inputs import read_samples
 from graphprune.cli.options import InputValues, Json, check_output_path
@@ -20,14 +21,8 @@ if TYPE_CHECKING:
 def quantize_command(  # noqa: PLR0913, PLR0917 - one argument an option
     source: Annotated[Path, typer.Argument(metavar="IN", help="Dense or pruned model, an .onnx file.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Quantized model to write, an .onnx file.")],
-    calibration: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME=x.npy|data.npz|FOLDER|package.module:function",
-            help="Real inputs: arrays stacked along the first axis, a folder of them, or a function that yields them.",
-        ),
-    ],
-    samples: Annotated[int, typer.Option(min=1, help="Samples that are looked at, if there are as many.")] = 128,
+    calibration: Calibration,
+    samples: MostSamples = 128,
     method: Annotated[
         str, typer.Option(help="How ranges are taken: minmax (all that was seen), entropy or percentile.")
     ] = "minmax",

@@ -30,7 +30,15 @@ PatternText = Annotated[
         help="How zeros may lie: unstructured, 2:4 (keep 2 of 4), 2:4x4 (alike for 4 outputs), block 4x1, channel."
     ),
 ]
-Scope = Annotated[str | None, typer.Option(help="Over what the share is counted: layer or global.")]
+Scope = Annotated[str | None, typer.Option(help="Over what the share is counted: layer, row or global.")]
+CriterionText = Annotated[
+    str | None,
+    typer.Option(
+        "--criterion",
+        help="What a weight is worth: magnitude, or wanda or sparsegpt by --calibration; "
+        "what a channel is worth: l2, l1, batch-norm or random.",
+    ),
+]
 Ignore = Annotated[
     list[str] | None,
     typer.Option(metavar="PATTERN", help="Weights, nodes or operators to leave alone; `re:` starts an expression."),
@@ -45,16 +53,24 @@ def read_recipe(
     scope: str | None,
     ignore: list[str] | None,
     channels: dict[str, Any] | None = None,
+    criterion: str | None = None,
 ) -> Recipe:
     """Return the recipe of the file, or of the options that are given; `channels` are options of channels.
+
+    The criterion is one of channels where the pattern is theirs.
 
     Raises:
         InputError: A file and options are given (GP608).
         RecipeError: The recipe is wrong.
     """
+    from graphprune.planning.channels.options import CHANNEL
     from graphprune.planning.recipe import Recipe
 
     every: dict[str, Any] = {"sparsity": sparsity, "pattern": pattern, "scope": scope, "ignore": ignore}
+    if pattern == CHANNEL and criterion is not None:
+        channels = {**(channels or {}), "criterion": criterion}
+    else:
+        every["criterion"] = criterion
     options = {name: value for name, value in every.items() if value is not None}
     if path is None:
         shares: dict[str, Any] = _default_share(pattern)
@@ -77,7 +93,11 @@ def _default_share(pattern: str | None) -> dict[str, float]:
 
 
 def print_plan(
-    title: str, plan: PruningPlan, skips: Sequence[Skip], found: Mapping[str, ValueCounts] | None = None
+    title: str,
+    plan: PruningPlan,
+    skips: Sequence[Skip],
+    found: Mapping[str, ValueCounts] | None = None,
+    errors: Mapping[str, float] | None = None,
 ) -> None:
     """Print what happens to each weight or group of channels, and why others are left alone.
 
@@ -86,13 +106,18 @@ def print_plan(
         plan: What was planned.
         skips: What is left alone.
         found: The zeros that a weight has in the end, which may be more than planned; None where nothing is changed.
+        errors: What the outputs of a weight's layer err by on samples, where these were looked at.
     """
     if plan.channels:
         groups = [(each.group, each.size, f"{each.sparsity:.1%}", each.pruned) for each in plan.channels]
         print_table(title, ("group", ">channels", ">share", ">go"), groups)
     if plan.weights:
-        rows = [(each.name, list(each.shape), each.pattern, *_zeros(each, found)) for each in plan.weights]
-        columns = (">planned", ">zeros", ">share") if found else (">zeros", ">share")
+        rows = [
+            (each.name, list(each.shape), each.pattern, *_zeros(each, found), *_error(each, errors))
+            for each in plan.weights
+        ]
+        columns: tuple[str, ...] = (">planned", ">zeros", ">share") if found else (">zeros", ">share")
+        columns += (">error",) if errors else ()
         print_table(title, ("weight", "shape", "pattern", *columns), rows)
         for text in dict.fromkeys(each.pattern for each in plan.weights):
             _print_groups(text)
@@ -104,6 +129,12 @@ def _zeros(planned: WeightPlan, found: Mapping[str, ValueCounts] | None) -> tupl
     if not found:
         return planned.pruned, f"{planned.sparsity:.1%}"
     return planned.pruned, found[planned.name].zeros, f"{found[planned.name].sparsity:.1%}"
+
+
+def _error(planned: WeightPlan, errors: Mapping[str, float] | None) -> tuple[str, ...]:
+    if not errors:
+        return ()
+    return (f"{errors[planned.name]:.1%}" if planned.name in errors else "",)
 
 
 def _print_groups(text: str) -> None:

@@ -33,6 +33,10 @@ class Pattern(Protocol):
     Elements go in units: single ones, blocks, or groups. All methods take weights as they are stored.
     """
 
+    @property
+    def width(self) -> int:
+        """The consecutive input channels that are chosen together."""
+
     def defect(self, shape: Sequence[int], axes: WeightAxes) -> str | None:
         """Return why the pattern does not fit a weight of that shape, or None."""
 
@@ -51,7 +55,18 @@ class Pattern(Protocol):
 
 @dataclass(frozen=True)
 class Unstructured:
-    """Zeros anywhere: the lowest scores go; among equals, those of lower index first."""
+    """Zeros anywhere: the lowest scores go; among equals, those of lower index first.
+
+    Attributes:
+        per_row: Whether each output loses as many, instead of all of them together.
+    """
+
+    per_row: bool = False
+
+    @property
+    def width(self) -> int:
+        """Return 1: each element goes by itself."""
+        return 1
 
     def defect(self, shape: Sequence[int], axes: WeightAxes) -> str | None:  # noqa: ARG002 - fits all
         """Return None: it fits any weight."""
@@ -61,20 +76,28 @@ class Unstructured:
         """Return None: it has no groups."""
         return None
 
-    def pruned_count(self, shape: Sequence[int], axes: WeightAxes, sparsity: float) -> int:  # noqa: ARG002
-        """Return the share of the elements, rounded to the nearest whole number."""
-        return round(math.prod(shape) * sparsity)
+    def pruned_count(self, shape: Sequence[int], axes: WeightAxes, sparsity: float) -> int:
+        """Return the share of the elements, of each row where that counts, rounded to the nearest whole number."""
+        outputs = max(1, shape[axes.output]) if self.per_row else 1
+        return outputs * round(math.prod(shape) // outputs * sparsity)
 
     def unit_scores(self, scores: Scores, axes: WeightAxes) -> Scores:  # noqa: ARG002
         """Return the scores themselves."""
         return scores
 
-    def keep_mask(self, scores: Scores, axes: WeightAxes, pruned: int) -> Mask:  # noqa: ARG002
-        """Return what stays, with exactly `pruned` False entries."""
-        return keep_mask(scores, pruned)
+    def keep_mask(self, scores: Scores, axes: WeightAxes, pruned: int) -> Mask:
+        """Return what stays, with exactly `pruned` False entries; per row, rounded to as many in each."""
+        if not self.per_row:
+            return keep_mask(scores, pruned)
+        rows = axes.rows(scores)
+        flat = rows.reshape(len(rows), -1)
+        lowest = np.argsort(flat, axis=1, kind="stable")[:, : round(pruned / max(1, len(rows)))]
+        keep = np.ones(flat.shape, np.bool_)
+        np.put_along_axis(keep, lowest, values=False, axis=1)
+        return axes.restore(keep.reshape(rows.shape), scores.shape)
 
     def __str__(self) -> str:
-        return "unstructured"
+        return "unstructured rows" if self.per_row else "unstructured"
 
 
 @dataclass(frozen=True)
@@ -101,6 +124,11 @@ class NM:
             raise RecipeError(message, code="GP327")
         if self.outputs < 1:
             raise RecipeError(f"pattern '{self}' is shared by no outputs", code="GP327")
+
+    @property
+    def width(self) -> int:
+        """A group of input channels."""
+        return self.of
 
     @property
     def sparsity(self) -> float:
@@ -163,6 +191,11 @@ class Block:
     def __post_init__(self) -> None:
         if min(self.rows, self.columns) < 1:
             raise RecipeError(f"pattern '{self}' has empty blocks", code="GP327")
+
+    @property
+    def width(self) -> int:
+        """The columns of a block."""
+        return self.columns
 
     def defect(self, shape: Sequence[int], axes: WeightAxes) -> str | None:
         """Return that all of the weight is one block, or None."""
@@ -247,8 +280,9 @@ def parse_pattern(text: str) -> Pattern:
     Raises:
         RecipeError: There is none (GP327).
     """
-    if text == str(Unstructured()):
-        return Unstructured()
+    for unstructured in (Unstructured(), Unstructured(per_row=True)):
+        if text == str(unstructured):
+            return unstructured
     if found := _NM_FORM.fullmatch(text):
         return NM(int(found[1]), int(found[2]), int(found[3] or 1))
     if found := _BLOCK_FORM.fullmatch(text):

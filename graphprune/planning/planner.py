@@ -15,7 +15,7 @@ from graphprune.diagnostics import Skip
 from graphprune.errors import RecipeError
 from graphprune.graph.arguments import check_model
 from graphprune.masks.criteria import WeightValues, parse_criterion
-from graphprune.masks.patterns import NM, Pattern, parse_pattern
+from graphprune.masks.patterns import NM, Block, Pattern, Unstructured, parse_pattern
 from graphprune.masks.selection import Scores, threshold
 from graphprune.planning.channels.planner import plan_channels
 from graphprune.planning.documents import suggestion
@@ -35,8 +35,9 @@ def plan(model: ir.Model, recipe: Recipe) -> PruningPlan:
     Raises:
         InputError: `model` or `recipe` is of another type (GP536).
         RecipeError: A pattern matches nothing (GP321), a weight would keep nothing (GP322) or cannot be ranked (GP323),
-            a pattern fits no weight, or not one that is named exactly (GP329), nothing is left to prune (GP326), or
-            `min_kept` leaves no room for so many zeros (GP723); for channels, see `plan_channels`.
+            a pattern fits no weight, or not one that is named exactly (GP329), nothing is left to prune (GP326),
+            `min_kept` leaves no room for so many zeros (GP723), or a scope does not go with a pattern (GP332) or a
+            criterion (GP333); for channels, see `plan_channels`.
     """
     check_model("plan", model)
     check_recipe("plan", recipe)
@@ -166,8 +167,26 @@ def _groups(recipe: Recipe, weights: Iterable[LinearWeight]) -> Iterator[_Group]
         pattern = parse_pattern(own.get("pattern", recipe.pattern))
         sparsity = pattern.sparsity if isinstance(pattern, NM) else own.get("sparsity", recipe.sparsity)
         if sparsity is not None and taken:
-            scope, criterion = own.get("scope", recipe.scope), own.get("criterion", recipe.criterion)
+            criterion = own.get("criterion", recipe.criterion)
+            scope, pattern = _scoped(own.get("scope", recipe.scope), criterion, pattern)
             yield _Group(taken, sparsity, pattern, scope, criterion, recipe.min_kept)
+
+
+def _scoped(scope: str | None, criterion: str, pattern: Pattern) -> tuple[str, Pattern]:
+    """The scope, that of the criterion where none is said, and the pattern in it: rows of N:M are alike by themselves.
+
+    Raises:
+        RecipeError: Blocks are to be counted in rows (GP332), or a criterion that needs samples over all weights
+            (GP333).
+    """
+    by_default = parse_criterion(criterion)
+    if scope == "global" and by_default.needs_samples:
+        message = f"scope 'global' compares all weights at once, but criterion '{criterion}' sees them one by one"
+        raise RecipeError(f"{message}; use scope 'layer' or 'row', or other sparsities in rules", code="GP333")
+    if isinstance(pattern, Block) and scope == "row":
+        raise RecipeError(f"scope 'row' with pattern '{pattern}', expected 'unstructured' or N:M", code="GP332")
+    chosen = scope or ("layer" if isinstance(pattern, Block) else by_default.scope)
+    return chosen, Unstructured(per_row=True) if chosen == "row" and pattern == Unstructured() else pattern
 
 
 def _is_chosen(recipe: Recipe, weight: LinearWeight) -> bool:

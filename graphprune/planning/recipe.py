@@ -64,7 +64,7 @@ RecipePatternText = Annotated[str, AfterValidator(_known_recipe_pattern), WithJs
 CriterionText = Annotated[
     str, AfterValidator(_known_criterion), WithJsonSchema({"type": "string", "enum": list(CRITERIA)})
 ]
-Scope = Literal["layer", "global"]
+Scope = Literal["layer", "row", "global"]
 Sparsity = Annotated[float, Field(ge=0, lt=1, strict=True)]
 
 
@@ -75,7 +75,7 @@ class Rule(Document):
         targets: Which weights: names of weights, nodes or operators, with `*`, or regular expressions behind `re:`.
         sparsity: The share of zeros, in [0, 1).
         pattern: How zeros may be placed.
-        scope: Over what the share is counted: `layer` or `global`.
+        scope: Over what the share is counted: `layer`, `row` or `global`.
         criterion: What a weight is worth.
     """
 
@@ -101,10 +101,11 @@ class Recipe(Document):
         sparsity: The share of zeros, in [0, 1); may be left out where rules or an N:M pattern say it.
         pattern: How zeros may be placed: `unstructured`; `2:4`, keep 2 of 4 consecutive input channels; or
             `block 4x1`, whole blocks of 4 outputs by 1 input channel; or `channel`, whole channels of coupled groups.
-        scope: Over what the share is counted: `layer`, each weight by itself, or `global`, one threshold for all.
+        scope: Over what the share is counted: `layer`, each weight by itself; `row`, each of its outputs; or `global`,
+            one threshold for all. Left out, it is `row` where the criterion is `wanda`, else `layer`.
         min_kept: The share of each weight that stays where a scope is global, in [0, 1), rounded up to whole elements
             or units; other weights get the zeros instead.
-        criterion: What a weight is worth: `magnitude`.
+        criterion: What a weight is worth: `magnitude`, or, by what it multiplies on samples, `wanda` or `sparsegpt`.
         targets: Which weights are pruned; empty for all prunable ones.
         ignore: Which of them are not.
         rules: Exceptions. The first rule that names a weight holds for it; the weights of one rule make a scope of
@@ -115,7 +116,7 @@ class Recipe(Document):
 
     sparsity: Sparsity | None = None
     pattern: RecipePatternText = str(Unstructured())
-    scope: Scope = "layer"
+    scope: Scope | None = None
     min_kept: Sparsity = 0.0
     criterion: CriterionText = Magnitude.name
     targets: NamePatterns = ()

@@ -1,0 +1,217 @@
+"""Pruning by what layers multiply on samples, layer by layer, from the first to the last."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from graphprune.analysis.constants import replace_constant
+from graphprune.analysis.weights import LinearWeight
+from graphprune.backends.base import tensor_infos
+from graphprune.calibration.finished import FinishedLayer, FinishedLayers, digest
+from graphprune.calibration.layer import Repair, needs_products, solve
+from graphprune.calibration.moments import Floats, InputMoments, gather
+from graphprune.calibration.ranges import Feed
+from graphprune.calibration.samples import SAMPLES, take
+from graphprune.calibration.streaming.activations import MEMORY
+from graphprune.calibration.streaming.columns import columns, how_multiplied, multiplied, why_no_columns
+from graphprune.calibration.streaming.stream import Stream
+from graphprune.diagnostics import Skip
+from graphprune.errors import InputError, PreconditionError, RecipeError
+from graphprune.files import work_folder
+from graphprune.graph.arguments import check_model
+from graphprune.graph.nodes import describe
+from graphprune.masks.criteria import SPARSEGPT
+from graphprune.passes.fresh_names import FreshNames
+from graphprune.passes.product_bias import shift_bias
+from graphprune.passes.prune_weights import PruneWeights
+from graphprune.passes.shape_inference import infer_shapes
+from graphprune.planning.pruning_plan import PruningPlan, WeightPlan
+from graphprune.stages.stage import Stage, get_stage, set_stage
+from graphprune.stages.verification import verify_stage
+
+_LOG = logging.getLogger("graphprune")
+
+
+@dataclass(frozen=True)
+class PrunedLayer:
+    """What became of one weight.
+
+    Attributes:
+        name: Of the weight.
+        zeros: How many of its elements are zero.
+        elements: How many it has.
+        error: The root of the mean square of what the layer's outputs differ by, over that of the outputs, on rows of
+            the samples, with what lies before it pruned.
+    """
+
+    name: str
+    zeros: int
+    elements: int
+    error: float
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """What came of it.
+
+    Attributes:
+        model: The pruned model.
+        layers: What became of each weight, in the order in which they were pruned.
+        skips: Weights that were left alone, and repairs that a layer does not take.
+        samples: How many samples were looked at.
+    """
+
+    model: ir.Model
+    layers: tuple[PrunedLayer, ...]
+    skips: tuple[Skip, ...]
+    samples: int
+
+
+def prune(  # noqa: PLR0913 - one argument an option
+    model: ir.Model,
+    plan: PruningPlan,
+    samples: Iterable[Mapping[str, np.ndarray]],
+    *,
+    repair: Collection[str] = (),
+    most_samples: int = SAMPLES,
+    memory: int = MEMORY,
+    resume_in: Path | None = None,
+    on_layer: Callable[[int], None] | None = None,
+) -> PruneResult:
+    """Prune the weights of a plan by what they multiply on samples; `model` stays untouched.
+
+    Samples go through the model once. They stop in front of each layer, which is pruned by what it multiplies then,
+    behind layers that are pruned already.
+
+    Args:
+        model: Dense or pruned.
+        plan: Of weights, for this model.
+        samples: Arrays by input name, one sample at a time or several stacked along the first axis.
+        repair: What is done to the weights that stay, see `Repair`.
+        most_samples: How many samples are looked at.
+        memory: Bytes of activations that are held in memory; more of them lie in a temporary folder.
+        resume_in: A folder for finished layers: a run that was killed goes on behind them. It is not removed.
+        on_layer: Called with the number of weights that are done.
+
+    Raises:
+        InputError: Of samples that do not fit (GP512 to GP515, GP567 to GP569), NaN in what a layer multiplies
+            (GP581), singular moments (GP582), a full disk (GP584), a folder of another run (GP585), an unknown repair
+            (GP586).
+        PreconditionError: The model is masked or packed (GP255).
+        RecipeError: The plan is for another model (GP324), or of channels (GP587); a weight holds NaN (GP323).
+    """
+    check_model("prune", model)
+    repairs = _known(repair)
+    if (stage := get_stage(model)) not in PruneWeights.consumes:
+        raise PreconditionError(f"prune: the model is {stage}, expected dense or sparse", code="GP255")
+    feeds = take(samples, tensor_infos(model.graph.inputs), most_samples)
+    pruner = _Pruner(model, plan, repairs)
+    finished = None if resume_in is None else FinishedLayers(resume_in, _run(plan, repairs, feeds))
+    with work_folder() as folder:
+        stream = Stream(pruner.model, pruner.by_node, feeds, folder, memory)
+        for nodes in stream.layers():
+            for node in nodes:
+                pruner.prune(node, stream, finished)
+                if on_layer:
+                    on_layer(len(pruner.layers))
+    return pruner.result(len(feeds))
+
+
+def _known(repair: Collection[str]) -> frozenset[Repair]:
+    for name in repair:
+        if name not in set(Repair):
+            raise InputError(f"repair is '{name}', expected some of {', '.join(Repair)}", code="GP586")
+    return frozenset(map(Repair, repair))
+
+
+def _run(plan: PruningPlan, repairs: Collection[Repair], feeds: Sequence[Feed]) -> dict[str, Any]:
+    """What a run is known by."""
+    arrays = (feed[name] for feed in feeds for name in sorted(feed))
+    return {"plan": plan.model_dump(mode="json"), "repairs": sorted(repairs), "samples": digest(arrays)}
+
+
+class _Pruner:
+    """A clone of a model, of which layer after layer is pruned."""
+
+    def __init__(self, model: ir.Model, plan: PruningPlan, repairs: frozenset[Repair]) -> None:
+        """Take the weights of a plan; those that samples say nothing of are left alone, with a warning.
+
+        Raises:
+            RecipeError: GP324, GP326, GP587.
+        """
+        if plan.channels:
+            raise RecipeError("prune: the plan is of channels, which samples do not choose", code="GP587")
+        self.model, self.repairs = model.clone(), repairs
+        self.model.graph.sort()
+        infer_shapes(self.model)
+        self.layers: list[PrunedLayer] = []
+        found = [(planned, weight, self._refusal(planned, weight)) for planned, weight in plan.resolve(self.model)]
+        self.by_node = {weight.node: (planned, weight) for planned, weight, refusal in found if refusal is None}
+        self.skips = [Skip(refusal[0], weight.name, refusal[1]) for _, weight, refusal in found if refusal is not None]
+        if not self.by_node:
+            raise RecipeError(f"nothing to prune: {self.skips[0]}", code="GP326")
+        for skip in self.skips:
+            _LOG.warning("%s", skip)
+        self._names = FreshNames(self.model)
+        self._products = any(needs_products(planned, repairs) for planned, _ in self.by_node.values())
+        self._seen: dict[Hashable, list[InputMoments]] = {}
+
+    def _refusal(self, planned: WeightPlan, weight: LinearWeight) -> tuple[str, str] | None:
+        changes = planned.criterion == SPARSEGPT.name or Repair.LEAST_SQUARES in self.repairs
+        if weight.quantization is not None and changes:
+            return "GP318", f"holds {weight.tensor.dtype.name.lower()}, of which others cannot take the place"
+        return why_no_columns(weight, self.model.graph)
+
+    def prune(self, node: ir.Node, stream: Stream, finished: FinishedLayers | None) -> None:
+        """Prune the weight of a node that the samples are in front of."""
+        planned, weight = self.by_node[node]
+        dense = weight.tensor.numpy()
+        done = None if finished is None else finished.get(weight.name, dense)
+        if done is None:
+            done = self._solved(planned, weight, stream)
+            done = done if finished is None else finished.put(weight.name, dense, done)
+        replace_constant(weight.value, done.weight)
+        if Repair.BIAS in self.repairs:
+            self._shift(node, weight, done.shift)
+        zeros = done.weight.size - int(np.count_nonzero(weight.real_values()))
+        self.layers.append(PrunedLayer(weight.name, zeros, done.weight.size, done.error))
+
+    def _solved(self, planned: WeightPlan, weight: LinearWeight, stream: Stream) -> FinishedLayer:
+        found = solve(planned, weight.real_values(), self._moments(weight, stream), self.repairs)
+        stored = weight.zeroed(found.keep)
+        array = stored if weight.quantization is not None else found.weight.astype(stored.dtype)
+        return FinishedLayer(array, found.shift, found.error)
+
+    def _moments(self, weight: LinearWeight, stream: Stream) -> list[InputMoments]:
+        """Those of what a weight multiplies; layers often have them in common with the one before."""
+        value = multiplied(weight)
+        key = value, how_multiplied(weight)
+        if key not in self._seen:
+            matrices = (columns(weight, array) for array in stream.inputs(value))
+            where = f"weight '{weight.name}', {describe(weight.node)}"
+            self._seen = {key: gather(matrices, where, products=self._products)}
+        return self._seen[key]
+
+    def _shift(self, node: ir.Node, weight: LinearWeight, amounts: Floats) -> None:
+        is_float = node.outputs[0].dtype == ir.DataType.FLOAT and weight.uses[0].index == 1
+        if not (is_float and shift_bias(node, amounts, self._names)):
+            self.skips.append(
+                Skip("GP319", weight.name, f"{describe(node)} has no bias of float32 that could be shifted")
+            )
+
+    def result(self, samples: int) -> PruneResult:
+        """What came of it.
+
+        Raises:
+            UnsupportedModelError: The model has a form that pruned models do not have.
+        """
+        set_stage(self.model, Stage.SPARSE)
+        verify_stage(self.model)
+        return PruneResult(self.model, tuple(self.layers), tuple(self.skips), samples)

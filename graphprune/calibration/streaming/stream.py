@@ -1,0 +1,65 @@
+"""Samples on their way through a model: stops in front of its layers, which may then be changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from graphprune.backends.onnxruntime import session_for
+from graphprune.calibration.ranges import Feed
+from graphprune.calibration.streaming.activations import MEMORY, Activations
+from graphprune.calibration.streaming.steps import Step, as_model, cut
+
+
+class Stream:
+    """All samples, each as far in the model as the others.
+
+    Nodes run once a sample, with the weights that they have by then. Sums are those of ONNX Runtime with its graph
+    optimisations.
+    """
+
+    def __init__(
+        self, model: ir.Model, layers: Collection[ir.Node], feeds: Sequence[Feed], folder: Path, memory: int = MEMORY
+    ) -> None:
+        """Begin at the inputs of `model`, sorted and with known types, for nodes of its main graph."""
+        self._model, self._steps = model, cut(model.graph, layers)
+        self._values = Activations(folder, memory)
+        self._samples = range(len(feeds))
+        for sample, feed in enumerate(feeds):
+            for name in {name for step in self._steps for name in _names(step.reads)} & feed.keys():
+                self._values.put(sample, name, feed[name])
+
+    @property
+    def stops(self) -> int:
+        """How often it stops."""
+        return len(self._steps) - 1
+
+    def layers(self) -> Iterator[tuple[ir.Node, ...]]:
+        """Yield the layers in front of which the samples are; they run, changed or not, when the next are asked for."""
+        for step, following in zip(self._steps, [*self._steps[1:], None], strict=True):
+            if following is not None:
+                self._run(step)
+                yield following.layers
+
+    def inputs(self, value: ir.Value) -> Iterator[np.ndarray]:
+        """Yield what the value is on each sample: one that the layers read."""
+        name = str(value.name)
+        for sample in self._samples:
+            yield self._values.get(sample, [name])[name]
+
+    def _run(self, step: Step) -> None:
+        names, reads, last = (_names(values) for values in (step.gives, step.reads, step.last))
+        session = session_for(as_model(self._model, step), os.cpu_count() or 1) if names else None
+        for sample in self._samples:
+            results = [] if session is None else session.run(names, self._values.get(sample, reads))
+            self._values.drop(sample, last)
+            for name, array in zip(names, results, strict=True):
+                self._values.put(sample, name, array)
+
+
+def _names(values: Sequence[ir.Value]) -> list[str]:
+    return [str(value.name) for value in values]

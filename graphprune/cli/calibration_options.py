@@ -1,0 +1,85 @@
+"""Options of commands that look at samples."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from graphprune.cli.inputs import Samples, read_samples
+from graphprune.errors import InputError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from graphprune.calibration.prune import PruneResult
+    from graphprune.planning.pruning_plan import PruningPlan
+
+_DATA = "NAME=x.npy|data.npz|FOLDER|package.module:function"
+_HELP = "Real inputs: arrays stacked along the first axis, a folder of them, or a function that yields them."
+
+Calibration = Annotated[list[str], typer.Option(metavar=_DATA, help=_HELP)]
+OptionalCalibration = Annotated[
+    list[str] | None,
+    typer.Option("--calibration", metavar=_DATA, help=f"{_HELP} What wanda, sparsegpt and --repair go by."),
+]
+MostSamples = Annotated[int, typer.Option("--samples", min=1, help="Samples that are looked at, if there are as many.")]
+Repairs = Annotated[
+    str | None,
+    typer.Option("--repair", metavar="bias,least-squares", help="What is done to the weights that stay."),
+]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What pruning by samples is given.
+
+    Attributes:
+        samples: Arrays by input name.
+        most_samples: How many are looked at.
+        repairs: What is done to the weights that stay.
+    """
+
+    samples: Samples
+    most_samples: int
+    repairs: tuple[str, ...]
+
+    @classmethod
+    def of(cls, calibration: list[str] | None, most_samples: int, repairs: str | None) -> Calibrated | None:
+        """Read the options; None where there are no samples.
+
+        Raises:
+            InputError: There are repairs without samples (GP608), or as `read_samples`.
+        """
+        samples = read_samples(calibration)
+        if samples is None and repairs is not None:
+            raise InputError("--repair goes by samples, give --calibration too", code="GP608")
+        names = () if repairs is None else tuple(name.strip() for name in repairs.split(","))
+        return None if samples is None else cls(samples, most_samples, names)
+
+    def prune(self, model: ir.Model, plan: PruningPlan, output: Path, on_layer: Callable[..., Any]) -> PruneResult:
+        """Prune; layers that an earlier run for this output has finished are not pruned again."""
+        from graphprune.calibration.prune import prune
+
+        return prune(
+            model,
+            plan,
+            self.samples,
+            repair=self.repairs,
+            most_samples=self.most_samples,
+            resume_in=_finished_in(output),
+            on_layer=lambda done: on_layer(done, len(plan.weights)),
+        )
+
+    @staticmethod
+    def forget(output: Path) -> None:
+        """Remove the finished layers of an output that is written."""
+        shutil.rmtree(_finished_in(output), ignore_errors=True)
+
+
+def _finished_in(output: Path) -> Path:
+    return output.with_name(f"{output.name}.layers")

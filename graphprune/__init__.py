@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graphprune import passes, training
+    from graphprune.calibration.prune import PruneResult, prune
     from graphprune.calibration.quantize import QuantizeResult, quantize
     from graphprune.compiler.compile import compile  # noqa: A004 - it is the verb for what a compiler does
     from graphprune.compiler.custom_op import export_for_onnxruntime
@@ -45,6 +46,7 @@ __all__ = [
     "GraphPruneError",
     "Pipeline",
     "Profile",
+    "PruneResult",
     "PruningPlan",
     "QuantizeResult",
     "Recipe",
@@ -60,6 +62,7 @@ __all__ = [
     "passes",
     "plan",
     "profile",
+    "prune",
     "quantize",
     "save",
     "to_torch",
@@ -72,6 +75,7 @@ _HOMES = {
     "GraphPruneError": "graphprune.errors",
     "Pipeline": "graphprune.passes.pipeline",
     "Profile": "graphprune.measuring.profiler",
+    "PruneResult": "graphprune.calibration.prune",
     "PruningPlan": "graphprune.planning.pruning_plan",
     "QuantizeResult": "graphprune.calibration.quantize",
     "Recipe": "graphprune.planning.recipe",
@@ -86,6 +90,7 @@ _HOMES = {
     "normalize": "graphprune.passes.normalize",
     "plan": "graphprune.planning.planner",
     "profile": "graphprune.measuring.profiler",
+    "prune": "graphprune.calibration.prune",
     "quantize": "graphprune.calibration.quantize",
     "save": "graphprune.frontends.onnx_file",
     "to_torch": "graphprune.frontends.torch_graph",

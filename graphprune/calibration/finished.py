@@ -80,7 +80,7 @@ def digest(arrays: Iterable[Arrays]) -> str:
     found = xxhash.xxh64()
     for array in arrays:
         found.update(f"{array.dtype} {array.shape}".encode())
-        found.update(np.ascontiguousarray(array).data.cast("B") if array.size else b"")
+        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return found.hexdigest()
 
 

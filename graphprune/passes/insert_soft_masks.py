@@ -18,7 +18,7 @@ from graphprune.graph.nodes import nested_nodes
 from graphprune.masked.calls import SCALARS, call_form, find_defect, wide_type
 from graphprune.masked.functions import define
 from graphprune.masks.criteria import WeightValues, parse_criterion
-from graphprune.masks.patterns import NM, parse_pattern
+from graphprune.masks.patterns import NM, Unstructured, parse_pattern
 from graphprune.masks.temperature import Temperature, parse_temperature
 from graphprune.passes.base import Equivalence, PassOutcome, mark
 from graphprune.passes.fresh_names import FreshNames
@@ -103,7 +103,7 @@ class InsertSoftMasks(PlanPass):
 
 def _verify_weight(name: str, planned: WeightPlan, weight: LinearWeight) -> None:
     pattern = parse_pattern(planned.pattern)
-    if isinstance(pattern, NM) and pattern.outputs > 1:
+    if pattern == Unstructured(per_row=True) or (isinstance(pattern, NM) and pattern.outputs > 1):
         message = f"{name}: weight '{weight.name}' has pattern '{pattern}', which has no soft mask in a graph"
         raise PreconditionError(message, code="GP368")
     if weight.quantization is not None:

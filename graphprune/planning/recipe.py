@@ -50,7 +50,9 @@ def _known_criterion(text: str) -> str:
 
 def _pattern_schema(*names: str) -> dict[str, Any]:
     """Names and usual forms, which editors offer, or any other form."""
-    offered = {"enum": [*names, str(Unstructured()), "2:4", "1:4", "2:4x4", "block 4x1"]}
+    offered = {
+        "enum": [*names, str(Unstructured()), str(Unstructured(per_row=True)), "2:4", "1:4", "2:4x4", "block 4x1"]
+    }
     return {"type": "string", "anyOf": [offered, *({"pattern": f"^{form.pattern}$"} for form in FORMS)]}
 
 

@@ -12,9 +12,10 @@ from graphprune.analysis.weights import prunable_weights
 from graphprune.errors import RecipeError
 from graphprune.frontends.torch_module import exported
 from graphprune.graph.arguments import wrong_type
-from graphprune.masks.patterns import parse_pattern
+from graphprune.masks.criteria import Magnitude, parse_criterion
+from graphprune.masks.patterns import Unstructured, parse_pattern
 from graphprune.planning.planner import plan as make_plan
-from graphprune.planning.pruning_plan import PruningPlan
+from graphprune.planning.pruning_plan import PruningPlan, WeightPlan
 from graphprune.planning.recipe import Recipe, check_recipe
 from graphprune.planning.training_settings import TrainingSettings
 from graphprune.training.budgets import budgets
@@ -96,12 +97,23 @@ def _sites(
         if uneven := parse_pattern(entry.pattern).uneven(entry.shape, entry.axes):
             message = f"weight '{entry.name}' cannot be masked in training: it has {uneven}"
             raise RecipeError(message, code="GP329")
+        if unknown := _untrained(entry):
+            raise RecipeError(f"weight '{entry.name}' cannot be masked in training: its {unknown}", code="GP334")
     weights = [
         Site(entry.name, owners_of(module, entry.name), METHODS[settings.method](entry, settings))
         for entry in plan.weights
     ]
     carriers, groups = channel_sites(module, model, plan, settings)
     return [*weights, *carriers], groups
+
+
+def _untrained(entry: WeightPlan) -> str | None:
+    """What of a plan has no mask that could be trained."""
+    if parse_pattern(entry.pattern) == Unstructured(per_row=True):
+        return f"pattern is '{entry.pattern}', expected '{Unstructured()}'"
+    if parse_criterion(entry.criterion).needs_samples:
+        return f"criterion is '{entry.criterion}', expected '{Magnitude.name}'"
+    return None
 
 
 def _by_layer(recipe: Recipe) -> Recipe:

@@ -6,15 +6,37 @@ import numpy.typing as npt
 import pytest
 
 from graphprune.errors import RecipeError
-from graphprune.masks.criteria import Magnitude, WeightValues, parse_criterion
+from graphprune.masks.criteria import CRITERIA, SPARSEGPT, WANDA, ByInputs, Magnitude, WeightValues, parse_criterion
 
 
 def test_text_form_goes_both_ways() -> None:
     assert parse_criterion(Magnitude().name) == Magnitude()
+    assert [parse_criterion(name).name for name in CRITERIA] == list(CRITERIA) == ["magnitude", "wanda", "sparsegpt"]
+
+
+@pytest.mark.parametrize("criterion", [WANDA, SPARSEGPT])
+def test_inputs_count_by_their_scale(criterion: ByInputs) -> None:
+    weight = np.array([[1, -2], [3, 4]], np.float16)
+    scores = criterion.score(WeightValues("w", weight, np.array([[10.0, 0.5]])))
+    assert scores.dtype == np.float32
+    np.testing.assert_array_equal(scores, np.array([[10, 1], [30, 2]], np.float32))
+
+
+@pytest.mark.parametrize("criterion", [WANDA, SPARSEGPT])
+def test_a_criterion_that_goes_by_samples_needs_them(criterion: ByInputs) -> None:
+    assert criterion.needs_samples
+    with pytest.raises(RecipeError, match=r"'\w+' needs samples for weight 'w': give --calibration DATA.* \[GP306\]"):
+        criterion.score(WeightValues("w", np.ones((2, 2), np.float32)))
+
+
+def test_scopes_are_those_of_the_papers() -> None:
+    assert [CRITERIA[name].scope for name in ("magnitude", "wanda", "sparsegpt")] == ["layer", "row", "layer"]
 
 
 def test_an_unknown_criterion_is_named() -> None:
-    with pytest.raises(RecipeError, match=r"unknown criterion 'size', expected 'magnitude' \[GP327\]"):
+    with pytest.raises(
+        RecipeError, match=r"unknown criterion 'size', expected 'magnitude' or 'wanda' or 'sparsegpt' \[GP327\]"
+    ):
         parse_criterion("size")
 
 

@@ -215,3 +215,29 @@ UNEVEN: list[tuple[Pattern, tuple[int, ...], str | None]] = [
 @pytest.mark.parametrize(("pattern", "shape", "uneven"), UNEVEN)
 def test_shorter_groups_are_said(pattern: Pattern, shape: tuple[int, ...], uneven: str | None) -> None:
     assert pattern.uneven(shape, AXES) == uneven
+
+
+@pytest.mark.parametrize("axes", [WeightAxes(0, 1), WeightAxes(1, 0)])
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.5, 0.96])
+def test_rows_lose_their_lowest_scores(axes: WeightAxes, sparsity: float) -> None:
+    pattern = Unstructured(per_row=True)
+    scores = np.random.default_rng(0).integers(0, 9, (6, 4, 3)).astype(np.float32)
+    pruned = pattern.pruned_count(scores.shape, axes, sparsity)
+    keep = pattern.keep_mask(scores, axes, pruned)
+    rows, kept = (axes.rows(each).reshape(scores.shape[axes.output], -1) for each in (scores, keep))
+    count = round(rows.shape[1] * sparsity)
+    assert pruned == count * len(rows)
+    for row, stays in zip(rows, kept, strict=True):
+        # Among equals, those of lower index go first.
+        assert np.flatnonzero(~stays).tolist() == sorted(np.argsort(row, kind="stable")[:count].tolist())
+
+
+def test_rows_have_a_text_form() -> None:
+    assert parse_pattern("unstructured rows") == Unstructured(per_row=True) != Unstructured()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "width"), [("unstructured", 1), ("unstructured rows", 1), ("2:8", 8), ("block 2x4", 4)]
+)
+def test_the_inputs_that_are_chosen_together(pattern: str, width: int) -> None:
+    assert parse_pattern(pattern).width == width

@@ -269,6 +269,13 @@ def test_channels_are_refused_by_name() -> None:
         run_pass(InsertSoftMasks(channels), model)
 
 
+def test_rows_have_no_soft_mask() -> None:
+    model = weighted_model(MATMUL)
+    rows = plan(model, Recipe(sparsity=0.75, scope="row"))
+    with pytest.raises(PreconditionError, match=r"weight 'w' has pattern 'unstructured rows', .* soft mask .* \[GP368\]"):
+        run_pass(InsertSoftMasks(rows), model)
+
+
 def test_an_older_operator_set_is_refused() -> None:
     model = weighted_model(MATMUL)
     model.graph.opset_imports[""] = 13

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from graphprune.errors import RecipeError
 from graphprune.planning.planner import plan, unfit_weights
 from graphprune.planning.pruning_plan import PruningPlan
-from graphprune.planning.recipe import Recipe, Rule
+from graphprune.planning.recipe import Recipe, Rule, Scope
 from tests.weighted import weighted_model
 
 MODEL = """
@@ -248,3 +248,46 @@ def test_a_pattern_that_fits_nothing_or_not_what_is_named_is_refused(options: di
 def test_blocks_need_not_divide_a_weight() -> None:
     entries = plan(weighted_model(MODEL), Recipe(sparsity=0.5, pattern="block 3x1")).weights
     assert [entry.name for entry in entries] == ["w_body", "w_head"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "criterion", "pattern", "expected"),
+    [
+        (None, "magnitude", "unstructured", "unstructured"),
+        ("row", "magnitude", "unstructured", "unstructured rows"),
+        (None, "wanda", "unstructured", "unstructured rows"),
+        ("layer", "wanda", "unstructured", "unstructured"),
+        (None, "sparsegpt", "unstructured", "unstructured"),
+        ("row", "sparsegpt", "2:4", "2:4"),
+        (None, "wanda", "block 1x4", "block 1x4"),
+    ],
+)
+def test_rows_are_counted_where_that_is_asked_for(
+    scope: Scope | None, criterion: str, pattern: str, expected: str
+) -> None:
+    recipe = Recipe(pattern=pattern, criterion=criterion, scope=scope, sparsity=None if ":" in pattern else 0.5)
+    assert {entry.pattern for entry in plan(weighted_model(MODEL), recipe).weights} == {expected}
+
+
+def test_each_row_loses_its_share() -> None:
+    # 72 and 64 inputs a row, of which a tenth stays.
+    assert planned(Recipe(sparsity=0.9, scope="row")) == {"w_body": 16 * 65, "w_head": 10 * 58}
+
+
+def test_a_rule_has_the_scope_of_its_criterion() -> None:
+    recipe = Recipe(sparsity=0.5, rules=(Rule(targets=("w_head",), criterion="wanda"),))
+    assert [entry.pattern for entry in plan(weighted_model(MODEL), recipe).weights] == [
+        "unstructured",
+        "unstructured rows",
+    ]
+
+
+def test_blocks_have_no_rows() -> None:
+    with pytest.raises(RecipeError, match=r"scope 'row' with pattern 'block 4x1', expected .* \[GP332\]"):
+        plan(weighted_model(MODEL), Recipe(sparsity=0.5, pattern="block 4x1", scope="row"))
+
+
+@pytest.mark.parametrize("criterion", ["wanda", "sparsegpt"])
+def test_weights_that_samples_score_one_by_one_share_no_threshold(criterion: str) -> None:
+    with pytest.raises(RecipeError, match=rf"'global' compares all weights .* '{criterion}' sees them .* \[GP333\]"):
+        plan(weighted_model(MODEL), Recipe(sparsity=0.5, scope="global", criterion=criterion))

@@ -22,7 +22,7 @@ FULL = Recipe(
 
 def test_defaults() -> None:
     recipe = Recipe(sparsity=0.5)
-    assert (recipe.pattern, recipe.scope, recipe.criterion) == ("unstructured", "layer", "magnitude")
+    assert (recipe.pattern, recipe.scope, recipe.criterion) == ("unstructured", None, "magnitude")
     assert (recipe.targets, recipe.ignore, recipe.rules) == ((), (), ())
 
 
@@ -47,7 +47,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"sparsity": float("nan")}, "recipe: sparsity: input should be less than 1, got nan"),
     ({"sparsity": "0.9"}, "recipe: sparsity: input should be a valid number, got '0.9'"),
     ({"sparsity": True}, "recipe: sparsity: input should be a valid number, got True"),
-    ({"scope": "model"}, "recipe: scope: input should be 'layer' or 'global', got 'model'"),
+    ({"scope": "model"}, "recipe: scope: input should be 'layer', 'row' or 'global', got 'model'"),
     ({"targets": [1]}, "recipe: targets[0]: input should be a valid string, got 1"),
     ({"targets": ["re:("]}, "'re:(' is not a regular expression: missing ), unterminated subpattern at position 0"),
     ({"rules": [{"targets": "a", "sparsity": 90}]}, "rule: sparsity: input should be less than 1, got 90"),

@@ -76,7 +76,7 @@ def test_it_is_a_schema() -> None:
 
 
 def test_patterns_and_criteria_are_enumerated() -> None:
-    assert SCHEMA["properties"]["criterion"]["enum"] == ["magnitude"]
+    assert SCHEMA["properties"]["criterion"]["enum"] == ["magnitude", "wanda", "sparsegpt"]
     assert {"channel", "unstructured", "2:4"} <= set(SCHEMA["properties"]["pattern"]["anyOf"][0]["enum"])
     assert SCHEMA["$defs"]["ChannelOptions"]["properties"]["criterion"]["enum"] == list(CHANNEL_CRITERIA)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -272,3 +273,19 @@ def test_blocks_that_do_not_divide_a_weight_cannot_be_trained() -> None:
     uneven = gp.Recipe(sparsity=0.5, pattern="block 3x1")
     with pytest.raises(RecipeError, match=r"weight '0.weight' cannot be masked in training: it has .*\[GP329\]"):
         prepare(nn.Sequential(nn.Linear(16, 16)), (torch.zeros(2, 16),), uneven)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"scope": "row"}, "pattern is 'unstructured rows', expected 'unstructured'"),
+        ({"criterion": "wanda", "scope": "layer"}, "criterion is 'wanda', expected 'magnitude'"),
+        ({"criterion": "sparsegpt"}, "criterion is 'sparsegpt', expected 'magnitude'"),
+    ],
+)
+def test_what_has_no_trained_mask_is_refused(change: dict[str, Any], what: str) -> None:
+    chosen = gp.Recipe(sparsity=0.5, **change)
+    module, inputs = nn.Sequential(nn.Linear(16, 16)), (torch.zeros(2, 16),)
+    plan = gp.plan(gp.from_torch(module, inputs), chosen)
+    with pytest.raises(RecipeError, match=rf"weight '0.weight' cannot be masked in training: its {what} \[GP334\]"):
+        prepare(module, inputs, chosen, plan=plan)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
 from graphprune.backends.onnxruntime import session_for
-from graphprune.calibration.ranges import Feed
 from graphprune.calibration.streaming.activations import MEMORY, Activations
 from graphprune.calibration.streaming.steps import Step, as_model, cut
 
@@ -23,7 +22,12 @@ class Stream:
     """
 
     def __init__(
-        self, model: ir.Model, layers: Collection[ir.Node], feeds: Sequence[Feed], folder: Path, memory: int = MEMORY
+        self,
+        model: ir.Model,
+        layers: Collection[ir.Node],
+        feeds: Sequence[Mapping[str, np.ndarray]],
+        folder: Path,
+        memory: int = MEMORY,
     ) -> None:
         """Begin at the inputs of `model`, sorted and with known types, for nodes of its main graph."""
         self._model, self._steps = model, cut(model.graph, layers)

@@ -1,0 +1,129 @@
+"""One layer: what goes, what stays, and the repairs."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from graphprune.calibration.layer import Repair, Solution, needs_products, solve
+from graphprune.calibration.moments import Floats, InputMoments, gather
+from graphprune.planning.pruning_plan import WeightPlan
+
+RNG = np.random.default_rng(0)
+CHANNELS, INPUTS = 16, 24
+
+
+def plan(criterion: str, pattern: str = "unstructured", shape: tuple[int, ...] = (CHANNELS, INPUTS)) -> WeightPlan:
+    return WeightPlan(
+        name="w", shape=shape, output_axis=0, input_axis=1, pattern=pattern, criterion=criterion, sparsity=0.5
+    )
+
+
+def inputs(columns: int = INPUTS, groups: int = 1) -> list[Floats]:
+    """Rows whose columns depend on each other, are of different size and do not vary around zero."""
+    mixed = RNG.standard_normal((groups, 500, columns)) @ RNG.standard_normal((columns, columns))
+    return list((mixed + 3) * np.logspace(-1, 1, columns))
+
+
+def moments_of(groups: list[Floats]) -> list[InputMoments]:
+    return gather([groups], "w", products=True)
+
+
+def wrong(weight: Floats, found: Solution, rows: Floats) -> float:
+    """The mean square of what outputs differ by."""
+    return float(np.square(rows @ (found.weight - weight).T + found.shift).mean())
+
+
+def test_wanda_is_the_formula_of_the_paper() -> None:
+    weight, rows = RNG.standard_normal((CHANNELS, INPUTS)), inputs()
+    found = solve(plan("wanda", "unstructured rows"), weight, moments_of(rows), ())
+    scores = np.abs(weight) * np.linalg.norm(rows[0], axis=0)
+    for row, kept, values in zip(scores, found.keep, found.weight, strict=True):
+        assert set(np.argsort(row)[INPUTS // 2 :]) == set(np.flatnonzero(kept))
+        np.testing.assert_array_equal(np.flatnonzero(values), np.flatnonzero(kept))
+    np.testing.assert_array_equal(found.weight[found.keep], weight[found.keep])
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("keep", "of"), [(2, 4), (4, 8)])
+def test_wanda_in_groups(keep: int, of: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weight, rows = rng.standard_normal((CHANNELS, INPUTS)).astype(np.float32), inputs()
+    found = solve(plan("wanda", f"{keep}:{of}"), weight, moments_of(rows), ())
+    scores = (np.abs(weight) * np.linalg.norm(rows[0], axis=0)).reshape(-1, of)
+    expected = np.zeros(scores.shape, bool)
+    np.put_along_axis(expected, np.argsort(scores, axis=1)[:, of - keep :], True, axis=1)
+    np.testing.assert_array_equal(found.keep.reshape(-1, of), expected)
+
+
+def test_groups_of_a_convolution_are_seen_by_their_own_inputs() -> None:
+    weight = np.ones((4, 2, 1, 1))
+    rows = [np.array([[1.0, 9.0]]), np.array([[9.0, 1.0]])]
+    shape = (4, 2, 1, 1)
+    found = solve(plan("wanda", "unstructured rows", shape), weight, moments_of(rows), ())
+    assert found.keep[..., 0, 0].tolist() == [[False, True]] * 2 + [[True, False]] * 2
+    second = solve(plan("sparsegpt", shape=shape), weight, moments_of(rows), ())
+    assert second.keep[..., 0, 0].tolist() == [[False, True]] * 2 + [[True, False]] * 2
+
+
+def test_kernel_positions_are_seen_by_their_own_inputs() -> None:
+    weight = np.arange(1.0, 17).reshape(2, 2, 2, 2)
+    rows = np.ones((3, 8))
+    rows[:, 5] = 100  # position 2, which is [1, 0], of input 1
+    found = solve(plan("wanda", "unstructured rows", weight.shape), weight, moments_of([rows]), ())
+    expected = weight * np.where((np.arange(8) == 5).reshape(4, 2).T.reshape(2, 2, 2), 100, 1)
+    kept = np.argsort(expected.reshape(2, -1))[:, 4:]
+    assert [sorted(row) for row in kept] == [np.flatnonzero(row).tolist() for row in found.keep.reshape(2, -1)]
+
+
+CRITERIA = ("magnitude", "wanda", "sparsegpt")
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "2:4", "block 1x4", "unstructured rows"])
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_repairs_lower_the_error(criterion: str, pattern: str) -> None:
+    weight, rows = RNG.standard_normal((CHANNELS, INPUTS)), inputs()
+    moments = moments_of(rows)
+    none, bias, least, both = (
+        solve(plan(criterion, pattern), weight, moments, repairs)
+        for repairs in ([], [Repair.BIAS], [Repair.LEAST_SQUARES], list(Repair))
+    )
+    errors = [wrong(weight, found, rows[0]) for found in (none, bias, least, both)]
+    assert errors[0] > errors[1] >= errors[3]
+    assert errors[0] > errors[2] > errors[3]
+    for found in (bias, least, both):
+        np.testing.assert_array_equal(found.keep, none.keep)
+        assert not found.weight[~found.keep].any()
+    assert not none.shift.any()
+    assert not least.shift.any()
+    np.testing.assert_allclose((rows[0] @ (weight - both.weight).T).mean(axis=0), both.shift, rtol=1e-6, atol=1e-9)
+
+
+def test_least_squares_are_at_the_optimum_of_damped_moments() -> None:
+    weight, rows = RNG.standard_normal((CHANNELS, INPUTS)), inputs()
+    (moments,) = moments_of(rows)
+    found = solve(plan("wanda"), weight, [moments], [Repair.LEAST_SQUARES])
+    damped = moments.second + 0.01 * np.diag(moments.second).mean() * np.eye(INPUTS)
+    gradient = np.where(found.keep, (weight - found.weight) @ damped, 0)
+    assert np.abs(gradient).max() < 1e-5 * np.abs(weight @ damped).max()
+
+
+def test_the_error_is_relative_to_the_outputs() -> None:
+    weight = RNG.standard_normal((CHANNELS, INPUTS))
+    rows = inputs()[0][:16]  # all of which are kept
+    found = solve(plan("magnitude"), weight, moments_of([rows]), ())
+    expected = np.linalg.norm(rows @ (found.weight - weight).T) / np.linalg.norm(rows @ weight.T)
+    assert found.error == pytest.approx(expected)
+    assert solve(plan("magnitude"), np.zeros((CHANNELS, INPUTS)), moments_of([rows]), ()).error == 0
+
+
+def test_products_are_summed_where_somebody_asks_for_them() -> None:
+    asked = {
+        (criterion, repair)
+        for criterion, repair in itertools.product(CRITERIA, Repair)
+        if needs_products(plan(criterion), [repair])
+    }
+    every = set(itertools.product(CRITERIA, Repair))
+    assert every - asked == {("magnitude", Repair.BIAS), ("wanda", Repair.BIAS)}

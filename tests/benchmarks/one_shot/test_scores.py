@@ -1,0 +1,31 @@
+"""Scores of the study of pruning without training, from outputs that are written down."""
+
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks.one_shot.resnet20 import top_1
+from benchmarks.one_shot.smollm2 import perplexity
+
+
+def test_perplexity_of_a_uniform_guess_is_the_vocabulary() -> None:
+    windows = [np.full((1, 4, 7), 300, np.float32)] * 2
+    assert perplexity(windows, np.zeros((2, 3), np.int64)) == pytest.approx(7)
+
+
+def test_perplexity_reads_each_token_from_the_one_before() -> None:
+    chances = np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8], [1.0, 0.0, 0.0]], np.float32)
+    with np.errstate(divide="ignore"):
+        logits = np.log(chances)[None]
+    assert perplexity([logits], np.array([[1, 2]])) == pytest.approx(math.exp(-(math.log(0.25) + math.log(0.8)) / 2))
+
+
+def test_perplexity_refuses_windows_that_are_missing() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        perplexity([np.zeros((1, 4, 7), np.float32)], np.zeros((2, 3), np.int64))
+
+
+def test_top_1_is_the_share_of_right_answers() -> None:
+    scores = [np.array([[0.1, 0.9]]), np.array([[0.8, 0.2]]), np.array([[2.0, -1.0]])]
+    assert top_1(scores, np.array([1, 1, 0])) == pytest.approx(2 / 3)

@@ -15,6 +15,9 @@ import argparse
 import time
 from pathlib import Path
 
+from benchmarks.one_shot.efficientnet import EfficientNetLite0
+from benchmarks.one_shot.minilm import MiniLM
+from benchmarks.one_shot.recognizer import Recognizer
 from benchmarks.one_shot.resnet20 import ResNet20
 from benchmarks.one_shot.smollm2 import SmolLM2
 from benchmarks.one_shot.sources import Sources
@@ -22,7 +25,13 @@ from benchmarks.one_shot.subject import THREADS, Subject, score_file, write
 from graphprune.files import cache_dir
 from graphprune.measuring.environment import read_environment
 
-SUBJECTS: dict[str, Subject] = {"smollm2": SmolLM2(), "resnet20": ResNet20()}
+SUBJECTS: dict[str, Subject] = {
+    "smollm2": SmolLM2(),
+    "resnet20": ResNet20(),
+    "efficientnet": EfficientNetLite0(),
+    "minilm": MiniLM(),
+    "recognizer": Recognizer(),
+}
 
 
 def main() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 import graphprune as gp
-from benchmarks.one_shot.sources import Sources
+from benchmarks.one_shot.sources import Half, Sources
 from benchmarks.one_shot.subject import Array, Prepared, Samples, spread
-from benchmarks.one_shot.texts import Half, books
+from benchmarks.one_shot.texts import books
 from graphprune.passes import FoldConstants
 from graphprune.passes.base import run_pass
 

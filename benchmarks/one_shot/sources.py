@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +17,13 @@ from graphprune.errors import GraphPruneError
 
 class SourceError(GraphPruneError):
     """A package that cannot be fetched."""
+
+
+class Half(IntEnum):
+    """Which pages of a book, or photographs: every second one is for calibration."""
+
+    CALIBRATION = 0
+    HELD_OUT = 1
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 import graphprune as gp
 from benchmarks.one_shot.sources import Sources
-from graphprune.backends.onnxruntime import session_for_file
+from graphprune.backends.onnxruntime import OnnxRuntimeSession, session_for_file
 from graphprune.verification.samples import feeds_of
 
 THREADS = 2
@@ -69,9 +69,12 @@ def score_file(subject: Subject, cache: Path, file: Path) -> float:
     session = session_for_file(file, THREADS)
     with np.load(cache / "held_out.npz", allow_pickle=False) as archive:
         held_out = dict(archive)
-    feeds = feeds_of([held_out], session.get_inputs())
-    outputs = (session.run(None, feed)[0] for feed in feeds)
-    return subject.score(outputs, np.load(cache / "expected.npy", allow_pickle=False))
+    return subject.score(answers(session, held_out), np.load(cache / "expected.npy", allow_pickle=False))
+
+
+def answers(session: OnnxRuntimeSession, samples: Samples) -> Iterator[Array]:
+    """The first output of each sample."""
+    return (session.run(None, feed)[0] for feed in feeds_of([samples], session.get_inputs()))
 
 
 def spread(array: Array, count: int) -> Array:

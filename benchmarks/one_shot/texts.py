@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
 from html.parser import HTMLParser
 from pathlib import Path
 
-from benchmarks.one_shot.sources import Sources
+from benchmarks.one_shot.sources import Half, Sources
 
 BOOKS = {"anarchism": "usr/share/doc/anarchism/html/sec*.html",
          "debian-handbook": "usr/share/doc/debian-handbook/html/en-US/sect.*.html"}  # fmt: skip
@@ -16,13 +15,6 @@ _SHORTEST = 80
 """Characters of a paragraph; headings, menus and commands are shorter."""
 _INLINE = frozenset({"a", "b", "code", "em", "i", "span", "strong", "u"})
 _HIDDEN = frozenset({"head", "pre", "script", "style"})
-
-
-class Half(IntEnum):
-    """Which pages of a book: every second one is for calibration."""
-
-    CALIBRATION = 0
-    HELD_OUT = 1
 
 
 def books(sources: Sources, half: Half) -> list[list[str]]:

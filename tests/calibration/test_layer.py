@@ -28,7 +28,7 @@ def inputs(columns: int = INPUTS, groups: int = 1) -> list[Floats]:
 
 
 def moments_of(groups: list[Floats]) -> list[InputMoments]:
-    return gather([groups], "w", products=True)
+    return gather([[*groups]], "w", products=True)
 
 
 def wrong(weight: Floats, found: Solution, rows: Floats) -> float:
@@ -54,7 +54,7 @@ def test_wanda_in_groups(keep: int, of: int, seed: int) -> None:
     found = solve(plan("wanda", f"{keep}:{of}"), weight, moments_of(rows), ())
     scores = (np.abs(weight) * np.linalg.norm(rows[0], axis=0)).reshape(-1, of)
     expected = np.zeros(scores.shape, bool)
-    np.put_along_axis(expected, np.argsort(scores, axis=1)[:, of - keep :], True, axis=1)
+    np.put_along_axis(expected, np.argsort(scores, axis=1)[:, of - keep :], values=True, axis=1)
     np.testing.assert_array_equal(found.keep.reshape(-1, of), expected)
 
 

@@ -12,7 +12,7 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("products", [True, False])
-def test_moments_are_those_of_all_rows(products: bool) -> None:
+def test_moments_are_those_of_all_rows(*, products: bool) -> None:
     parts = [RNG.standard_normal((rows, 6)).astype(np.float32) + 1 for rows in (5, 9000, 1)]
     (moments,) = gather([[part] for part in parts], "w", products=products)
     rows = np.concatenate(parts).astype(np.float64)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 import onnx_ir as ir
@@ -12,10 +13,13 @@ import pytest
 
 import graphprune as gp
 from graphprune.analysis.weights import linear_weights
+from graphprune.calibration.layer import Repair, Solution, solve
+from graphprune.calibration.moments import InputMoments
 from graphprune.calibration.prune import prune
 from graphprune.calibration.trial import relative_errors
 from graphprune.errors import BackendError, InputError, PreconditionError, RecipeError
 from graphprune.passes.fingerprint import fingerprint
+from graphprune.planning.pruning_plan import WeightPlan
 from graphprune.stages.stage import Stage, get_stage, set_stage
 from graphprune.testing import models
 from graphprune.testing.check_pass import open_feeds
@@ -23,7 +27,8 @@ from tests.backends.tvm.graphs import Initializer, parse
 
 RNG = np.random.default_rng(0)
 TEXT = """g (float[n,8] x) => (float[n,4] y) {
-    [one] a = Gemm<transB=1>(x,u,b) c = Relu(a) [two] d = MatMul(c,v) e = Add(d,k) f = Tanh(e) [three] y = MatMul(f,w) }"""
+    [one] a = Gemm<transB=1>(x,u,b) c = Relu(a) [two] d = MatMul(c,v) e = Add(d,k) f = Tanh(e)
+    [three] y = MatMul(f,w) }"""
 WEIGHTS: dict[str, Initializer] = {"u": (16, 8), "b": (16,), "v": (16, 12), "k": (12,), "w": (12, 4)}
 SAMPLES = RNG.standard_normal((40, 8)).astype(np.float32) @ RNG.standard_normal((8, 8)).astype(np.float32) + 1
 
@@ -32,8 +37,24 @@ def small() -> ir.Model:
     return parse(TEXT, WEIGHTS)
 
 
-def pruned(model: ir.Model, recipe: gp.Recipe, **options: Any) -> gp.PruneResult:
+class Options(TypedDict, total=False):
+    """Of `prune`."""
+
+    repair: Collection[str]
+    most_samples: int
+    memory: int
+    resume_in: Path
+    on_layer: Callable[[int], None]
+
+
+def pruned(model: ir.Model, recipe: gp.Recipe, **options: Unpack[Options]) -> gp.PruneResult:
     return prune(model, gp.plan(model, recipe), [{"x": SAMPLES}], **options)
+
+
+def initializer(model: ir.Model, name: str) -> np.ndarray:
+    tensor = model.graph.initializers[name].const_value
+    assert tensor is not None
+    return tensor.numpy()
 
 
 def weights(model: ir.Model) -> dict[str, np.ndarray]:
@@ -68,7 +89,7 @@ def test_later_layers_see_what_earlier_ones_have_become() -> None:
     model, recipe = small(), gp.Recipe(sparsity=0.5, criterion="wanda", scope="layer")
     result = pruned(model, recipe)
     found = weights(result.model)
-    hidden = np.maximum(SAMPLES @ found["u"].T + model.graph.initializers["b"].const_value.numpy(), 0)
+    hidden = np.maximum(SAMPLES @ found["u"].T + initializer(model, "b"), 0)
     dense = weights(model)["v"]
     scores = np.abs(dense) * np.linalg.norm(hidden, axis=0)[:, None]
     assert set(np.argsort(scores, axis=None)[dense.size // 2 :]) == set(np.flatnonzero(found["v"]))
@@ -93,12 +114,9 @@ def test_biases_take_what_means_lose() -> None:
     result = pruned(model, gp.Recipe(sparsity=0.5), repair=["bias"])
     assert [(skip.code, skip.node) for skip in result.skips] == [("GP319", "w")]
     found, before = weights(result.model), weights(model)
-    shifted = result.model.graph.initializers["b"].const_value
-    assert shifted is not None
     lost = (SAMPLES @ (before["u"] - found["u"]).T).mean(axis=0)
-    np.testing.assert_allclose(
-        shifted.numpy() - model.graph.initializers["b"].const_value.numpy(), lost, rtol=1e-4, atol=1e-6
-    )
+    shift = initializer(result.model, "b") - initializer(model, "b")
+    np.testing.assert_allclose(shift, lost, rtol=1e-4, atol=1e-6)
 
 
 def test_only_as_many_samples_are_looked_at_as_asked_for() -> None:
@@ -152,7 +170,7 @@ def test_half_floats_stay_half_floats() -> None:
     assert [skip.code for skip in result.skips] == ["GP319"]
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """What kills a run."""
 
 
@@ -162,16 +180,17 @@ def test_a_run_that_was_killed_goes_on_behind_its_last_layer(tmp_path: Path, mon
 
     def stop(done: int) -> None:
         if done == 2:
-            raise Stopped
+            raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         pruned(model, recipe, repair=["bias"], resume_in=tmp_path / "run", on_layer=stop)
     solved: list[str] = []
-    solve = gp.calibration.prune.solve
 
-    def counted(plan: Any, *rest: Any) -> Any:
+    def counted(
+        plan: WeightPlan, array: np.ndarray, moments: Sequence[InputMoments], repairs: Collection[Repair]
+    ) -> Solution:
         solved.append(plan.name)
-        return solve(plan, *rest)
+        return solve(plan, array, moments, repairs)
 
     monkeypatch.setattr("graphprune.calibration.prune.solve", counted)
     seen: list[int] = []

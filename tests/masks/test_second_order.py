@@ -23,7 +23,7 @@ def layer(outputs: int, positions: int, inputs: int, seed: int = 0) -> tuple[Flo
 
 
 def transcribed(weight: Floats, moments: Floats, share: float = 0.0, group: int = 0, keep: int = 0) -> Floats:
-    """Algorithm 1 of arXiv 2301.00774, column by column: a share of each 128 columns goes, or all but some of a group."""
+    """Algorithm 1 of arXiv 2301.00774, column by column: a share of 128 columns goes, or all but some of a group."""
     weight, columns = weight.copy(), len(moments)
     damped = moments + 0.01 * np.mean(np.diag(moments)) * np.eye(columns)
     upper = np.linalg.cholesky(np.linalg.inv(damped)).T

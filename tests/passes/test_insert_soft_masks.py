@@ -272,7 +272,7 @@ def test_channels_are_refused_by_name() -> None:
 def test_rows_have_no_soft_mask() -> None:
     model = weighted_model(MATMUL)
     rows = plan(model, Recipe(sparsity=0.75, scope="row"))
-    with pytest.raises(PreconditionError, match=r"weight 'w' has pattern 'unstructured rows', .* soft mask .* \[GP368\]"):
+    with pytest.raises(PreconditionError, match=r"weight 'w' has pattern 'unstructured rows'.* \[GP368\]"):
         run_pass(InsertSoftMasks(rows), model)
 
 

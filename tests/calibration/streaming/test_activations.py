@@ -40,7 +40,7 @@ def test_a_folder_that_takes_no_more_is_named(
     number: int, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path, array: np.ndarray) -> None:
-        path.write_bytes(b"half")
+        path.write_bytes(array.tobytes()[:8])
         raise OSError(number, "ro")
 
     monkeypatch.setattr(np, "save", refuse)

@@ -47,7 +47,9 @@ def test_columns_times_rows_are_the_product(name: str) -> None:
     weight = only_weight(model)
     assert why_no_columns(weight, model.graph) is None
     assert multiplied(weight) is model.graph.inputs[0]
-    x = np.random.default_rng(0).standard_normal(model.graph.inputs[0].shape.numpy()).astype(np.float32)
+    shape = model.graph.inputs[0].shape
+    extents = () if shape is None else shape.numpy()
+    x = np.random.default_rng(0).standard_normal(extents).astype(np.float32)
     (y,) = session_for(model, optimize=False).run(["y"], {"x": x})
     axis = 1 if "Conv" in text else y.ndim - (2 if "(w,x)" in text else 1)
     if name.startswith("Gemm from the left"):

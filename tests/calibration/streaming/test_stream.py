@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 import pytest
 
 from graphprune.analysis.constants import replace_constant
 from graphprune.analysis.weights import linear_weights
+from graphprune.calibration.streaming.columns import multiplied
 from graphprune.calibration.streaming.stream import Stream
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.verification.intermediate import run_with_outputs
@@ -49,7 +49,7 @@ MODELS: dict[str, tuple[str, dict[str, Initializer], list[list[str]]]] = {
 
 
 def feeds(count: int = 3) -> list[dict[str, np.ndarray]]:
-    return [{"x": RNG.standard_normal((2, 4)).astype(np.float32), "c": np.array(True)} for _ in range(count)]
+    return [{"x": RNG.standard_normal((2, 4)).astype(np.float32), "c": np.ones((), np.bool_)} for _ in range(count)]
 
 
 @pytest.mark.parametrize("memory", [1 << 20, 40], ids=["in memory", "in files"])
@@ -66,11 +66,12 @@ def test_layers_see_what_they_see_in_the_end(name: str, memory: int, tmp_path: P
     for nodes, expected in zip(stream.layers(), stops, strict=True):
         assert [weights[node].name for node in nodes] == expected
         for node in nodes:
-            seen[str(node.inputs[0].name)] = list(stream.inputs(node.inputs[0]))
+            value = multiplied(weights[node])
+            seen[str(value.name)] = list(stream.inputs(value))
             replace_constant(weights[node].value, weights[node].tensor.numpy() * np.float32(0.5))
     for sample, feed in enumerate(given):
-        for value, array in run_with_outputs(model, set(seen), feed).items():
-            np.testing.assert_allclose(seen[value][sample], array, rtol=1e-5, atol=1e-6)
+        for value_name, array in run_with_outputs(model, set(seen), feed).items():
+            np.testing.assert_allclose(seen[value_name][sample], array, rtol=1e-5, atol=1e-6)
     assert not list(tmp_path.iterdir()) or memory < 1 << 20
 
 
@@ -93,6 +94,4 @@ def test_weights_are_those_of_when_a_layer_runs(tmp_path: Path) -> None:
     next(stops)
     replace_constant(first.value, np.full((2, 2), 3, np.float32))
     next(stops)
-    value: ir.Value | None = second.node.inputs[0]
-    assert value is not None
-    np.testing.assert_array_equal(next(stream.inputs(value)), [[6, 6]])
+    np.testing.assert_array_equal(next(stream.inputs(multiplied(second))), [[6, 6]])

@@ -19,6 +19,7 @@ from graphprune.backends.tvm.lowering.layout import Order, channel_major
 from graphprune.backends.tvm.operators.convolution import channel_epilogue, convolve_planes
 from graphprune.backends.tvm.operators.planes import lower_positions
 from graphprune.backends.tvm.operators.region import plane_epilogue
+from graphprune.backends.tvm.operators.strips import lower_strips, strip_planes
 from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.operators.weights import fastest_integers
 from graphprune.backends.tvm.operators.windows import as_images, window_of
@@ -36,8 +37,12 @@ def convolution(lowering: Lowering, group: Group) -> None:
     words = _words(lowering, as_images(x), 1, elements)
     bias = _correction(lowering, array.reshape(len(array), -1).sum(1, dtype=np.int32), point, len(shape) - 2)
     window = window_of(node, array.shape[2:], x.shape[2:])
-    fused = channel_epilogue(lowering, group, None if bias is None else bias.broadcast(shape))
-    buffer = convolve_planes(lowering, words, window, weight, fused, filled_word(elements, point))
+    biases, fill = None if bias is None else bias.broadcast(shape), filled_word(elements, point)
+    layout = strip_planes(lowering, words, window, weight) if weight.taps > 1 else None
+    if layout is not None:
+        buffer = lower_strips(lowering, group, words, weight, layout, biases, fill)
+    else:
+        buffer = convolve_planes(lowering, words, window, weight, channel_epilogue(lowering, group, biases), fill)
     lowering.define(group.output, View.dense(buffer, static_dtype(group.output), shape))
 
 

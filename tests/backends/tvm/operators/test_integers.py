@@ -109,6 +109,26 @@ def test_runs_of_zeros_have_a_kernel_that_skips_them() -> None:
     assert found == [["words", "dense_int8", "copy"], ["words", "sparse_int8", "copy"]]
 
 
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize(("dtype", "zero"), [("uint8", 0), ("uint8", 131), ("int8", -7)])
+def test_zeros_anywhere_are_skipped_over_planes_cut_in_strips(strides: int, dtype: str, zero: int) -> None:
+    x, weight = activations(dtype, (1, 32, 28, 28)), signed((64, 32, 3, 3))
+    weight *= np.random.default_rng(2).random(weight.shape) < 0.15
+    expected = convolved(x.astype(np.int64) - zero, weight, strides, 1, 1)
+    text = f"g ({dtype}[1,32,28,28] x, int32[64,1,1] b) => (int32{list(expected.shape)} y) "
+    text += f"{{ c = ConvInteger<strides=[{strides},{strides}], pads=[1,1,1,1]>(x,w,z) y = Add(c,b) }}"
+    model, b = parse(text, {"w": weight, "z": np.array(zero, dtype)}), np.arange(64, dtype=np.int32).reshape(64, 1, 1)
+    assert kernels(model) == ["words", "cut", "sparse_int8", "put_together"]
+    found = compile_(model, "x86-64-v3").run(None, {"x": x, "b": b})[0]
+    np.testing.assert_array_equal(found, expected + b)
+
+
+def test_runs_of_zeros_are_not_cut_in_strips() -> None:
+    text = "g (uint8[1,32,14,14] x) => (int32[1,48,12,12] y) { y = ConvInteger(x,w) }"
+    model = parse(text, {"w": signed((48, 32, 3, 3), 0.8, largest=40)})
+    assert kernels(model) == ["words", "pad", "sparse_int8"]
+
+
 def test_several_threads_share_the_work() -> None:
     x, weight = activations("uint8", (1, 32, 24, 24)), signed((48, 32, 3, 3), 0.8)
     text = "g (uint8[1,32,24,24] x) => (int32[1,48,22,22] y) { y = ConvInteger(x,w) }"

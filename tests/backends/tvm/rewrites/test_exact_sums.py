@@ -6,7 +6,8 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from graphprune.backends.tvm.rewrites.exact_sums import MOST_IN_FLOAT32, MOST_PARTS
+from graphprune.backends.tvm.kernels.elements import MOST_IN_FLOAT32
+from graphprune.backends.tvm.rewrites.exact_sums import MOST_PARTS
 from tests.backends.tvm.graphs import Initializer, compile_, parse, prepared
 
 LARGEST = 255 * 255

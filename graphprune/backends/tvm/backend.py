@@ -66,7 +66,7 @@ class TvmBackend:
 
 def machine_of(target: Target, threads: int) -> Machine:
     """What kernels are emitted for: code for a level uses the instruction sets of that level, not all of the chip."""
-    sizes = target.vector_lanes, target.vector_registers, target.l1d_bytes, target.l2_bytes
+    sizes = target.vector_lanes, target.vector_registers, target.l1d_bytes, target.l2_bytes, target.l3_bytes
     return Machine(*sizes, threads, frozenset(TARGETS[target.level].features))
 
 

@@ -49,21 +49,30 @@ class Tuner:
     effort: Effort
     measurements: Measurements
 
-    def seconds(self, kernel: str, emit: Callable[[], Emitted]) -> float:
+    def seconds(self, kernel: str, emit: Callable[[], Emitted], *, is_far: bool = False) -> float:
         """The least time of a run of a TIR function (x, constants..., operands..., y), x and operands random.
 
         Args:
             kernel: What decides the time: the kernel's name, shape and share of nonzeros.
             emit: Makes the function and its constants.
+            is_far: Whether each run reads them from memory.
         """
-        return self.measurements.seconds(f"{kernel}, {self.effort.runs} runs", lambda: self._run(*emit()))
+        described = f"{kernel}, {self.effort.runs} runs{' from memory' * is_far}"
+        return self.measurements.seconds(described, lambda: self._run(*emit(), is_far=is_far))
 
-    def _run(self, function: Handle, constants: Sequence[Array]) -> float:
+    def _run(self, function: Handle, constants: Sequence[Array], *, is_far: bool) -> float:
         with compile_kernel(function, self.measurements.target, self.measurements.threads) as session:
             given = dict(enumerate(map(np.ravel, constants), 1))
             feed = {info.name: given.get(i, _random(info)) for i, info in enumerate(session.get_inputs())}
-            times = session.time_kernels(feed, WARM_UPS + self.effort.runs)
+            evict = _fill_caches(self.measurements.target.l3_bytes) if is_far else None
+            times = session.time_kernels(feed, WARM_UPS + self.effort.runs, evict)
         return min(seconds for (seconds,) in times[WARM_UPS:])
+
+
+def _fill_caches(l3_bytes: int) -> Callable[[int], None]:
+    """What leaves nothing else in them."""
+    filling = np.zeros(2 * l3_bytes, np.uint8)
+    return lambda _: filling.fill(0)
 
 
 def _random(info: TensorInfo) -> Array:

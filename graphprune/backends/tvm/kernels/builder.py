@@ -52,6 +52,7 @@ class Machine:
         registers: Vector registers.
         l1_bytes: Of the L1 data cache of one core.
         l2_bytes: Of the L2 cache of one core.
+        l3_bytes: Of the L3 cache, which cores share.
         threads: That share the work of one call.
         features: Instruction sets, as Linux names them, beyond what LLVM uses by itself: a kernel that names its
             instructions says which it needs.
@@ -61,6 +62,7 @@ class Machine:
     registers: int
     l1_bytes: int
     l2_bytes: int
+    l3_bytes: int
     threads: int
     features: frozenset[str]
 

@@ -42,6 +42,9 @@ class Elements:
 
 FLOAT32 = Elements("float32", "float32", "float32")
 
+MOST_IN_FLOAT32 = 1 << 24
+"""Up to which every integer is a float32: sums that stay below are exact, in any order."""
+
 
 def itemsize(dtype: str) -> int:
     """Bytes of an element of the type that TVM calls so."""

@@ -123,17 +123,17 @@ class StripPlanes:
         tile = Tile(0, height * pieces, span, ((0, 0, span),))
         return Tiling(self.pitch * self.lanes, width * self.lanes, (tile,), pieces, span, width * self.lanes)
 
-    def output(self, images: int, channels: int) -> View:
+    def output(self, images: int, channels: int, dtype: str) -> View:
         """The result [image][channel][row][column][lane] as [image, channel, strip row, row, strip column, column]."""
         rows, columns = self.strips.rows, self.strips.columns
         channel = self.strips.vectors * self.lanes
         shape = (images, channels, rows.count, rows.size, columns.count, columns.size)
         strides = (channels * channel, channel, columns.count, columns.size * self.lanes, 1, self.lanes)
-        return View(None, images * channels * channel, "float32", shape, strides)
+        return View(None, images * channels * channel, dtype, shape, strides)
 
 
-def strip_function(name: str, machine: Machine, x: View, layout: StripPlanes) -> Expr:
-    """The TIR function (x, y): pads a view `x` [image, channel, height, width] and cuts it.
+def strip_function(name: str, machine: Machine, x: View, layout: StripPlanes, fill: float = 0.0) -> Expr:
+    """The TIR function (x, y): pads a view `x` [image, channel, height, width] with `fill` and cuts it.
 
     Lanes beyond the strips stay unset; they only reach outputs that are not stored.
     """
@@ -151,7 +151,7 @@ def strip_function(name: str, machine: Machine, x: View, layout: StripPlanes) ->
         with loop(images * padded.channels, parallel=machine.threads > 1) as plane:
             place = (plane // padded.channels, plane % padded.channels)
             whole = scratch(padded.channel_stride, x.dtype)
-            pad_plane(machine, padded, x, kernel["x"], place, whole, 0, 0.0)
+            pad_plane(machine, padded, x, kernel["x"], place, whole, 0, fill)
             start = bind(plane * planes.channel_stride)
             emit_elementwise(alone, [whole], [source], kernel["y"], target, lambda loads: loads[0], start)
 

@@ -46,7 +46,7 @@ def small_weights(weight: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
 
 def shift_of(elements: Elements, dtype: str) -> int:
     """What is added to activations of this type, so that they are what the instruction takes."""
-    return _HALF_RANGE if dtype == "int8" and DOTS[elements.dot].x.startswith("u") else 0
+    return _HALF_RANGE if dtype == "int8" and elements.dot and DOTS[elements.dot].x.startswith("u") else 0
 
 
 def filled_word(elements: Elements, value: int) -> int:
@@ -81,7 +81,9 @@ def word_function(machine: Machine, x: View, axis: int, elements: Elements, word
 
 
 def _joined(loads: Sequence[Expr], elements: Elements, shift: int) -> Expr:
-    """One element of each channel, a byte, as a word."""
+    """One element of each channel, a byte, as a word; where a channel is an element by itself, as that."""
+    if not elements.dot:
+        return loads[0].astype(elements.inputs)
     bits = WORD_BITS // elements.channels
     parts = [load.astype("int32") + shift if shift else load.astype("int32") for load in loads]
     own = [tirx.bitwise_and(part, tirx.const((1 << bits) - 1, "int32")) for part in parts]  # without the sign's copies

@@ -38,8 +38,15 @@ FLOAT32 = "graphprune.float32"
 """The property of a node between integers that no kernel for integers takes: the reason."""
 
 
+SHARE_OF_L3 = 0.5
+"""How much of the last cache weights may take to stay there between runs: it holds other things too."""
+
+
 class Lowering:
-    """The state of one lowering: the view of each value, and the calls recorded so far."""
+    """The state of one lowering: the view of each value, and the calls recorded so far.
+
+    The weights of the whole model stay in the L2 cache between runs where `is_near`, and in none where `is_far`.
+    """
 
     def __init__(
         self,
@@ -50,8 +57,9 @@ class Lowering:
         tuner: Tuner | None = None,
         *,
         is_near: bool,
+        is_far: bool,
     ) -> None:
-        self.tuner, self.is_near = tuner, is_near
+        self.tuner, self.is_near, self.is_far = tuner, is_near, is_far
         self._recording = recording
         self.machine = machine
         self.nm_weights = nm_weights
@@ -71,6 +79,10 @@ class Lowering:
         """Record that the node of `begin` runs in float32, if it should not and nothing was noted of it."""
         if self._float32:
             self.kernels.append(KernelNote(self._node, "float32", self._float32, ("float32",)))
+
+    def prefer_float32(self, reason: str) -> None:
+        """Say why the current node, a product of integers, runs in float32; what is noted next tells."""
+        self._float32 = reason
 
     def note(self, kernel: str, why: str, eligible: tuple[str, ...]) -> None:
         """Record which kernel the current node is given, why, and which ones it could be given."""
@@ -227,10 +239,11 @@ def lower_graph(
     groups = join(fuse(graph, elementwise, anchors), machine)
     recording = Recording(*into)
     constants = (value.const_value for value in graph.initializers.values())
-    is_near = sum(tensor.nbytes for tensor in constants if tensor is not None) <= machine.l2_bytes
+    nbytes = sum(tensor.nbytes for tensor in constants if tensor is not None)
+    is_near, is_far = nbytes <= machine.l2_bytes, nbytes > SHARE_OF_L3 * machine.l3_bytes
     nm_weights = {node: weight for node in graph if (weight := choose_nm(node, machine, near=is_near)) is not None}
     layouts = plan_layouts(groups, elementwise.__contains__, nm_weights)
-    lowering = Lowering(recording, machine, layouts, nm_weights, tuner, is_near=is_near)
+    lowering = Lowering(recording, machine, layouts, nm_weights, tuner, is_near=is_near, is_far=is_far)
     for value in graph.inputs:
         dtype = static_dtype(value)
         lowering.define(value, View.dense(recording.input(_size(value), dtype), dtype, static_shape(value)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import onnx_ir as ir
+
 from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
 from graphprune.backends.tvm.kernels.pad import Window
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
@@ -54,7 +56,7 @@ def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[in
     window = window_of(node, kernel, x.shape[2:])
     bias = bias_view(lowering, group, bias_index)
     layout = strip_planes(lowering, as_images(x), window, weight) if weight.taps > 1 else None
-    tiles = winograd_planes(lowering, as_images(x), window, weight)
+    tiles = None if _is_exact(node) else winograd_planes(lowering, as_images(x), window, weight)
     if tiles is not None:
         buffer = lower_winograd(lowering, as_images(x), weight, tiles, channel_epilogue(lowering, group, bias))
     elif layout is not None:
@@ -62,6 +64,13 @@ def _convolve(lowering: Lowering, group: Group, weight: Weight, kernel: tuple[in
     else:
         buffer = convolve_planes(lowering, as_images(x), window, weight, channel_epilogue(lowering, group, bias))
     lowering.define(group.output, View.dense(buffer, static_dtype(group.output), shape))
+
+
+def _is_exact(node: ir.Node) -> bool:
+    """Whether sums of integers are wanted: those of Winograd's transformed ones are rounded."""
+    return any(
+        user.op_type == "Cast" and user.outputs[0].dtype == ir.DataType.INT32 for user in node.outputs[0].consumers()
+    )
 
 
 def channel_epilogue(lowering: Lowering, group: Group, bias: View | None) -> FusedEpilogue:

@@ -6,10 +6,12 @@ The weight is signed and has no zero point, and the input of MatMulInteger has n
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from graphprune.backends.tvm.kernels.elements import Elements
+from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
 from graphprune.backends.tvm.kernels.problem import Planes
 from graphprune.backends.tvm.kernels.view import View
 from graphprune.backends.tvm.kernels.words import filled_word, shift_of, word_function
@@ -17,10 +19,11 @@ from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, static_dtype, static_shape
 from graphprune.backends.tvm.lowering.layout import Order, channel_major
 from graphprune.backends.tvm.operators.convolution import channel_epilogue, convolve_planes
-from graphprune.backends.tvm.operators.planes import lower_positions
-from graphprune.backends.tvm.operators.region import plane_epilogue
+from graphprune.backends.tvm.operators.planes import fastest_kind, is_few, lower_positions
+from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue
+from graphprune.backends.tvm.operators.strips import lower_strips, strip_planes
 from graphprune.backends.tvm.operators.views import input_value
-from graphprune.backends.tvm.operators.weights import fastest_integers
+from graphprune.backends.tvm.operators.weights import Weight, exact_floats, fastest_integers
 from graphprune.backends.tvm.operators.windows import as_images, window_of
 from graphprune.backends.tvm.program.recording import Array
 
@@ -36,8 +39,12 @@ def convolution(lowering: Lowering, group: Group) -> None:
     words = _words(lowering, as_images(x), 1, elements)
     bias = _correction(lowering, array.reshape(len(array), -1).sum(1, dtype=np.int32), point, len(shape) - 2)
     window = window_of(node, array.shape[2:], x.shape[2:])
-    fused = channel_epilogue(lowering, group, None if bias is None else bias.broadcast(shape))
-    buffer = convolve_planes(lowering, words, window, weight, fused, filled_word(elements, point))
+    biases, fill = None if bias is None else bias.broadcast(shape), filled_word(elements, point)
+    layout = strip_planes(lowering, words, window, weight) if weight.taps > 1 else None
+    if layout is not None:
+        buffer = lower_strips(lowering, group, words, weight, layout, biases, fill)
+    else:
+        buffer = convolve_planes(lowering, words, window, weight, channel_epilogue(lowering, group, biases), fill)
     lowering.define(group.output, View.dense(buffer, static_dtype(group.output), shape))
 
 
@@ -45,15 +52,33 @@ def matmul(lowering: Lowering, group: Group) -> None:
     """MatMulInteger of any rank by a constant matrix, channel-major like the products of floats."""
     x, array = (lowering.view(input_value(group.anchor, 0)), constant_array(input_value(group.anchor, 1)))
     shape, rank, positions = static_shape(group.output), len(x.shape), math.prod(x.shape[:-1])
-    weight = fastest_integers(array.T[:, :, None], lowering.machine, few=2 * positions < lowering.machine.lanes)
+    weight = _fastest(lowering, array.T[:, :, None], x.dtype, positions)
     elements = weight.elements
     words = _words(lowering, x, rank - 1, elements, channel_major(rank))
     bias = _correction(lowering, array.sum(0, dtype=np.int32), shift_of(elements, x.dtype))
     axes = ((), (rank - 1,), tuple(range(rank - 1)))
     fused = plane_epilogue(lowering, group, axes, None if bias is None else bias.broadcast(shape))
+    fused = _of_floats(fused) if elements is FLOAT32 else fused
     planes = Planes(words.size, words.shape[-1], 0, positions)
     buffer = lower_positions(lowering, planes, 1, weight, positions, words, fused)
     lowering.define(group.output, View.dense(buffer, fused.dtype, shape, channel_major(rank)))
+
+
+def _fastest(lowering: Lowering, array: npt.NDArray[np.int8], dtype: str, positions: int) -> Weight:
+    """A weight [outputs, inputs, 1] for this type of inputs, in words or, where that is faster and exact, in floats.
+
+    Many positions take words: one that is not zero holds an element that is not, so there are never more of them to
+    multiply. For a few, the weight may have to be read from memory, and of floats only what is not zero is read.
+    """
+    few = is_few(lowering.machine, positions)
+    words = fastest_integers(array, lowering.machine, few=few)
+    floats = exact_floats(array, dtype) if few and lowering.is_far else None
+    return words if floats is None else fastest_kind(lowering, words, floats, positions)
+
+
+def _of_floats(fused: FusedEpilogue) -> FusedEpilogue:
+    """The epilogue behind sums of floats, which are integers."""
+    return replace(fused, apply=lambda kernel, value, position: fused.apply(kernel, value.astype("int32"), position))
 
 
 def _words(lowering: Lowering, x: View, axis: int, elements: Elements, order: Order | None = None) -> View:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -24,7 +25,7 @@ from graphprune.backends.tvm.kernels.vector import (
 )
 from graphprune.backends.tvm.kernels.view import Handle, View
 from graphprune.backends.tvm.lowering.graph import Lowering
-from graphprune.backends.tvm.operators.region import FusedEpilogue
+from graphprune.backends.tvm.operators.region import NO_EPILOGUE, FusedEpilogue
 from graphprune.backends.tvm.operators.weights import Candidate, Weight, candidates, explain
 
 USES_WORTH_A_COPY = 32
@@ -55,11 +56,50 @@ def _tile_vectors(machine: Machine, positions: int, weight: Weight) -> int:
     return tile_vectors(machine, positions, a_channel)
 
 
+def is_few(machine: Machine, positions: int) -> bool:
+    """Whether so many positions take a kernel of their own, whose time is that of reading the weight."""
+    return 2 * positions < machine.lanes
+
+
+def fastest_kind(lowering: Lowering, words: Weight, floats: Weight, positions: int) -> Weight:
+    """The weight of one tap, in words or in floats, that takes the least time for a few positions; notes why if floats.
+
+    It is the time of reading the weight, and a word has as many bytes as a float.
+    """
+    kinds = {
+        replace(each, kernel=weight.elements.kernel(each.kernel), share=each.share * weight.size / words.size): weight
+        for weight in (words, floats)
+        for each in candidates(weight, lowering.machine, few=positions, near=lowering.is_near)
+    }
+
+    def emit(kind: Candidate) -> Emitted:
+        weight, fused = kinds[kind], replace(NO_EPILOGUE, dtype=kinds[kind].elements.sums)
+        planes = Planes(weight.inputs * positions, weight.inputs, 0, positions)
+        problem = VectorProblem(lowering.machine, planes, weight.outputs, positions, weight.elements)
+        return _emit_vectors(problem, fused, kind.form(weight))
+
+    eligible = sorted(kinds, key=lambda kind: kind.share)
+    described = f"{words.outputs} outputs of {words.inputs} {words.elements.dot} at {positions} positions"
+    seconds = _measured(lowering, eligible, emit, described, few=positions)
+    picked = min(seconds, key=lambda kind: seconds[kind], default=eligible[0])
+    if kinds[picked] is floats:
+        integers = next(kind for kind in eligible if kinds[kind] is words)
+        lowering.prefer_float32(_compared(picked, integers, seconds))
+    return kinds[picked]
+
+
+def _compared(picked: Candidate, other: Candidate, seconds: Mapping[Candidate, float]) -> str:
+    """The time of a kernel over that of one for integers."""
+    if other in seconds:
+        return f"it is measured at {seconds[picked] / seconds[other]:.0%} of the time of integers"
+    return f"it is estimated at {picked.share / other.share:.0%} of the time of integers"
+
+
 def lower_positions(
     lowering: Lowering, planes: Planes, images: int, weight: Weight, positions: int, x: View, fused: FusedEpilogue
 ) -> Handle:
     """Emit the product of a weight of one tap with `positions` of each image: a plane kernel, or one for a few."""
-    if images == 1 and 2 * positions < lowering.machine.lanes:
+    if images == 1 and is_few(lowering.machine, positions):
         problem = VectorProblem(lowering.machine, planes, weight.outputs, positions, weight.elements)
         emit, size = partial(_emit_vectors, problem, fused), problem.outputs * problem.positions
         return _lower_fastest(lowering, weight, emit, str(problem), x, fused, size, few=positions)
@@ -115,7 +155,7 @@ def _lower_fastest(
     """Call the fastest of the kernels that the weight may be given, and note which one it is and why."""
     eligible = candidates(weight, lowering.machine, few=few, near=lowering.is_near)
     kind = f"{problem}, {weight.groups} groups, {weight.taps} taps, {'narrow, ' * weight.is_narrow}{fused.dtype}"
-    seconds = _measured(lowering, eligible, lambda c: emit(c.form(weight)), kind)
+    seconds = _measured(lowering, eligible, lambda c: emit(c.form(weight)), kind, few=few)
     picked = min(seconds, key=lambda candidate: seconds[candidate], default=eligible[0])
     names = tuple(candidate.kernel for candidate in eligible)
     lowering.note(picked.kernel, explain(weight, picked, eligible, seconds), names)
@@ -126,14 +166,18 @@ def _lower_fastest(
 
 
 def _measured(
-    lowering: Lowering, eligible: list[Candidate], emit: Callable[[Candidate], Emitted], problem: str
+    lowering: Lowering, eligible: list[Candidate], emit: Callable[[Candidate], Emitted], problem: str, *, few: int
 ) -> dict[Candidate, float]:
     """The seconds of each kernel that may be the fastest; none where the estimate leaves one, or decides."""
     tuner = lowering.tuner
     near = [] if tuner is None else [c for c in eligible if c.share <= tuner.effort.within * eligible[0].share]
     if tuner is None or len(near) == 1:
         return {}
-    return {c: tuner.seconds(f"{c.kernel}, {c.share:.2f} of dense: {problem}", partial(emit, c)) for c in near}
+    is_far = few > 0 and lowering.is_far  # others read the weight once for many positions
+    return {
+        c: tuner.seconds(f"{c.kernel}, {c.share:.2f} of dense: {problem}", partial(emit, c), is_far=is_far)
+        for c in near
+    }
 
 
 def _emit_vectors(problem: VectorProblem, fused: FusedEpilogue, weight: Weight) -> Emitted:

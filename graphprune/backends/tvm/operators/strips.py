@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from graphprune.backends.tvm.kernels.builder import Expr
+from graphprune.backends.tvm.kernels.dot import SMALL_QUADS
 from graphprune.backends.tvm.kernels.elementwise import elementwise_function
 from graphprune.backends.tvm.kernels.pad import Window, padded_planes
 from graphprune.backends.tvm.kernels.problem import PlaneProblem
@@ -22,7 +23,7 @@ COPY_COST = 6
 """Time to move a vector into strips or out of them, over that of a multiply-add (measured)."""
 
 GAIN = 0.5
-"""Time that a multiply-add saves on aligned inputs, over its own (measured)."""
+"""Time that a multiply-add saves on aligned inputs, over its own (measured); none where it is three instructions."""
 
 
 def strip_planes(lowering: Lowering, x: View, window: Window, weight: Weight) -> StripPlanes | None:
@@ -34,23 +35,24 @@ def strip_planes(lowering: Lowering, x: View, window: Window, weight: Weight) ->
     layout = StripPlanes(padded, choose_strips(output, padded.halo, lanes), lanes)
     vectors = layout.strips.vectors
     is_dense = candidates(weight, lowering.machine, few=0)[0].height == 0
-    if is_dense or 2 * output[0] * output[1] < vectors * lanes:
+    if is_dense or weight.elements is SMALL_QUADS or 2 * output[0] * output[1] < vectors * lanes:
         return None
     copied = channels * layout.vectors + weight.outputs * vectors
     return layout if GAIN * weight.nonzeros * vectors > COPY_COST * copied else None
 
 
 def lower_strips(
-    lowering: Lowering, group: Group, x: View, weight: Weight, layout: StripPlanes, bias: View | None
+    lowering: Lowering, group: Group, x: View, weight: Weight, layout: StripPlanes, bias: View | None, fill: int = 0
 ) -> Handle:
-    """Emit the convolution; returns the output buffer, row-major."""
-    images, machine = x.shape[0], lowering.machine
-    planes, outputs = layout.planes(images), layout.output(images, weight.outputs)
-    strips = lowering.call(strip_function("cut", machine, x, layout), [x], planes.size, x.dtype)
+    """Emit the convolution, with `fill` around the images; returns the output buffer, row-major."""
+    images, machine, elements = x.shape[0], lowering.machine, weight.elements
+    planes, outputs = layout.planes(images), layout.output(images, weight.outputs, elements.sums)
+    strips = lowering.call(strip_function("cut", machine, x, layout, fill), [x], planes.size, x.dtype)
     positions = outputs.size // (images * weight.outputs)
-    problem = PlaneProblem(machine, images, weight.outputs, positions, planes, layout.tiling())
+    problem = PlaneProblem(machine, images, weight.outputs, positions, planes, layout.tiling(), elements)
     cut = View.dense(strips, x.dtype, (planes.size,))
-    sums = lower_planes(lowering, problem, weight, cut, NO_EPILOGUE, layout.tap_offsets())
+    raw = replace(NO_EPILOGUE, dtype=elements.sums)
+    sums = lower_planes(lowering, problem, weight, cut, raw, layout.tap_offsets())
     return _put_together(lowering, group, replace(outputs, buffer=sums), layout, bias)
 
 

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from graphprune.backends.tvm.kernels.builder import Machine
 from graphprune.backends.tvm.kernels.dot import PAIRS, SMALL_QUADS, integers_of
-from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements, itemsize
+from graphprune.backends.tvm.kernels.elements import FLOAT32, MOST_IN_FLOAT32, Elements, itemsize
 from graphprune.backends.tvm.kernels.narrow import narrowed
 from graphprune.backends.tvm.kernels.sparse_rows import common_elements
 from graphprune.backends.tvm.kernels.words import small_weights, weight_words
@@ -119,6 +119,18 @@ def fastest_integers(array: npt.NDArray[np.int8], machine: Machine, *, few: bool
         return plain
     small = integer_weight(small_weights(array), SMALL_QUADS)
     return small if FOURS * small.nonzeros < plain.nonzeros else plain
+
+
+def exact_floats(array: npt.NDArray[np.int8], dtype: str) -> Weight | None:
+    """A weight [outputs, inputs, taps] in rows of floats that hold the same integers.
+
+    None where sums over inputs of this type may be no float32 numbers, or no zeros can be saved.
+    """
+    limits, sizes = np.iinfo(dtype), np.abs(array.astype(np.int64)).sum((1, 2))
+    if max(-limits.min, limits.max) * int(sizes.max(initial=0)) > MOST_IN_FLOAT32:
+        return None
+    weight = grouped_weight(array.astype(np.float32), 1)
+    return None if weight.rows is None else weight
 
 
 def _unpacked(weight: Weight) -> Weight:

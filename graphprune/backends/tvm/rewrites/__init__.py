@@ -1,4 +1,5 @@
 """Rewrites of a graph on its way to this backend, each of which keeps its outputs, and `prepare`, which runs them.
 
-Imports: analysis, backends.tvm.lowering, backends.tvm.operators, errors, graph, packed, passes, stages.
+Imports: analysis, backends.tvm.kernels, backends.tvm.lowering, backends.tvm.operators, errors, graph, packed, passes,
+stages.
 """

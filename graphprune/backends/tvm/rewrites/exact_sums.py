@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from graphprune.backends.tvm.kernels.elements import MOST_IN_FLOAT32
 from graphprune.passes.definition import Array, Definition
-
-MOST_IN_FLOAT32 = 1 << 24
-"""Up to which every integer is a float32: sums that stay below are exact, in any order."""
 
 MOST_PARTS = 8
 """Of a product that is cut along what it sums over, for each part to stay below; then float64 is as fast."""

@@ -18,7 +18,7 @@ def reason(
     outputs = outputs or width
     text = f"g (float[{samples},{rows},{width}] x) => (float[{samples},{rows},{outputs}] y) {{ y = MatMul(x,w) }}"
     model = prepare(parse(text, {"w": (width, outputs)}), lambda node: refusal(node, OPERATORS))
-    return reason_to_keep(model, samples, Machine(16, 32, 32768, cache, threads, frozenset()))
+    return reason_to_keep(model, samples, Machine(16, 32, 32768, cache, 16 << 20, threads, frozenset()))
 
 
 def test_large_values_go_sample_by_sample() -> None:
@@ -77,5 +77,5 @@ def test_what_calling_and_reading_for_each_sample_costs(macs: int, weight: int, 
 def test_the_weights_of_a_step_are_read_for_all_samples() -> None:
     text = "g (float[4,8,9] x) => (float[4,8,1,5] y) { y = RNN<hidden_size=5, layout=1>(x,w,r) }"
     model = prepare(parse(text, {"w": (1, 5, 9), "r": (1, 5, 5)}), lambda node: refusal(node, OPERATORS))
-    found = str(reason_to_keep(model, 4, Machine(16, 32, 32768, 0, 1, frozenset())))
+    found = str(reason_to_keep(model, 4, Machine(16, 32, 32768, 0, 16 << 20, 1, frozenset())))
     assert found.startswith("all samples share what each step")

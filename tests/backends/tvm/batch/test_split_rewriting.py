@@ -21,7 +21,7 @@ from graphprune.passes.shape_inference import infer_shapes
 from graphprune_runtime.description import BatchNote
 from tests.backends.tvm.graphs import Initializer, parse
 
-MACHINE = Machine(16, 32, 32768, 1 << 20, 1, frozenset())
+MACHINE = Machine(16, 32, 32768, 1 << 20, 16 << 20, 1, frozenset())
 REPEATED = np.repeat(np.arange(4, dtype=np.float32).reshape(1, 4), 3, axis=0)
 TEXT = """g (float[{0},4] x, float[2,4] z) => (float[{0},4] y, float[{0},8] u) {{
     a = Add(x,c)

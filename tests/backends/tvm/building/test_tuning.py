@@ -11,7 +11,7 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.backends.tvm.backend import make_tuner
-from graphprune.backends.tvm.building import measurements
+from graphprune.backends.tvm.building import measurements, tuning
 from graphprune.backends.tvm.building.measurements import Measurements
 from graphprune.backends.tvm.building.tuning import EFFORTS, Emitted, Tune, Tuner
 from graphprune.compiler.compile import compile as compile_model
@@ -53,7 +53,7 @@ def test_the_result_is_the_same(model: ir.Model, tune: str, threads: int, folder
 
 @pytest.mark.parametrize("fastest", ["dense", "rows", "rows of 4"])
 def test_the_fastest_is_picked(model: ir.Model, fastest: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def seconds(_self: Tuner, kernel: str, _emit: Callable[[], Emitted]) -> float:
+    def seconds(_self: Tuner, kernel: str, _emit: Callable[[], Emitted], **_where: bool) -> float:
         return 1.0 if kernel.startswith(f"{fastest},") else 2.0
 
     monkeypatch.setattr(Tuner, "seconds", seconds)
@@ -67,6 +67,29 @@ def test_what_was_measured_is_remembered(model: ir.Model, folder: Path) -> None:
     before = {path: path.read_text() for path in folder.iterdir()}
     assert tuned(model).kernels == first.kernels
     assert {path: path.read_text() for path in folder.iterdir()} == before
+
+
+def test_what_is_read_from_memory_is_measured_so_and_apart(
+    model: ir.Model, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[tuple[str, Callable[[], Emitted]]] = []
+    evictions: list[int] = []
+
+    def seconds(_self: Tuner, kernel: str, emit: Callable[[], Emitted], **_where: bool) -> float:
+        found.append((kernel, emit))
+        return 1.0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tuner, "seconds", seconds)
+        tuned(model, "full")
+    monkeypatch.setattr(tuning, "_fill_caches", lambda l3_bytes: lambda _: evictions.append(l3_bytes))
+    tuner = make_tuner("quick", resolve_target("x86-64-v3"), 1)
+    assert tuner is not None
+    for is_far in (False, True):
+        assert tuner.seconds(*found[0], is_far=is_far) > 0
+        assert (len(evictions) > tuner.effort.runs) == is_far
+    assert set(evictions) == {resolve_target("x86-64-v3").l3_bytes}
+    assert len(list(folder.iterdir())) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"fast", b"-1.0", b"nan", b"inf", b"\xff\xfe", b"0.0"])
@@ -88,7 +111,7 @@ def test_several_may_share_the_folder(model: ir.Model, folder: Path) -> None:
     tuners = [Tuner(EFFORTS[Tune.QUICK], Measurements(resolve_target("native"), 1)) for _ in range(4)]
     found: list[tuple[str, Callable[[], Emitted]]] = []
 
-    def seconds(_self: Tuner, kernel: str, emit: Callable[[], Emitted]) -> float:
+    def seconds(_self: Tuner, kernel: str, emit: Callable[[], Emitted], **_where: bool) -> float:
         found.append((kernel, emit))
         return 1.0
 

@@ -30,7 +30,7 @@ def convolved(machine: Machine, view: View, flat: Array, w: Window, weight: Arra
     layout = StripPlanes(around, choose_strips(output, around.halo, machine.lanes), machine.lanes)
     planes = layout.planes(images)
     cut = run(strip_function("main", machine, view, layout), machine, [flat], planes.size)
-    sums = layout.output(images, weight.shape[0])
+    sums = layout.output(images, weight.shape[0], "float32")
     p = PlaneProblem(machine, images, weight.shape[0], sums.size // images // weight.shape[0], planes, layout.tiling())
     packed = csr.pack(weight.reshape(weight.shape[0], -1))
     rows = sparse_rows(packed, layout.tap_offsets(), planes.channel_stride, 4)

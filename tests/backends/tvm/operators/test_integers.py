@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
+from graphprune.backends.tvm.building.tuning import Emitted, Tuner
+from graphprune.backends.tvm.lowering import graph
+from graphprune.compiler.compile import compile as compile_model
+from graphprune_runtime.session import CompiledSession
 from tests.backends.tvm.graphs import compile_, kernels, parse, prepared
 
 Array = np.ndarray
@@ -109,11 +115,126 @@ def test_runs_of_zeros_have_a_kernel_that_skips_them() -> None:
     assert found == [["words", "dense_int8", "copy"], ["words", "sparse_int8", "copy"]]
 
 
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize(("dtype", "zero"), [("uint8", 0), ("uint8", 131), ("int8", -7)])
+def test_zeros_anywhere_are_skipped_over_planes_cut_in_strips(strides: int, dtype: str, zero: int) -> None:
+    x, weight = activations(dtype, (1, 32, 28, 28)), signed((64, 32, 3, 3))
+    weight *= np.random.default_rng(2).random(weight.shape) < 0.15
+    expected = convolved(x.astype(np.int64) - zero, weight, strides, 1, 1)
+    text = f"g ({dtype}[1,32,28,28] x, int32[64,1,1] b) => (int32{list(expected.shape)} y) "
+    text += f"{{ c = ConvInteger<strides=[{strides},{strides}], pads=[1,1,1,1]>(x,w,z) y = Add(c,b) }}"
+    model, b = parse(text, {"w": weight, "z": np.array(zero, dtype)}), np.arange(64, dtype=np.int32).reshape(64, 1, 1)
+    assert kernels(model) == ["words", "cut", "sparse_int8", "put_together"]
+    found = compile_(model, "x86-64-v3").run(None, {"x": x, "b": b})[0]
+    np.testing.assert_array_equal(found, expected + b)
+
+
+def test_runs_of_zeros_are_not_cut_in_strips() -> None:
+    text = "g (uint8[1,32,14,14] x) => (int32[1,48,12,12] y) { y = ConvInteger(x,w) }"
+    model = parse(text, {"w": signed((48, 32, 3, 3), 0.8, largest=40)})
+    assert kernels(model) == ["words", "pad", "sparse_int8"]
+
+
 def test_several_threads_share_the_work() -> None:
     x, weight = activations("uint8", (1, 32, 24, 24)), signed((48, 32, 3, 3), 0.8)
     text = "g (uint8[1,32,24,24] x) => (int32[1,48,22,22] y) { y = ConvInteger(x,w) }"
     found = compile_(parse(text, {"w": weight}), threads=2).run(None, {"x": x})[0]
     np.testing.assert_array_equal(found, convolved(x, weight, 1, 1, 0))
+
+
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No cache holds the weights of a model."""
+    monkeypatch.setattr(graph, "SHARE_OF_L3", 0.0)
+
+
+def anywhere(shape: tuple[int, int], zeros: float, largest: int = 127) -> Array:
+    """Signed bytes, a share of them zero."""
+    rng = np.random.default_rng(3)
+    weight = rng.integers(1, largest + 1, shape).astype(np.int8)
+    weight[rng.random(shape) < zeros] = 0
+    return weight
+
+
+def product(rows: int, weight: Array, dtype: str = "uint8", point: int | None = None) -> ir.Model:
+    """The product of so many rows by a weight [outputs, inputs]."""
+    outputs, inputs = weight.shape
+    operands = "x,w" if point is None else "x,w,a"
+    text = f"g ({dtype}[{rows},{inputs}] x) => (int32[{rows},{outputs}] y) {{ [p] y = MatMulInteger({operands}) }}"
+    return parse(text, {"w": weight.T} if point is None else {"w": weight.T, "a": np.array(point, dtype)})
+
+
+KINDS = {
+    "many zeros": (1, anywhere((300, 2000), 0.9), "sparse_vector"),
+    "many zeros for several rows": (3, anywhere((300, 2000), 0.9), "sparse_vector"),
+    "zeros that do not make up for larger elements": (1, anywhere((300, 2000), 0.6), "dense_vector_int8"),
+    "many rows": (40, anywhere((300, 2000), 0.9), "sparse_int8"),
+    "sums that float32 may not hold": (1, anywhere((300, 12000), 0.9), "dense_vector_int8"),
+    "no zeros": (1, anywhere((300, 200), 0.0), "dense_vector_int8"),
+}
+
+
+@pytest.mark.usefixtures("far")
+@pytest.mark.parametrize("name", KINDS)
+def test_a_few_rows_are_multiplied_in_floats_where_that_reads_less(name: str) -> None:
+    rows, weight, expected = KINDS[name]
+    assert expected in kernels(product(rows, weight), l2_bytes=0)
+
+
+def test_weights_that_stay_in_a_cache_are_multiplied_in_words() -> None:
+    assert "dense_vector_int8" in kernels(product(1, anywhere((300, 2000), 0.9)), l2_bytes=0)
+
+
+@pytest.mark.usefixtures("far")
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("point", [None, 3])
+def test_sums_in_floats_are_those_of_the_integers(dtype: str, rows: int, point: int | None) -> None:
+    x, weight = activations(dtype, (rows, 2000)), anywhere((300, 2000), 0.9)
+    weight[::2] *= -1
+    session = compile_(product(rows, weight, dtype, point), "x86-64-v3")
+    assert "sparse_vector" in [call.kernel for call in session.calls]
+    expected = (x.astype(np.int64) - (point or 0)) @ weight.T.astype(np.int64)
+    np.testing.assert_array_equal(session.run(None, {"x": x})[0], expected)
+
+
+@pytest.mark.usefixtures("far")
+@pytest.mark.parametrize(("last", "kernel"), [(7, "sparse_vector"), (8, "dense_vector_int8")])
+def test_the_largest_sums_that_float32_holds(last: int, kernel: str) -> None:
+    """518 products of 255 and 127 and one of 255 and 7 are 2 ** 24 - 1; what is added to them is an integer again."""
+    weight = np.zeros((40, 8000), np.int8)
+    weight[:, 3:1039:2], weight[:, 5000] = 127, last
+    text = "g (uint8[1,8000] x) => (int32[1,40] y) { p = MatMulInteger(x,w) y = Add(p,b) }"
+    session = compile_(parse(text, {"w": weight.T, "b": np.array(2, np.int32)}), "x86-64-v3")
+    assert kernel in [call.kernel for call in session.calls]
+    total = 255 * (518 * 127 + last)
+    assert (total == 2**24 - 1) == (last == 7)
+    found = session.run(None, {"x": np.full((1, 8000), 255, np.uint8)})[0]
+    np.testing.assert_array_equal(found, np.full((1, 40), total + 2))
+
+
+@pytest.mark.usefixtures("far")
+def test_what_runs_in_floats_says_why() -> None:
+    whys = [compile_(product(1, anywhere((300, 2000), zeros)), "x86-64-v3").kernels[0].why for zeros in (0.9, 0.6)]
+    assert whys[0].endswith("; in float32, because it is estimated at 38% of the time of integers")
+    assert "float32" not in whys[1]
+
+
+@pytest.mark.usefixtures("far")
+@pytest.mark.parametrize(("floats", "kernel"), [(0.5, "sparse_vector"), (2.0, "dense_vector_int8")])
+def test_the_faster_kind_is_picked_by_measured_time(
+    floats: float, kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seconds(_self: Tuner, described: str, _emit: Callable[[], Emitted], *, is_far: bool) -> float:
+        assert is_far
+        return 1.0 if described.startswith("dense_int8,") else floats
+
+    monkeypatch.setattr(Tuner, "seconds", seconds)
+    session = compile_model(product(1, anywhere((300, 2000), 0.9)), "x86-64-v3", tune="full")
+    assert isinstance(session, CompiledSession)
+    assert kernel in [call.kernel for call in session.calls]
+    said = session.kernels[0].why.endswith("; in float32, because it is measured at 50% of the time of integers")
+    assert said == (kernel == "sparse_vector")
 
 
 REFUSED = {

@@ -121,7 +121,7 @@ def test_a_large_weight_has_more_nonzeros_than_half_of_l2(hidden: int, zeros: fl
     layer = Layer("LSTM", hidden=hidden, zeros=zeros, direction="bidirectional")
     machine = replace(machine_of(resolve_target("x86-64-v4"), 2), l2_bytes=2 << 20)
     model = layer.model()
-    lowering = Lowering(Recording(Kernels(), Weights()), machine, {}, {}, is_near=False)
+    lowering = Lowering(Recording(Kernels(), Weights()), machine, {}, {}, is_near=False, is_far=False)
     assert recurrent.Recurrent.of(lowering, Group(model.graph.node(0))).shares_products == shares
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from graphprune.backends.tvm.rewrites.exact_sums import MOST_IN_FLOAT32, MOST_PARTS
-from tests.backends.tvm.graphs import Initializer, compile_, parse, prepared
+from graphprune.backends.tvm.kernels.elements import MOST_IN_FLOAT32
+from graphprune.backends.tvm.rewrites.exact_sums import MOST_PARTS
+from tests.backends.tvm.graphs import Initializer, compile_, kernels, parse, prepared
 
 LARGEST = 255 * 255
 """The largest product of two unsigned bytes."""
@@ -104,3 +105,13 @@ def test_the_zero_point_of_each_output_of_a_convolution_counts() -> None:
     assert len(products(model)) == 2
     found = compile_(model).run(None, {"x": np.full((1, 400, 2, 2), 255, np.uint8)})[0]
     np.testing.assert_array_equal(found[0], np.stack([np.zeros((2, 2)), np.full((2, 2), 400 * 255 * 254)]))
+
+
+def test_convolutions_of_integers_are_not_transformed() -> None:
+    rng = np.random.default_rng(0)
+    x, w = (rng.integers(0, 256, shape).astype(np.uint8) for shape in ((1, 32, 28, 28), (64, 32, 3, 3)))
+    model = parse("g (uint8[1,32,28,28] x) => (int32[1,64,26,26] y) { y = ConvInteger(x,w) }", {"w": w})
+    assert "winograd_input" not in kernels(model)
+    windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.int64), (3, 3), axis=(2, 3))
+    expected = np.einsum("ncpqhw,mchw->nmpq", windows, w.astype(np.int64))
+    np.testing.assert_array_equal(compile_(model).run(None, {"x": x})[0], expected)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
 from graphprune.backends.tvm.kernels.pad import Window, padded_planes
+from graphprune.backends.tvm.kernels.sliding import MAXIMUM, SUM, Sliding, weighted
 from graphprune.backends.tvm.kernels.view import View
-from graphprune.backends.tvm.kernels.window import MAXIMUM, SUM, Sliding, weighted, window_function
+from graphprune.backends.tvm.kernels.window import window_function
 from tests.backends.tvm.kernels.convolution import WINDOWS, convolve, shown, taps_of, window
 from tests.backends.tvm.kernels.harness import MACHINES, V3, V4, Array, random, run
 

@@ -58,4 +58,9 @@ def weighted_words(words: TapWords, fill: int, multiplier: int) -> Sliding:
 
 
 SUM = Sliding(0.0, lambda _kernel, _channel, _tap, total, x: x if total is None else total + x)
-MAXIMUM = Sliding(float("-inf"), lambda _kernel, _channel, _tap, total, x: x if total is None else tirx.max(total, x))
+
+
+def maximum(dtype: str) -> Sliding:
+    """The largest element, of this type."""
+    lowest = float("-inf") if dtype.startswith("float") else tirx.min_value(dtype).value
+    return Sliding(lowest, lambda _kernel, _channel, _tap, total, x: x if total is None else tirx.max(total, x))

@@ -75,12 +75,12 @@ def window_function(
     """
     images, outputs, (height, width) = x.shape[0], layout.channels * sliding.multiplier, layout.output
     offsets, summed = [int(offset) for offset in sliding.offsets(layout)], sliding.sums(x.dtype)
-    spare = SPARE_REGISTERS if sliding.words is None else SPARE_FOR_WORDS
-    together = _rows_together(machine, height, width, len(offsets), spare)
+    spare, lanes = SPARE_REGISTERS if sliding.words is None else SPARE_FOR_WORDS, lanes_of(machine, summed)
+    together = _rows_together((machine.registers - spare, lanes), height, width, len(offsets))
     if together:
         tiling = tile_equal_rows(height, width, layout.pitch, together)
     else:
-        tiling = tile_rows(height, width, layout.pitch, machine.lanes)
+        tiling = tile_rows(height, width, layout.pitch, lanes)
     problem = PlaneProblem(machine, images, outputs, height * width, Planes(0, 0, 0, 0), tiling)
     planes, several = images * outputs, _planes_together(layout, itemsize(summed))
 
@@ -99,7 +99,7 @@ def window_function(
                 base, (image, channel) = bind(i * layout.channel_stride + base), map(bind, channel_of(i))
                 return TileContext(kernel, tile, padded, base, image, start, problem, epilogue), channel
 
-            sums = _Sums(sliding, offsets, summed, machine.lanes)
+            sums = _Sums(sliding, offsets, summed, lanes)
             for tile in tiling.tiles:
                 if together:
                     with loop(count) as i, loop(tile.count) as step:
@@ -124,7 +124,7 @@ def _padded(
     """What is combined, of as many planes as (at most, in fact): their padded copies, or these in words."""
     (most, count), words = planes, sliding.words
     reach = 0 if words is None else max(words.parts)
-    size = most * layout.channel_stride + MOST_VECTORS * machine.lanes
+    size = most * layout.channel_stride + MOST_VECTORS * lanes_of(machine, sliding.sums(x.dtype))
     padded, wide = scratch(size + reach, x.dtype), replace(machine, lanes=lanes_of(machine, x.dtype))
     with loop(count) as i:
         image, channel = channel_of(i)
@@ -157,12 +157,13 @@ def _planes_together(layout: PaddedPlanes, element_bytes: int) -> int:
     return max(1, min(MOST_PLANES, PADDED_BYTES // (layout.channel_stride * element_bytes)))
 
 
-def _rows_together(machine: Machine, height: int, width: int, taps: int, spare: int) -> int:
-    """How many output rows to compute at once in registers; 0 where rows would fill their vectors badly."""
-    vectors = -(-width // machine.lanes)
-    if taps > UNROLLED_TAPS or 4 * width < 3 * machine.lanes:
+def _rows_together(registers_: tuple[int, int], height: int, width: int, taps: int) -> int:
+    """How many output rows to compute at once in so many registers of so many lanes; 0 where rows fill them badly."""
+    count, lanes = registers_
+    vectors = -(-width // lanes)
+    if taps > UNROLLED_TAPS or 4 * width < 3 * lanes:
         return 0
-    most = min(height, (machine.registers - spare) // vectors, MOST_STEPS // (vectors * taps))
+    most = min(height, count // vectors, MOST_STEPS // (vectors * taps))
     if most < 1:
         return 0
     tiles = -(-height // most)

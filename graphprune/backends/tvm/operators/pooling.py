@@ -17,12 +17,12 @@ from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel
 from graphprune.backends.tvm.kernels.dot import integers_of
 from graphprune.backends.tvm.kernels.epilogue import Position
 from graphprune.backends.tvm.kernels.pad import PaddedPlanes, Window, padded_planes
-from graphprune.backends.tvm.kernels.sliding import MAXIMUM, SUM, Sliding, weighted, weighted_words
+from graphprune.backends.tvm.kernels.sliding import SUM, Sliding, maximum, weighted, weighted_words
 from graphprune.backends.tvm.kernels.tap_words import tap_words
 from graphprune.backends.tvm.kernels.view import Handle, View
 from graphprune.backends.tvm.kernels.window import window_function
 from graphprune.backends.tvm.lowering.fusion import Group
-from graphprune.backends.tvm.lowering.graph import Lowering, static_shape
+from graphprune.backends.tvm.lowering.graph import Lowering, static_dtype, static_shape
 from graphprune.backends.tvm.operators.region import NO_EPILOGUE, FusedEpilogue, plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
 from graphprune.backends.tvm.operators.windows import explicit_pads
@@ -34,7 +34,7 @@ ONE_PASS_TAPS = 32
 
 def max_pool(lowering: Lowering, group: Group) -> None:
     """MaxPool without indices."""
-    _pool(lowering, group, MAXIMUM)
+    _pool(lowering, group, maximum(static_dtype(input_value(group.anchor, 0))))
 
 
 def average_pool(lowering: Lowering, group: Group) -> None:
@@ -92,7 +92,7 @@ def _pool(lowering: Lowering, group: Group, sliding: Sliding) -> None:
     x, shape = lowering.view(input_value(group.anchor, 0)), static_shape(group.output)
     *first, last = _passes(group.anchor, x.shape, shape)
     for each in first:
-        buffer = _slide_along(lowering, group, x, each, sliding, NO_EPILOGUE)
+        buffer = _slide_along(lowering, group, x, each, sliding, replace(NO_EPILOGUE, dtype=x.dtype))
         size = [*x.shape]
         for axis in each.axes:
             size[axis] = shape[axis]

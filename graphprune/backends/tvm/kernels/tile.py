@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from graphprune.backends.tvm.kernels.builder import Expr, Kernel, bind, lanes, loop, prefetch, store, unrolled_lanes
-from graphprune.backends.tvm.kernels.elements import itemsize
+from graphprune.backends.tvm.kernels.builder import (
+    Expr,
+    Kernel,
+    LaneBody,
+    bind,
+    lanes,
+    loop,
+    prefetch,
+    store,
+    unrolled_lanes,
+)
+from graphprune.backends.tvm.kernels.elements import itemsize, lanes_of
 from graphprune.backends.tvm.kernels.epilogue import Epilogue
 from graphprune.backends.tvm.kernels.problem import PlaneProblem
 from graphprune.backends.tvm.kernels.tiling import Tile, in_half_vectors
@@ -80,7 +90,7 @@ class TileContext:
             store(self.kernel["y"], row + i, self.epilogue(self.kernel, sums[start + i], place))
 
         each = unrolled_lanes if in_registers else lanes
-        each(wide if wide <= left else length, p.machine.lanes, element)
+        self._store(each, wide if wide <= left else length, element)
 
     def write_chunk(self, channel: Expr, sums: Expr, start: int, count: int) -> None:
         """As `write` out of registers, of up to `count` positions from `start` on; the tile is one run of outputs.
@@ -96,4 +106,11 @@ class TileContext:
             value = self.epilogue(self.kernel, sums[i], (self.image, channel, place))
             store(self.kernel["y"], row + place, value)
 
-        unrolled_lanes(min(count, length - start), p.machine.lanes, element)
+        self._store(unrolled_lanes, min(count, length - start), element)
+
+    def _store(self, each: Callable[[int, int, LaneBody], None], count: int, element: LaneBody) -> None:
+        """Emit the elements 0..count-1 in vectors of the outputs' type as far as they go, then in those of sums."""
+        width = lanes_of(self.problem.machine, self.kernel["y"].dtype)
+        whole = count // width * width
+        each(whole, width, element)
+        each(count - whole, self.problem.machine.lanes, lambda i: element(whole + i))

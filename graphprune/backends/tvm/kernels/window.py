@@ -6,7 +6,7 @@ One plane at a time is padded into scratch memory near the core, then every outp
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tvm import tirx
@@ -25,10 +25,12 @@ from graphprune.backends.tvm.kernels.builder import (
     unrolled_lanes,
 )
 from graphprune.backends.tvm.kernels.dense import copy_lanes
-from graphprune.backends.tvm.kernels.elements import itemsize
+from graphprune.backends.tvm.kernels.elements import itemsize, lanes_of
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, no_epilogue
 from graphprune.backends.tvm.kernels.pad import PaddedPlanes, pad_plane
 from graphprune.backends.tvm.kernels.problem import PlaneProblem, Planes
+from graphprune.backends.tvm.kernels.sliding import Sliding
+from graphprune.backends.tvm.kernels.tap_words import emit_words
 from graphprune.backends.tvm.kernels.tile import TileContext
 from graphprune.backends.tvm.kernels.tiling import (
     MOST_VECTORS,
@@ -43,6 +45,9 @@ from graphprune.backends.tvm.kernels.view import View
 SPARE_REGISTERS = 12
 """Vector registers kept free of sums: for an input vector and the weights of a 3 x 3 window."""
 
+SPARE_FOR_WORDS = 6
+"""The same for words, of which a window has fewer, each with a product that no instruction adds (measured)."""
+
 MOST_STEPS = 512
 """Most multiply-adds written out for one tile; larger windows take fewer rows at a time."""
 
@@ -52,32 +57,6 @@ vector of what was just stored in parts makes a processor wait until these are i
 
 UNROLLED_TAPS = 32
 """Windows of more taps loop over the taps."""
-
-Combine = Callable[[Kernel, Expr, Expr, Expr, Expr], Expr]
-"""(kernel, output channel, tap, total so far or None, element) -> new total."""
-
-
-@dataclass(frozen=True)
-class Sliding:
-    """A window's sum: `fill` outside the input, `combine` over the taps, `multiplier` outputs an input channel."""
-
-    fill: float
-    combine: Combine
-    multiplier: int = 1
-
-
-def weighted(taps: int, multiplier: int) -> Sliding:
-    """Depthwise convolution with the operand `weight` [output channels][taps]."""
-
-    def combine(kernel: Kernel, channel: Expr, tap: Expr, total: Expr, element: Expr) -> Expr:
-        product = kernel["weight"][channel * taps + tap] * element
-        return product if total is None else total + product
-
-    return Sliding(0.0, combine, multiplier)
-
-
-SUM = Sliding(0.0, lambda _kernel, _channel, _tap, total, x: x if total is None else total + x)
-MAXIMUM = Sliding(float("-inf"), lambda _kernel, _channel, _tap, total, x: x if total is None else tirx.max(total, x))
 
 
 def window_function(
@@ -92,35 +71,35 @@ def window_function(
 ) -> Expr:
     """The TIR function (x, operands..., offsets, y) of a view `x` [image, channel, height, width].
 
-    `offsets` are the layout's tap offsets; `y` is [image][output channel][position].
+    `offsets` are those of what `sliding` combines; `y` is [image][output channel][position].
     """
     images, outputs, (height, width) = x.shape[0], layout.channels * sliding.multiplier, layout.output
-    together = _rows_together(machine, height, width, len(layout.tap_offsets()))
+    offsets, summed = [int(offset) for offset in sliding.offsets(layout)], sliding.sums(x.dtype)
+    spare, lanes = SPARE_REGISTERS if sliding.words is None else SPARE_FOR_WORDS, lanes_of(machine, summed)
+    together = _rows_together((machine.registers - spare, lanes), height, width, len(offsets))
     if together:
         tiling = tile_equal_rows(height, width, layout.pitch, together)
     else:
-        tiling = tile_rows(height, width, layout.pitch, machine.lanes)
+        tiling = tile_rows(height, width, layout.pitch, lanes)
     problem = PlaneProblem(machine, images, outputs, height * width, Planes(0, 0, 0, 0), tiling)
-    offsets = [int(offset) for offset in layout.tap_offsets()]
-    planes, several = images * outputs, _planes_together(layout, itemsize(x.dtype))
+    planes, several = images * outputs, _planes_together(layout, itemsize(summed))
 
     def body(kernel: Kernel) -> None:
         with loop(-(-planes // several), parallel=machine.threads > 1) as block:
             first = bind(block * several)
             count = several if planes % several == 0 else bind(tirx.min(several, planes - first))
-            padded = scratch(several * layout.channel_stride + MOST_VECTORS * machine.lanes, x.dtype)
-            with loop(count) as i:
-                place = bind((first + i) // outputs), bind((first + i) % outputs // sliding.multiplier)
-                at = bind(i * layout.channel_stride)
-                pad_plane(machine, layout, x, kernel["x"], place, padded, at, sliding.fill)
+
+            def channel_of(i: Expr) -> tuple[Expr, Expr]:
+                return (first + i) // outputs, (first + i) % outputs
+
+            padded = _padded(kernel, machine, x, layout, sliding, (several, count), channel_of)
 
             def place_of(tile: Tile, i: Expr, step: Expr) -> tuple[TileContext, Expr]:
                 base, start = (bind(place) for place in tiling.starts(bind(step + tile.first)))
-                base, image = bind(i * layout.channel_stride + base), bind((first + i) // outputs)
-                context = TileContext(kernel, tile, padded, base, image, start, problem, epilogue)
-                return context, bind((first + i) % outputs)
+                base, (image, channel) = bind(i * layout.channel_stride + base), map(bind, channel_of(i))
+                return TileContext(kernel, tile, padded, base, image, start, problem, epilogue), channel
 
-            sums = _Sums(sliding, offsets, x.dtype, machine.lanes)
+            sums = _Sums(sliding, offsets, summed, lanes)
             for tile in tiling.tiles:
                 if together:
                     with loop(count) as i, loop(tile.count) as step:
@@ -131,6 +110,32 @@ def window_function(
     arguments = [Flat("x", x.size, x.dtype), *operands, Flat("offsets", len(offsets), "int32")]
     size = images * outputs * height * width
     return build_function(name, [*arguments, Flat("y", size, output_dtype)], body)
+
+
+def _padded(
+    kernel: Kernel,
+    machine: Machine,
+    x: View,
+    layout: PaddedPlanes,
+    sliding: Sliding,
+    planes: tuple[int, Expr],
+    channel_of: Callable[[Expr], tuple[Expr, Expr]],
+) -> Expr:
+    """What is combined, of as many planes as (at most, in fact): their padded copies, or these in words."""
+    (most, count), words = planes, sliding.words
+    reach = 0 if words is None else max(words.parts)
+    size = most * layout.channel_stride + MOST_VECTORS * lanes_of(machine, sliding.sums(x.dtype))
+    padded, wide = scratch(size + reach, x.dtype), replace(machine, lanes=lanes_of(machine, x.dtype))
+    with loop(count) as i:
+        image, channel = channel_of(i)
+        place, at = (bind(image), bind(channel // sliding.multiplier)), bind(i * layout.channel_stride)
+        pad_plane(wide, layout, x, kernel["x"], place, padded, at, sliding.fill)
+    if words is None:
+        return padded
+    result = scratch(size, words.elements.inputs)
+    with loop(count) as i:
+        emit_words(machine, words, padded, result, bind(i * layout.channel_stride))
+    return result
 
 
 def _write_lines(
@@ -152,12 +157,13 @@ def _planes_together(layout: PaddedPlanes, element_bytes: int) -> int:
     return max(1, min(MOST_PLANES, PADDED_BYTES // (layout.channel_stride * element_bytes)))
 
 
-def _rows_together(machine: Machine, height: int, width: int, taps: int) -> int:
-    """How many output rows to compute at once in registers; 0 where rows would fill their vectors badly."""
-    vectors = -(-width // machine.lanes)
-    if taps > UNROLLED_TAPS or 4 * width < 3 * machine.lanes:
+def _rows_together(registers_: tuple[int, int], height: int, width: int, taps: int) -> int:
+    """How many output rows to compute at once in so many registers of so many lanes; 0 where rows fill them badly."""
+    count, lanes = registers_
+    vectors = -(-width // lanes)
+    if taps > UNROLLED_TAPS or 4 * width < 3 * lanes:
         return 0
-    most = min(height, (machine.registers - SPARE_REGISTERS) // vectors, MOST_STEPS // (vectors * taps))
+    most = min(height, count // vectors, MOST_STEPS // (vectors * taps))
     if most < 1:
         return 0
     tiles = -(-height // most)

@@ -25,6 +25,8 @@ GENERIC: dict[str, Lower] = {
 
 _MOST_TAPS = 2**16  # the window kernels are written out, tap by tap
 
+_BYTES = frozenset({ir.DataType.INT8, ir.DataType.UINT8})
+
 Applies = Callable[[ir.Node], bool]
 
 
@@ -50,7 +52,9 @@ def is_plane_convolution(node: ir.Node) -> bool:
 def is_fast_pooling(node: ir.Node) -> bool:
     """Whether the window kernels take this MaxPool or AveragePool."""
     is_small = math.prod(node.attributes.get_ints("kernel_shape", [])) <= _MOST_TAPS
-    plain = _is_float32(node) and not any(o.name for o in node.outputs[1:])
+    x = node.inputs[0]
+    is_known = _is_float32(node) or (node.op_type == "MaxPool" and x is not None and x.dtype in _BYTES)
+    plain = is_known and not any(o.name for o in node.outputs[1:])
     return plain and is_small and _rank(node.inputs[0]) in (3, 4, 5)
 
 

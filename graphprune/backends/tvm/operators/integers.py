@@ -10,14 +10,18 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import onnx_ir as ir
 
+from graphprune.backends.tvm.kernels.dot import integers_of
 from graphprune.backends.tvm.kernels.elements import FLOAT32, Elements
+from graphprune.backends.tvm.kernels.pad import Window
 from graphprune.backends.tvm.kernels.problem import Planes
 from graphprune.backends.tvm.kernels.view import View
 from graphprune.backends.tvm.kernels.words import filled_word, shift_of, word_function
 from graphprune.backends.tvm.lowering.fusion import Group
 from graphprune.backends.tvm.lowering.graph import Lowering, constant_array, static_dtype, static_shape
 from graphprune.backends.tvm.lowering.layout import Order, channel_major
+from graphprune.backends.tvm.operators import pooling
 from graphprune.backends.tvm.operators.convolution import channel_epilogue, convolve_planes
 from graphprune.backends.tvm.operators.planes import fastest_kind, is_few, lower_positions
 from graphprune.backends.tvm.operators.region import FusedEpilogue, plane_epilogue
@@ -29,23 +33,53 @@ from graphprune.backends.tvm.program.recording import Array
 
 
 def convolution(lowering: Lowering, group: Group) -> None:
-    """ConvInteger over one or two axes; its padding is the zero point."""
-    node, shape = group.anchor, static_shape(group.output)
-    x, array = lowering.view(input_value(node, 0)), constant_array(input_value(node, 1))
+    """ConvInteger over one or two axes, of one group or depthwise; its padding is the zero point."""
+    array = constant_array(input_value(group.anchor, 1))
+    if group.anchor.attributes.get_int("group", 1) > 1:
+        _depthwise(lowering, group, array)
+    else:
+        _convolve(lowering, group, array)
+
+
+def _depthwise(lowering: Lowering, group: Group, array: Array) -> None:
+    x, window = _images(lowering, group, array)
+    zero, weight = _zero_point(group.anchor), array.reshape(len(array), -1)
+    shift = shift_of(integers_of(lowering.machine.features), x.dtype)
+    fused = channel_epilogue(lowering, group, _biases(lowering, group, weight, zero + shift))
+    pooling.depthwise_integers(lowering, group, x, window, weight, zero, fused)
+
+
+def _convolve(lowering: Lowering, group: Group, array: Array) -> None:
+    x, window = _images(lowering, group, array)
     weight = fastest_integers(array.reshape(*array.shape[:2], -1), lowering.machine, few=False)
-    elements = weight.elements
-    zero = constant_array(input_value(node, 2)).item() if len(node.inputs) > 2 and node.inputs[2] is not None else 0
-    point = int(zero) + shift_of(elements, x.dtype)
-    words = _words(lowering, as_images(x), 1, elements)
-    bias = _correction(lowering, array.reshape(len(array), -1).sum(1, dtype=np.int32), point, len(shape) - 2)
-    window = window_of(node, array.shape[2:], x.shape[2:])
-    biases, fill = None if bias is None else bias.broadcast(shape), filled_word(elements, point)
+    point = _zero_point(group.anchor) + shift_of(weight.elements, x.dtype)
+    words, fill = _words(lowering, x, 1, weight.elements), filled_word(weight.elements, point)
+    biases = _biases(lowering, group, array.reshape(len(array), -1), point)
     layout = strip_planes(lowering, words, window, weight) if weight.taps > 1 else None
     if layout is not None:
         buffer = lower_strips(lowering, group, words, weight, layout, biases, fill)
     else:
         buffer = convolve_planes(lowering, words, window, weight, channel_epilogue(lowering, group, biases), fill)
-    lowering.define(group.output, View.dense(buffer, static_dtype(group.output), shape))
+    lowering.define(group.output, View.dense(buffer, static_dtype(group.output), static_shape(group.output)))
+
+
+def _images(lowering: Lowering, group: Group, array: Array) -> tuple[View, Window]:
+    """The input as images, and the window of a weight over them."""
+    x = lowering.view(input_value(group.anchor, 0))
+    return as_images(x), window_of(group.anchor, array.shape[2:], x.shape[2:])
+
+
+def _zero_point(node: ir.Node) -> int:
+    """Of a convolution's input."""
+    point = node.inputs[2] if len(node.inputs) > len("xw") else None
+    return 0 if point is None else int(constant_array(point).item())
+
+
+def _biases(lowering: Lowering, group: Group, weight: Array, point: int) -> View | None:
+    """What is added to the sums by a weight [outputs, ...] of inputs of this zero point, of the output's shape."""
+    shape = static_shape(group.output)
+    bias = _correction(lowering, weight.sum(1, dtype=np.int32), point, len(shape) - 2)
+    return None if bias is None else bias.broadcast(shape)
 
 
 def matmul(lowering: Lowering, group: Group) -> None:

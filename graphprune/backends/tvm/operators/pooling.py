@@ -14,15 +14,18 @@ import numpy as np
 import onnx_ir as ir
 
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel
+from graphprune.backends.tvm.kernels.dot import integers_of
 from graphprune.backends.tvm.kernels.epilogue import Position
-from graphprune.backends.tvm.kernels.pad import Window, padded_planes
+from graphprune.backends.tvm.kernels.pad import PaddedPlanes, Window, padded_planes
+from graphprune.backends.tvm.kernels.sliding import SUM, Sliding, maximum, weighted, weighted_words
+from graphprune.backends.tvm.kernels.tap_words import tap_words
 from graphprune.backends.tvm.kernels.view import Handle, View
-from graphprune.backends.tvm.kernels.window import MAXIMUM, SUM, Sliding, weighted, window_function
+from graphprune.backends.tvm.kernels.window import window_function
 from graphprune.backends.tvm.lowering.fusion import Group
-from graphprune.backends.tvm.lowering.graph import Lowering, static_shape
+from graphprune.backends.tvm.lowering.graph import Lowering, static_dtype, static_shape
 from graphprune.backends.tvm.operators.region import NO_EPILOGUE, FusedEpilogue, plane_epilogue
 from graphprune.backends.tvm.operators.views import input_value
-from graphprune.backends.tvm.operators.windows import as_images, explicit_pads
+from graphprune.backends.tvm.operators.windows import explicit_pads
 from graphprune.backends.tvm.program.recording import Array
 
 ONE_PASS_TAPS = 32
@@ -31,7 +34,7 @@ ONE_PASS_TAPS = 32
 
 def max_pool(lowering: Lowering, group: Group) -> None:
     """MaxPool without indices."""
-    _pool(lowering, group, MAXIMUM)
+    _pool(lowering, group, maximum(static_dtype(input_value(group.anchor, 0))))
 
 
 def average_pool(lowering: Lowering, group: Group) -> None:
@@ -41,12 +44,37 @@ def average_pool(lowering: Lowering, group: Group) -> None:
 
 def depthwise(lowering: Lowering, group: Group, x: View, window: Window, weight: Array, fused: FusedEpilogue) -> None:
     """Conv with one input channel a group; `weight` is [outputs, 1, taps]."""
-    taps, multiplier = weight.shape[2], weight.shape[0] // x.shape[1]
-    shape = static_shape(group.output)
-    height, width = as_images(View.dense(None, x.dtype, shape)).shape[2:]
-    constants = {"weight": weight.ravel()}
-    buffer = _slide(lowering, x, window, (height, width), weighted(taps, multiplier), constants, fused)
-    lowering.define(group.output, View.dense(buffer, fused.dtype, shape))
+    sliding = weighted(weight.shape[2], len(weight) // x.shape[1])
+    _slide_weight(lowering, group, x, window, sliding, weight, fused)
+
+
+def depthwise_integers(
+    lowering: Lowering, group: Group, x: View, window: Window, weight: Array, zero: int, fused: FusedEpilogue
+) -> None:
+    """ConvInteger with one input channel a group, `zero` around the input; `weight` is [outputs, taps] of int8."""
+    layout = _layout(lowering, x, window, _images_of(group.output))
+    words = tap_words(layout, integers_of(lowering.machine.features))
+    sliding = weighted_words(words, zero, len(weight) // x.shape[1])
+    _slide_weight(lowering, group, x, window, sliding, words.weight(weight), fused)
+
+
+def _slide_weight(
+    lowering: Lowering,
+    group: Group,
+    x: View,
+    window: Window,
+    sliding: Sliding,
+    weight: Array,
+    fused: FusedEpilogue,
+) -> None:
+    buffer = _slide(lowering, x, window, _images_of(group.output), sliding, {"weight": weight.ravel()}, fused)
+    lowering.define(group.output, View.dense(buffer, fused.dtype, static_shape(group.output)))
+
+
+def _images_of(output: ir.Value) -> tuple[int, int]:
+    """The height and width of images [image, channel, (height,) width]."""
+    height, width = (1, *static_shape(output)[2:])[-2:]
+    return height, width
 
 
 @dataclass(frozen=True)
@@ -64,7 +92,7 @@ def _pool(lowering: Lowering, group: Group, sliding: Sliding) -> None:
     x, shape = lowering.view(input_value(group.anchor, 0)), static_shape(group.output)
     *first, last = _passes(group.anchor, x.shape, shape)
     for each in first:
-        buffer = _slide_along(lowering, group, x, each, sliding, NO_EPILOGUE)
+        buffer = _slide_along(lowering, group, x, each, sliding, replace(NO_EPILOGUE, dtype=x.dtype))
         size = [*x.shape]
         for axis in each.axes:
             size[axis] = shape[axis]
@@ -144,16 +172,21 @@ def _slide(
     fused: FusedEpilogue,
 ) -> Handle:
     """Emit a window kernel over `x` [image, channel, height, width] and return the buffer of its outputs."""
-    images, channels, height, width = x.shape
-    layout = padded_planes(window, channels, height, width, output, lowering.machine.lanes)
+    name = "window" if sliding.words is None else sliding.words.elements.kernel("window")
+    layout = _layout(lowering, x, window, output)
     operands = [Flat(name, array.size, str(array.dtype)) for name, array in constants.items()]
     function = window_function(
-        "window", lowering.machine, x, layout, sliding, [*operands, *fused.arguments], fused.apply, fused.dtype
+        name, lowering.machine, x, layout, sliding, [*operands, *fused.arguments], fused.apply, fused.dtype
     )
     constant_views = [lowering.constant(array) for array in constants.values()]
-    views = [x, *constant_views, *fused.views, lowering.constant(layout.tap_offsets())]
-    size = images * channels * sliding.multiplier * math.prod(output)
+    views = [x, *constant_views, *fused.views, lowering.constant(sliding.offsets(layout))]
+    size = x.shape[0] * x.shape[1] * sliding.multiplier * math.prod(output)
     return lowering.call(function, views, size, fused.dtype)
+
+
+def _layout(lowering: Lowering, x: View, window: Window, output: tuple[int, int]) -> PaddedPlanes:
+    _, channels, height, width = x.shape
+    return padded_planes(window, channels, height, width, output, lowering.machine.lanes)
 
 
 def _window_counts(window: Window, size: tuple[int, int], output: tuple[int, int], *, padding_counts: bool) -> Array:

@@ -30,7 +30,7 @@ def saturated(x: Expr, dtype: str) -> Expr:
 def _quantize(node: ir.Node, a: Arguments) -> Expr:
     x, scale, zero = a[0].astype("float32"), a[1].astype("float32"), optional(a, 2)
     rounded = nearest_integer(x if literal_value(a[1]) == 1 else x / scale)
-    shifted = rounded if zero is None else rounded + zero.astype("float32")
+    shifted = rounded if zero is None or literal_value(zero) == 0 else rounded + zero.astype("float32")
     return saturated(shifted, output_dtype(node))
 
 

@@ -173,8 +173,10 @@ def _recurrent(node: ir.Node) -> str | None:
 
 def _integer_convolution(node: ir.Node) -> str | None:
     axes, groups = _rank(node.inputs[0]) - 2, node.attributes.get_int("group", 1)
-    if axes not in (1, 2) or groups != 1:
-        return f"it has {groups} groups" if axes in (1, 2) else f"it has a window over {axes} axes"
+    if axes not in (1, 2):
+        return f"it has a window over {axes} axes"
+    if groups not in (1, _channels(node.inputs[0])):
+        return f"it has {groups} groups of several channels"
     point = node.inputs[2] if len(node.inputs) > 2 else None
     if point is not None and (not is_constant(point) or _size(point) != 1):
         return f"the zero point '{point.name}' is not one constant"
@@ -226,6 +228,11 @@ REASONS: dict[str, Reason] = {
 
 def _rank(value: ir.Value | None) -> int:
     return value.shape.rank() if value is not None and value.shape is not None else 0
+
+
+def _channels(value: ir.Value | None) -> int:
+    channels = None if value is None or value.shape is None else value.shape[1]
+    return channels if isinstance(channels, int) else 0
 
 
 def _size(value: ir.Value | None) -> int:

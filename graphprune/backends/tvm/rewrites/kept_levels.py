@@ -5,52 +5,46 @@ Quantizers of other tools put nothing behind a pooling or a change of shape, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import numpy as np
 import onnx_ir as ir
 
 from graphprune.analysis.constants import constant_tensor
-from graphprune.passes.fresh_names import FreshNames
-from graphprune.passes.rewriting import graph_of, new_initializer
+from graphprune.passes.rewriting import bypass, graph_of
 from graphprune.passes.shape_inference import infer_shapes
 
 _MOVES = frozenset(("DepthToSpace", "Flatten", "Reshape", "Slice", "SpaceToDepth", "Squeeze", "Transpose", "Unsqueeze"))
 _KEEPING = _MOVES | {"Concat", "MaxPool"}
-_PRODUCTS = ("Conv", "Gemm", "MatMul")
+_READERS = ("Conv", "Gemm", "MatMul", "QuantizeLinear")
 _BYTES = (ir.DataType.INT8, ir.DataType.UINT8)
 
 
 def keep_levels(model: ir.Model) -> None:
     """Give products behind such operators dequantized operands: the same numbers, of the same integers.
 
-    What moves elements moves bytes; a MaxPool, which is faster on floats, is quantized again by the step of its input.
+    What moves elements moves bytes, and a MaxPool takes the largest of them; where that is quantized by the same step
+    again, it is done.
     """
-    nodes, names, changed = list(model.graph), FreshNames(model), False
-    wanted = _before_products(nodes)
+    nodes, changed = list(model.graph), False
+    wanted = _before_readers(nodes)
     for node in nodes:
         steps = [_step(value) for value in _data(node)] if node in wanted else []
         first = steps[0] if steps else None
         if first is None or any(step is None or not _same(step, first) for step in steps):
             continue
-        if node.op_type == "MaxPool":
-            _quantize_again(node, first, names)
-        else:
-            _move_bytes(node, first)
+        _keep_bytes(node, first)
         changed = True
     if changed:
         infer_shapes(model)
 
 
-def _before_products(nodes: list[ir.Node]) -> set[ir.Node]:
-    """Operators of one output that keep values, from which a product reads, directly or through others of them."""
+def _before_readers(nodes: list[ir.Node]) -> set[ir.Node]:
+    """Operators of one output that keep values, which a product or QuantizeLinear reads, perhaps through others."""
     found: set[ir.Node] = set()
     for node in reversed(nodes):
         others = any(out.uses() for out in node.outputs[1:]) or any(out.is_graph_output() for out in node.outputs)
         if node.domain or node.op_type not in _KEEPING or others:
             continue
         users = [use.node for use in node.outputs[0].uses()]
-        if any(not user.domain and (user.op_type in _PRODUCTS or user in found) for user in users):
+        if any(not user.domain and (user.op_type in _READERS or user in found) for user in users):
             found.add(node)
     return found
 
@@ -80,38 +74,32 @@ def _numbers(node: ir.Node) -> list[float]:
     return [0.0 if tensor is None else float(tensor.numpy().item()) for tensor in (scale, point)]
 
 
-def _move_bytes(node: ir.Node, step: ir.Node) -> None:
-    """Let `node` read the integers, and dequantize what it gives."""
+def _keep_bytes(node: ir.Node, step: ir.Node) -> None:
+    """Let `node` read the integers, and dequantize what it gives where that is not quantized by the same step."""
     for index, value in enumerate(_data(node)):
         source = None if value is None else value.producer()
         assert source is not None  # each is dequantized
         node.replace_input_with(index, source.inputs[0])
     output = node.outputs[0]
     users = list(output.uses())
-    _dequantize(output, step, node, users)
+    made = ir.node("DequantizeLinear", [output, *step.inputs[1:]], name=f"{node.name}.dequantized")
+    made.outputs[0].type, made.outputs[0].shape = output.type, output.shape
+    graph_of(node).insert_after(node, made)
     output.type = ir.TensorType(_type(step))
-
-
-def _quantize_again(node: ir.Node, step: ir.Node, names: FreshNames) -> None:
-    """Quantize and dequantize the output of `node` for its readers."""
-    output, scale = node.outputs[0], step.inputs[1]
-    users, point = list(output.uses()), step.inputs[2] if len(step.inputs) > len("xs") else None
-    if point is None:
-        zero = ir.tensor(np.zeros((), _type(step).numpy()))
-        point = new_initializer(graph_of(node), names.take(f"{node.name}.zero_point"), zero)
-    integers = ir.node("QuantizeLinear", [output, scale, point], name=f"{node.name}.quantized")
-    graph_of(node).insert_after(node, integers)
-    integers.outputs[0].type, integers.outputs[0].shape = ir.TensorType(_type(step)), output.shape
-    _dequantize(integers.outputs[0], step, integers, users)
-
-
-def _dequantize(integers: ir.Value, step: ir.Node, after: ir.Node, users: Iterable[tuple[ir.Node, int]]) -> None:
-    """Let `users` read what `integers` stand for."""
-    made = ir.node("DequantizeLinear", [integers, *step.inputs[1:]], name=f"{after.name}.dequantized")
-    made.outputs[0].type, made.outputs[0].shape = ir.TensorType(ir.DataType.FLOAT), integers.shape
-    graph_of(after).insert_after(after, made)
     for user, index in users:
-        user.replace_input_with(index, made.outputs[0])
+        if user.op_type == "QuantizeLinear" and index == 0 and _restores(user, step):
+            bypass(user, output)
+        else:
+            user.replace_input_with(index, made.outputs[0])
+
+
+def _restores(node: ir.Node, step: ir.Node) -> bool:
+    """Whether a QuantizeLinear gives the very integers that `step` dequantizes."""
+    scale = constant_tensor(node.inputs[1])
+    point = constant_tensor(node.inputs[2]) if len(node.inputs) > len("xs") else None
+    is_one = scale is not None and scale.size == 1 and (len(node.inputs) == len("xs") or point is not None)
+    is_free = not node.domain and not node.outputs[0].is_graph_output()
+    return is_one and is_free and node.outputs[0].dtype == _type(step) and _numbers(node) == _numbers(step)
 
 
 def _type(step: ir.Node) -> ir.DataType:

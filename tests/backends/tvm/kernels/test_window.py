@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from graphprune.backends.tvm.kernels.builder import Expr, Flat, Kernel, Machine
 from graphprune.backends.tvm.kernels.epilogue import Epilogue, Position, no_epilogue
 from graphprune.backends.tvm.kernels.pad import Window, padded_planes
+from graphprune.backends.tvm.kernels.sliding import SUM, Sliding, maximum, weighted
 from graphprune.backends.tvm.kernels.view import View
-from graphprune.backends.tvm.kernels.window import MAXIMUM, SUM, Sliding, weighted, window_function
+from graphprune.backends.tvm.kernels.window import window_function
 from tests.backends.tvm.kernels.convolution import WINDOWS, convolve, shown, taps_of, window
 from tests.backends.tvm.kernels.harness import MACHINES, V3, V4, Array, random, run
 
@@ -74,7 +75,7 @@ def test_reads_any_view() -> None:
 @pytest.mark.parametrize("name", WINDOWS)
 def test_maximum(machine: Machine, name: str) -> None:
     flat = random(VIEW.size) - 5
-    y = slide(machine, WINDOWS[name], MAXIMUM, VIEW, flat)
+    y = slide(machine, WINDOWS[name], maximum("float32"), VIEW, flat)
     np.testing.assert_array_equal(y, taps_of(shown(VIEW, flat), WINDOWS[name], -np.inf).max(axis=2))
 
 

@@ -48,6 +48,25 @@ def test_maximum(name: str) -> None:
     assert_equal(compile_(model), model)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("name", WINDOWS)
+def test_maximum_of_bytes(name: str, dtype: str) -> None:
+    size, output, attributes = WINDOWS[name]
+    text = f"g ({dtype}[2,3,{size}] x) => ({dtype}[2,3,{output}] y) {{ y = MaxPool<{attributes}>(x) }}"
+    model = parse(text)
+    assert "maxpool" not in kernels(model)  # the general kernel
+    limits = np.iinfo(dtype)
+    x = np.random.default_rng(0).integers(limits.min, limits.max + 1, (2, 3, *map(int, size.split(",")))).astype(dtype)
+    expected = session_for(model, optimize=False).run(None, {"x": x})[0]
+    np.testing.assert_array_equal(compile_(model).run(None, {"x": x})[0], expected)
+
+
+def test_the_maximum_of_the_lowest_bytes_is_not_that_of_the_padding() -> None:
+    text = "g (int8[1,1,5,40] x) => (int8[1,1,5,40] y) { y = MaxPool<kernel_shape=[3,3],pads=[1,1,1,1]>(x) }"
+    x = np.full((1, 1, 5, 40), -128, np.int8)
+    np.testing.assert_array_equal(compile_(parse(text)).run(None, {"x": x})[0], x)
+
+
 @pytest.mark.parametrize("name", AVERAGES)
 def test_average(name: str) -> None:
     size, output, attributes = AVERAGES[name]

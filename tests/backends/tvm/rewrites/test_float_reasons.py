@@ -27,7 +27,7 @@ IMAGE, ROWS = "uint8[1,6,8,8] x) => (float[1,4,8,8] y", "uint8[5,12] x) => (floa
 SCALES, SCALE = RNG.uniform(0.001, 0.01, 12).astype(np.float32), np.array(0.02, np.float32)
 
 CASES: dict[str, tuple[str, str, dict[str, Initializer], str]] = {
-    "it has 2 groups": (
+    "it has 2 groups of several channels": (
         IMAGE,
         f"{X} {WEIGHT} [n] y = Conv<group=2>(d, v)",
         {"w": signed(4, 3, 1, 1), "s": SCALE},
@@ -98,6 +98,11 @@ def test_the_reason_is_given_with_the_node(reason: str) -> None:
     ("signature", "body", "constants"),
     [
         (IMAGE, f"{X} {WEIGHT} [n] y = Conv(d, v)", {"w": signed(4, 6, 1, 1), "s": SCALE}),
+        (
+            "uint8[1,6,8,8] x) => (float[1,12,8,8] y",
+            f"{X} {WEIGHT} [n] y = Conv<group=6>(d, v)",
+            {"w": signed(12, 1, 1, 1), "s": SCALES},
+        ),
         (ROWS, f"{X} {WEIGHT} [n] y = MatMul(d, v)", {"w": signed(12, 7), "s": SCALE}),
         (ROWS, "t = MatMulInteger(x, w, xz) [n] y = Cast<to=1>(t)", {"w": signed(12, 7)}),
         ("float[5,12] x) => (float[5,7] y", "[n] y = MatMul(x, w)", {"w": (12, 7)}),

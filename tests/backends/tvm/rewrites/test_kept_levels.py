@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from tests.backends.tvm.graphs import Initializer, lowered_near, parse
+from tests.backends.tvm.graphs import Initializer, lowered_near, parse, prepared
 
 RNG = np.random.default_rng(0)
 
@@ -67,7 +67,7 @@ def check(signature: str, body: str) -> list[str]:
 def test_a_product_behind_multiplies_integers(signature: str, body: str) -> None:
     found = check(signature, body)
     assert {"ConvInteger", "MatMulInteger"} & set(found)
-    assert "DequantizeLinear" not in found or "MaxPool" in found
+    assert "DequantizeLinear" not in found
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,25 @@ def test_what_no_product_reads_stays_as_it_is() -> None:
 def test_readers_other_than_products_read_the_same() -> None:
     body = f"{X} f = Flatten(d) {ROWS} r = Relu(f)"
     assert "MatMulInteger" in check(SMALL + ", float[1,24] r", body)
+
+
+REQUANTIZED = f"{X} p = MaxPool<kernel_shape=[2,2]>(d) q = QuantizeLinear(p, STEP) e = DequantizeLinear(q, xs, xz)"
+
+
+@pytest.mark.parametrize(
+    ("step", "operators"),
+    [
+        ("xs, xz", ["MaxPool", "ConvInteger"]),
+        ("other, xz", ["MaxPool", "DequantizeLinear", "QuantizeLinear", "ConvInteger"]),
+    ],
+)
+def test_levels_of_the_same_step_are_not_quantized_again(step: str, operators: list[str]) -> None:
+    body = f"{REQUANTIZED.replace('STEP', step)} {V}(image, s) y = Conv(e, v)"
+    assert check(MAP.replace("N", "3"), body)[: len(operators)] == operators
+
+
+def test_outputs_of_the_same_step_keep_their_names() -> None:
+    body = f"{X} p = MaxPool<kernel_shape=[2,2]>(d) y = QuantizeLinear(p, xs, xz) z = QuantizeLinear(p, xs, xz)"
+    text = f"g (uint8[1,6,4,4] x) => (uint8[1,6,3,3] y, uint8[1,6,3,3] z) {{ {body} }}"
+    model = parse(text, {name: CONSTANTS[name] for name in ("xs", "xz")}, opset=21)
+    assert [output.name for output in prepared(model).graph.outputs] == ["y", "z"]

@@ -12,18 +12,26 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from graphprune.calibration.moments import Floats, InputMoments, output_error
+from graphprune.calibration.moments import DriftMoments, Floats, InputMoments
 from graphprune.masks.criteria import SPARSEGPT, WeightValues, parse_criterion
 from graphprune.masks.least_squares import Mask, solve_kept
-from graphprune.masks.patterns import parse_pattern
+from graphprune.masks.patterns import Pattern, parse_pattern
 from graphprune.masks.second_order import DAMPING, prune_by_second_order
 from graphprune.planning.pruning_plan import WeightPlan
 
 
 class Repair(StrEnum):
-    """What is done to the weights that stay, so that outputs stay closer to what they were."""
+    """What is done so that outputs stay closer to what they were.
+
+    Attributes:
+        BIAS: Biases take what the mean of an output loses.
+        DRIFT: Weights first make up for what earlier layers have changed: they become those that, of what they multiply
+            now, are closest to the outputs of the dense model.
+        LEAST_SQUARES: Weights that stay go to the optimum of their output.
+    """
 
     BIAS = "bias"
+    DRIFT = "drift"
     LEAST_SQUARES = "least-squares"
 
 
@@ -35,7 +43,7 @@ class Solution:
         weight: The new weight, float64, as it is stored.
         keep: Which elements stay, likewise.
         shift: What is to be added to each output, [outputs]: zeros unless biases are repaired.
-        error: The root of the mean square of what outputs differ by on the samples, over that of the outputs.
+        error: The root of the mean square of what outputs differ by on rows of the samples, over that of the outputs.
     """
 
     weight: Floats
@@ -44,13 +52,71 @@ class Solution:
     error: float
 
 
+@dataclass(frozen=True)
+class Group:
+    """The rows of a weight that multiply the same inputs; all, unless a convolution has several groups.
+
+    Attributes:
+        exact: The weights of the dense model, [outputs, columns].
+        moments: Of what they multiply now.
+        drift: What that was in the dense model, where it is made up for.
+        centred: Whether means are left to the bias.
+    """
+
+    exact: Floats
+    moments: InputMoments
+    drift: DriftMoments | None
+    centred: bool
+
+    def target(self) -> Floats:
+        """Return the weights that are pruned: W of the dense model, or those with the least `|V x - W x'|`.
+
+        That is `W + W E[(x' - x) x^T] E[x x^T]^-1`, for x as it is now and x' as it was (Li et al. 2025, "GPTAQ:
+        Efficient Finetuning-Free Quantization for Asymmetric Calibration", section 4).
+        """
+        if self.drift is None:
+            return self.exact
+        factor = self.moments.factor(centred=self.centred)
+        lost = self.exact @ self.drift.second(self.moments, centred=self.centred)
+        return self.exact + (lost @ factor.T) @ factor
+
+    def swept(self, rows: Floats, pattern: Pattern, pruned: int) -> Floats:
+        """Return what is left of weights [outputs, positions, inputs], and makes up for what went."""
+        factor, alive = self.moments.factor(centred=self.centred), self.moments.squares != 0
+        return prune_by_second_order(rows, factor, pattern, pruned, alive)
+
+    def best(self, start: Floats, target: Floats, keep: Mask) -> Floats:
+        """Return the weights that stay at the optimum of each output."""
+        second = self.moments.second(centred=self.centred)
+        second[np.diag_indices_from(second)] += DAMPING * max(np.diagonal(second).mean(), np.finfo(np.float64).tiny)
+        return solve_kept(start, target, second, keep)
+
+    def shift(self, found: Floats) -> Floats:
+        """Return what the mean of each output loses, where the bias takes that."""
+        if not self.centred:
+            return np.zeros(len(found))
+        lost = (self.exact - found) @ self.moments.mean
+        return lost if self.drift is None else lost + self.exact @ self.drift.mean(self.moments)
+
+    def errors(self, found: Floats) -> tuple[float, float]:
+        """Return the sum of the squares of what outputs differ by on some rows, and of the outputs themselves."""
+        now = np.concatenate(self.moments.some).astype(np.float64)
+        before = now if self.drift is None else np.concatenate(self.drift.some).astype(np.float64)
+        outputs = before @ self.exact.T
+        return float(np.square(now @ found.T + self.shift(found) - outputs).sum()), float(np.square(outputs).sum())
+
+
 def needs_products(plan: WeightPlan, repairs: Collection[Repair]) -> bool:
     """Whether the second moments of any two inputs are needed."""
-    return plan.criterion == SPARSEGPT.name or Repair.LEAST_SQUARES in repairs
+    return plan.criterion == SPARSEGPT.name or not {Repair.DRIFT, Repair.LEAST_SQUARES}.isdisjoint(repairs)
 
 
 def solve(
-    plan: WeightPlan, array: npt.NDArray[Any], moments: Sequence[InputMoments], repairs: Collection[Repair]
+    plan: WeightPlan,
+    array: npt.NDArray[Any],
+    moments: Sequence[InputMoments],
+    repairs: Collection[Repair],
+    drifts: Sequence[DriftMoments] | None = None,
 ) -> Solution:
     """Prune a weight as the plan says, by what it multiplies, and repair the rest.
 
@@ -58,73 +124,57 @@ def solve(
         plan: Of the weight.
         array: The weight.
         moments: Of the inputs of each of its groups.
-        repairs: What is done then.
+        repairs: What is done beside.
+        drifts: How those inputs differ from the dense model's, where that is repaired.
 
     Raises:
         RecipeError: The weight holds NaN or an infinity (GP323).
         InputError: Its inputs have singular second moments (GP582).
     """
-    rows = plan.axes.rows(array).astype(np.float64)
-    scores = parse_criterion(plan.criterion).score(WeightValues(plan.name, array, _scale(plan, rows, moments)))
-    pattern = parse_pattern(plan.pattern)
-    if plan.criterion == SPARSEGPT.name:
-        counts = pairwise(round(plan.pruned * group / len(moments)) for group in range(len(moments) + 1))
-        parts = zip(np.split(rows, len(moments)), moments, counts, strict=True)
-        found = [
-            prune_by_second_order(part, each.factor, pattern, stop - start, each.squares != 0)
-            for part, each, (start, stop) in parts
-        ]
-        pruned = np.concatenate(found)
-        keep = pruned != 0
-    else:
-        keep = plan.axes.rows(pattern.keep_mask(scores, plan.axes, plan.pruned))
-        pruned = np.where(keep, rows, 0.0)
+    exact = _matrices(plan.axes.rows(array).astype(np.float64), len(moments))
+    each_drift = drifts if drifts is not None else [None] * len(moments)
+    centred = Repair.BIAS in repairs
+    groups = [Group(*each, centred) for each in zip(exact, moments, each_drift, strict=True)]
+    targets = [group.target() for group in groups]
+    rows = np.concatenate(targets).reshape(plan.axes.rows_shape(plan.shape))
+    pruned, keep = _pruned(plan, rows, groups)
+    found = _matrices(pruned, len(groups))
     if Repair.LEAST_SQUARES in repairs:
-        pruned = _least_squares(rows, pruned, keep, moments, centred=Repair.BIAS in repairs)
-    return _solution(plan, rows, pruned, keep, moments, shifted=Repair.BIAS in repairs)
+        parts = zip(groups, found, targets, _matrices(keep, len(groups)), strict=True)
+        found = [group.best(start, target, kept) for group, start, target, kept in parts]
+    return _solution(plan, groups, found, keep)
 
 
-def _scale(plan: WeightPlan, rows: Floats, moments: Sequence[InputMoments]) -> Floats | None:
+def _matrices(rows: npt.NDArray[Any], groups: int) -> list[npt.NDArray[Any]]:
+    """The rows of each group [outputs, columns] of a weight [outputs, positions, inputs]."""
+    return np.split(rows.reshape(len(rows), -1), groups)
+
+
+def _pruned(plan: WeightPlan, rows: Floats, groups: Sequence[Group]) -> tuple[Floats, Mask]:
+    """What is left of a weight [outputs, positions, inputs], and which elements those are."""
+    pattern, stored = parse_pattern(plan.pattern), plan.axes.restore(rows, plan.shape)
+    scores = parse_criterion(plan.criterion).score(WeightValues(plan.name, stored, _scale(plan, groups)))
+    if plan.criterion != SPARSEGPT.name:
+        keep = plan.axes.rows(pattern.keep_mask(scores, plan.axes, plan.pruned))
+        return np.where(keep, rows, 0.0), keep
+    counts = pairwise(round(plan.pruned * number / len(groups)) for number in range(len(groups) + 1))
+    parts = zip(groups, np.split(rows, len(groups)), counts, strict=True)
+    pruned = np.concatenate([group.swept(part, pattern, stop - start) for group, part, (start, stop) in parts])
+    return pruned, pruned != 0
+
+
+def _scale(plan: WeightPlan, groups: Sequence[Group]) -> Floats | None:
     """How much each input counts for a criterion that asks for it, of the shape of the weight."""
     if not parse_criterion(plan.criterion).needs_samples:
         return None
-    outputs, positions, inputs = rows.shape
-    by_group = np.stack([each.norms for each in moments]).repeat(outputs // len(moments), axis=0)
-    scale: Floats = plan.axes.restore(by_group.reshape(rows.shape[0], positions, inputs), plan.shape)
+    by_row = np.concatenate([np.tile(group.moments.norms, (len(group.exact), 1)) for group in groups])
+    scale: Floats = plan.axes.restore(by_row.reshape(plan.axes.rows_shape(plan.shape)), plan.shape)
     return scale
 
 
-def _least_squares(
-    rows: Floats, pruned: Floats, keep: Mask, moments: Sequence[InputMoments], *, centred: bool
-) -> Floats:
-    """The weights that stay, at the optimum of each output; up to a constant where `centred`."""
-    found = []
-    for exact, start, kept, each in zip(
-        *(_groups(part, moments) for part in (rows, pruned, keep)), moments, strict=True
-    ):
-        second = each.second - np.outer(each.mean, each.mean) if centred else each.second
-        second[np.diag_indices_from(second)] += DAMPING * max(np.diagonal(second).mean(), np.finfo(np.float64).tiny)
-        found.append(solve_kept(start, exact, second, kept))
-    return np.concatenate(found).reshape(rows.shape)
-
-
-def _groups(rows: npt.NDArray[Any], moments: Sequence[InputMoments]) -> list[npt.NDArray[Any]]:
-    """The rows of each group as matrices."""
-    return np.split(rows.reshape(len(rows), -1), len(moments))
-
-
-def _solution(
-    plan: WeightPlan,
-    rows: Floats,
-    pruned: Floats,
-    keep: Mask,
-    moments: Sequence[InputMoments],
-    *,
-    shifted: bool,
-) -> Solution:
-    pairs = list(zip(_groups(rows, moments), _groups(pruned, moments), moments, strict=True))
-    shifts = [(exact - other) @ each.mean if shifted else np.zeros(len(exact)) for exact, other, each in pairs]
-    errors = [output_error(each, exact, other, by) for (exact, other, each), by in zip(pairs, shifts, strict=True)]
-    wrong, whole = np.sum(errors, axis=0)
-    weight, kept = (plan.axes.restore(part, plan.shape) for part in (pruned, keep))
-    return Solution(weight, kept, np.concatenate(shifts), math.sqrt(wrong / whole) if whole else 0.0)
+def _solution(plan: WeightPlan, groups: Sequence[Group], found: Sequence[Floats], keep: Mask) -> Solution:
+    pairs = list(zip(groups, found, strict=True))
+    wrong, whole = np.sum([group.errors(each) for group, each in pairs], axis=0)
+    weight = plan.axes.restore(np.concatenate(found).reshape(keep.shape), plan.shape)
+    shift = np.concatenate([group.shift(each) for group, each in pairs])
+    return Solution(weight, plan.axes.restore(keep, plan.shape), shift, math.sqrt(wrong / whole) if whole else 0.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ from graphprune.errors import InputError
 from graphprune.masks.second_order import inverse_factor
 
 Floats = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.floating]
 
 _ROWS = 4096
 """Rows that are widened to float64 at once."""
@@ -39,13 +39,13 @@ class InputMoments:
         self.total: Floats = np.zeros(columns)
         self.squares: Floats = np.zeros(columns)
         self.products: Floats | None = np.zeros((columns, columns)) if products else None
-        self.some: list[npt.NDArray[np.floating]] = []
+        self.some: list[Matrix] = []
+        self._factors: dict[bool, Floats] = {}
 
-    def add(self, matrix: npt.NDArray[np.floating]) -> None:
+    def add(self, matrix: Matrix) -> None:
         """Add the rows of a matrix."""
-        self.some.append(matrix[:: max(1, len(matrix) // _KEPT_ROWS)][:_KEPT_ROWS].copy())
-        for start in range(0, len(matrix), _ROWS):
-            part = matrix[start : start + _ROWS].astype(np.float64)
+        self.some.append(_some(matrix))
+        for part in _wide(matrix):
             self.rows += len(part)
             self.total += part.sum(axis=0)
             if self.products is None:
@@ -65,36 +65,64 @@ class InputMoments:
         """The root of the mean of the squares, [columns]."""
         return np.sqrt(self.squares / max(1, self.rows))
 
-    @property
-    def second(self) -> Floats:
-        """The mean products of any two columns, [columns, columns]."""
+    def second(self, *, centred: bool) -> Floats:
+        """Return the mean products of any two columns, around their means if `centred`, [columns, columns]."""
         assert self.products is not None, "they were not asked for"
-        return self.products / max(1, self.rows)
+        found = self.products / max(1, self.rows)
+        return found - np.outer(self.mean, self.mean) if centred else found
 
-    @cached_property
-    def factor(self) -> Floats:
-        """That of the inverse of `second`, see `graphprune.masks.second_order`, when all rows are added.
+    def factor(self, *, centred: bool) -> Floats:
+        """Return that of the inverse of `second`, see `graphprune.masks.second_order`, when all rows are added.
 
         Raises:
             InputError: GP582.
         """
-        return inverse_factor(self.second)
+        if centred not in self._factors:
+            self._factors = {centred: inverse_factor(self.second(centred=centred))}
+        return self._factors[centred]
 
 
-def output_error(moments: InputMoments, exact: Floats, other: Floats, shift: Floats) -> tuple[float, float]:
-    """Return the sum of the squares of what outputs differ by on some rows, and of the outputs themselves.
+class DriftMoments:
+    """What rows were in the dense model beyond what they are now, with what they are now.
 
-    Args:
-        moments: Of the inputs.
-        exact: The weights [outputs, columns].
-        other: Those that take their place.
-        shift: What is added to each output of these.
+    Attributes:
+        total: The sum of the differences, [columns].
+        products: The sum of the products of each difference with each column as it is now, [columns, columns].
+        some: Some of the rows of the dense model, those that `InputMoments` keeps of the others.
     """
-    rows = np.concatenate(moments.some).astype(np.float64)
-    return float(np.square(rows @ (other - exact).T + shift).sum()), float(np.square(rows @ exact.T).sum())
+
+    def __init__(self, columns: int) -> None:
+        """Begin with no rows."""
+        self.total: Floats = np.zeros(columns)
+        self.products: Floats = np.zeros((columns, columns))
+        self.some: list[Matrix] = []
+
+    def add(self, dense: Matrix, now: Matrix) -> None:
+        """Add the rows of a matrix, as they were and as they are."""
+        self.some.append(_some(dense))
+        for one, other in zip(_wide(dense), _wide(now), strict=True):
+            self.total += (one - other).sum(axis=0)
+            self.products += (one - other).T @ other
+
+    def second(self, moments: InputMoments, *, centred: bool) -> Floats:
+        """Return the mean products, around the means if `centred`, [columns, columns]."""
+        found = self.products / max(1, moments.rows)
+        return found - np.outer(self.mean(moments), moments.mean) if centred else found
+
+    def mean(self, moments: InputMoments) -> Floats:
+        """Return the mean difference, [columns]; the moments are those of the rows as they are now."""
+        return self.total / max(1, moments.rows)
 
 
-def gather(matrices: Iterable[list[npt.NDArray[np.floating]]], where: str, *, products: bool) -> list[InputMoments]:
+def _some(matrix: Matrix) -> Matrix:
+    return matrix[:: max(1, len(matrix) // _KEPT_ROWS)][:_KEPT_ROWS].copy()
+
+
+def _wide(matrix: Matrix) -> Iterable[Floats]:
+    return (matrix[start : start + _ROWS].astype(np.float64) for start in range(0, len(matrix), _ROWS))
+
+
+def gather(matrices: Iterable[list[Matrix]], where: str, *, products: bool) -> list[InputMoments]:
     """Return the moments over samples, for each group of a layer.
 
     Args:
@@ -112,4 +140,14 @@ def gather(matrices: Iterable[list[npt.NDArray[np.floating]]], where: str, *, pr
             moments.add(group)
         if not all(np.isfinite(moments.squares).all() for moments in found):
             raise InputError(f"{where}: its input is NaN or infinite on sample {sample}", code="GP581")
+    return found
+
+
+def gather_drift(dense: Iterable[list[Matrix]], now: Iterable[list[Matrix]]) -> list[DriftMoments]:
+    """Return how rows differ from those of the dense model over samples, for each group of a layer."""
+    found: list[DriftMoments] = []
+    for one, other in zip(dense, now, strict=True):
+        found = found or [DriftMoments(group.shape[1]) for group in one]
+        for drift, *pair in zip(found, one, other, strict=True):
+            drift.add(*pair)
     return found

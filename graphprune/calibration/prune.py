@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,17 @@ from graphprune.analysis.constants import replace_constant
 from graphprune.analysis.weights import LinearWeight
 from graphprune.backends.base import tensor_infos
 from graphprune.calibration.finished import FinishedLayer, FinishedLayers, digest
+from graphprune.calibration.inputs import LayerInputs
 from graphprune.calibration.layer import Repair, needs_products, solve
-from graphprune.calibration.moments import Floats, InputMoments, gather
 from graphprune.calibration.ranges import Feed
 from graphprune.calibration.samples import SAMPLES, take
 from graphprune.calibration.streaming.activations import MEMORY
-from graphprune.calibration.streaming.columns import columns, how_multiplied, multiplied, why_no_columns
-from graphprune.calibration.streaming.stream import Stream
+from graphprune.calibration.streaming.columns import why_no_columns
 from graphprune.diagnostics import Skip
 from graphprune.errors import InputError, PreconditionError, RecipeError
 from graphprune.files import work_folder
 from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import describe
-from graphprune.masks.criteria import SPARSEGPT
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.product_bias import shift_bias
 from graphprune.passes.prune_weights import PruneWeights
@@ -115,10 +113,11 @@ def prune(  # noqa: PLR0913 - one argument an option
     pruner = _Pruner(model, plan, repairs)
     finished = None if resume_in is None else FinishedLayers(resume_in, _run(plan, repairs, feeds))
     with work_folder() as folder:
-        stream = Stream(pruner.model, pruner.by_node, feeds, folder, memory)
-        for nodes in stream.layers():
+        asked = {"products": pruner.needs_products, "drift": Repair.DRIFT in repairs}
+        inputs = LayerInputs(pruner.model, pruner.by_node, feeds, folder, memory, **asked)
+        for nodes in inputs.stops():
             for node in nodes:
-                pruner.prune(node, stream, finished)
+                pruner.prune(node, inputs, finished)
                 if on_layer:
                     on_layer(len(pruner.layers))
     return pruner.result(len(feeds))
@@ -160,51 +159,42 @@ class _Pruner:
         for skip in self.skips:
             _LOG.warning("%s", skip)
         self._names = FreshNames(self.model)
-        self._products = any(needs_products(planned, repairs) for planned, _ in self.by_node.values())
-        self._seen: dict[Hashable, list[InputMoments]] = {}
+
+    @property
+    def needs_products(self) -> bool:
+        """Whether second moments of any two inputs of a layer are needed."""
+        return any(needs_products(planned, self.repairs) for planned, _ in self.by_node.values())
 
     def _refusal(self, planned: WeightPlan, weight: LinearWeight) -> tuple[str, str] | None:
-        changes = planned.criterion == SPARSEGPT.name or Repair.LEAST_SQUARES in self.repairs
-        if weight.quantization is not None and changes:
+        if weight.quantization is not None and needs_products(planned, self.repairs):
             return "GP318", f"holds {weight.tensor.dtype.name.lower()}, of which others cannot take the place"
         return why_no_columns(weight, self.model.graph)
 
-    def prune(self, node: ir.Node, stream: Stream, finished: FinishedLayers | None) -> None:
+    def prune(self, node: ir.Node, inputs: LayerInputs, finished: FinishedLayers | None) -> None:
         """Prune the weight of a node that the samples are in front of."""
         planned, weight = self.by_node[node]
         dense = weight.tensor.numpy()
+        repairs = self.repairs if self._takes_bias(node, weight) else self.repairs - {Repair.BIAS}
         done = None if finished is None else finished.get(weight.name, dense)
         if done is None:
-            done = self._solved(planned, weight, stream)
+            done = _solved(planned, weight, inputs, repairs)
             done = done if finished is None else finished.put(weight.name, dense, done)
         replace_constant(weight.value, done.weight)
-        if Repair.BIAS in self.repairs:
-            self._shift(node, weight, done.shift)
+        if Repair.BIAS in repairs:
+            shift_bias(node, done.shift, self._names)
         zeros = done.weight.size - int(np.count_nonzero(weight.real_values()))
         self.layers.append(PrunedLayer(weight.name, zeros, done.weight.size, done.error))
 
-    def _solved(self, planned: WeightPlan, weight: LinearWeight, stream: Stream) -> FinishedLayer:
-        found = solve(planned, weight.real_values(), self._moments(weight, stream), self.repairs)
-        stored = weight.zeroed(found.keep)
-        array = stored if weight.quantization is not None else found.weight.astype(stored.dtype)
-        return FinishedLayer(array, found.shift, found.error)
-
-    def _moments(self, weight: LinearWeight, stream: Stream) -> list[InputMoments]:
-        """Those of what a weight multiplies; layers often have them in common with the one before."""
-        value = multiplied(weight)
-        key = value, how_multiplied(weight)
-        if key not in self._seen:
-            matrices = (columns(weight, array) for array in stream.inputs(value))
-            where = f"weight '{weight.name}', {describe(weight.node)}"
-            self._seen = {key: gather(matrices, where, products=self._products)}
-        return self._seen[key]
-
-    def _shift(self, node: ir.Node, weight: LinearWeight, amounts: Floats) -> None:
+    def _takes_bias(self, node: ir.Node, weight: LinearWeight) -> bool:
+        """Whether a layer has a bias that is shifted; it has one then, if of zeros."""
+        if Repair.BIAS not in self.repairs:
+            return False
         is_float = node.outputs[0].dtype == ir.DataType.FLOAT and weight.uses[0].index == 1
-        if not (is_float and shift_bias(node, amounts, self._names)):
-            self.skips.append(
-                Skip("GP319", weight.name, f"{describe(node)} has no bias of float32 that could be shifted")
-            )
+        takes = is_float and shift_bias(node, np.zeros(weight.shape[weight.axes.output]), self._names)
+        if not takes:
+            reason = f"{describe(node)} has no bias of float32 that could be shifted"
+            self.skips.append(Skip("GP319", weight.name, reason))
+        return takes
 
     def result(self, samples: int) -> PruneResult:
         """What came of it.
@@ -215,3 +205,12 @@ class _Pruner:
         set_stage(self.model, Stage.SPARSE)
         verify_stage(self.model)
         return PruneResult(self.model, tuple(self.layers), tuple(self.skips), samples)
+
+
+def _solved(
+    planned: WeightPlan, weight: LinearWeight, inputs: LayerInputs, repairs: Collection[Repair]
+) -> FinishedLayer:
+    found = solve(planned, weight.real_values(), inputs.moments(weight), repairs, inputs.drifts(weight))
+    stored = weight.zeroed(found.keep)
+    array = stored if weight.quantization is not None else found.weight.astype(stored.dtype)
+    return FinishedLayer(array, found.shift, found.error)

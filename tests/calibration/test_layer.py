@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from graphprune.calibration.layer import Repair, Solution, needs_products, solve
-from graphprune.calibration.moments import Floats, InputMoments, gather
+from graphprune.calibration.layer import Group, Repair, Solution, needs_products, solve
+from graphprune.calibration.moments import DriftMoments, Floats, InputMoments, gather, gather_drift
 from graphprune.planning.pruning_plan import WeightPlan
 
 RNG = np.random.default_rng(0)
@@ -88,13 +88,15 @@ def test_repairs_lower_the_error(criterion: str, pattern: str) -> None:
     moments = moments_of(rows)
     none, bias, least, both = (
         solve(plan(criterion, pattern), weight, moments, repairs)
-        for repairs in ([], [Repair.BIAS], [Repair.LEAST_SQUARES], list(Repair))
+        for repairs in ([], [Repair.BIAS], [Repair.LEAST_SQUARES], [Repair.BIAS, Repair.LEAST_SQUARES])
     )
     errors = [wrong(weight, found, rows[0]) for found in (none, bias, least, both)]
-    assert errors[0] > errors[1] >= errors[3]
-    assert errors[0] > errors[2] > errors[3]
+    assert errors[0] > errors[1] > errors[3]
+    assert errors[0] > errors[2]
+    if criterion != "sparsegpt":  # whose choice of zeros goes by means too, where biases do not take these
+        assert errors[2] > errors[3]
     for found in (bias, least, both):
-        np.testing.assert_array_equal(found.keep, none.keep)
+        assert np.count_nonzero(found.keep) == np.count_nonzero(none.keep)
         assert not found.weight[~found.keep].any()
     assert not none.shift.any()
     assert not least.shift.any()
@@ -105,7 +107,8 @@ def test_least_squares_are_at_the_optimum_of_damped_moments() -> None:
     weight, rows = RNG.standard_normal((CHANNELS, INPUTS)), inputs()
     (moments,) = moments_of(rows)
     found = solve(plan("wanda"), weight, [moments], [Repair.LEAST_SQUARES])
-    damped = moments.second + 0.01 * np.diag(moments.second).mean() * np.eye(INPUTS)
+    second = moments.second(centred=False)
+    damped = second + 0.01 * np.diag(second).mean() * np.eye(INPUTS)
     gradient = np.where(found.keep, (weight - found.weight) @ damped, 0)
     assert np.abs(gradient).max() < 1e-5 * np.abs(weight @ damped).max()
 
@@ -127,3 +130,47 @@ def test_products_are_summed_where_somebody_asks_for_them() -> None:
     }
     every = set(itertools.product(CRITERIA, Repair))
     assert every - asked == {("magnitude", Repair.BIAS), ("wanda", Repair.BIAS)}
+
+
+def drifted(rows: Floats) -> tuple[Floats, list[DriftMoments]]:
+    """The rows that the dense model had in place of these: a part of them is another function of their own columns."""
+    dense = rows + 0.3 * rows @ RNG.standard_normal((INPUTS, INPUTS)) / INPUTS + RNG.standard_normal(INPUTS)
+    return dense, gather_drift([[dense]], [[rows]])
+
+
+@pytest.mark.parametrize("repairs", [[Repair.DRIFT], list(Repair)], ids=["alone", "with all repairs"])
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_weights_make_up_for_what_earlier_layers_have_changed(criterion: str, repairs: list[Repair]) -> None:
+    weight, (rows,) = RNG.standard_normal((CHANNELS, INPUTS)), inputs()
+    dense, drifts = drifted(rows)
+    moments = moments_of([rows])
+
+    def lost(found: Solution) -> float:
+        return float(np.square(rows @ found.weight.T + found.shift - dense @ weight.T).mean())
+
+    without = solve(plan(criterion), weight, moments, [each for each in repairs if each is not Repair.DRIFT])
+    found = solve(plan(criterion), weight, moments, repairs, drifts)
+    assert lost(found) < 0.9 * lost(without)
+    if Repair.BIAS in repairs:
+        difference = rows @ found.weight.T + found.shift - dense @ weight.T
+        np.testing.assert_allclose(difference.mean(axis=0), 0, atol=1e-9)
+
+
+def test_without_zeros_drift_is_made_up_for_as_far_as_it_can_be() -> None:
+    weight, (rows,) = RNG.standard_normal((CHANNELS, INPUTS)), inputs()
+    dense, drifts = drifted(rows)
+    (moments,) = moments_of([rows])
+    target = Group(weight, moments, drifts[0], centred=True).target()
+    # The optimum with a constant, of moments that are damped: a little is left of it.
+    best, *_ = np.linalg.lstsq(np.column_stack([rows, np.ones(len(rows))]), dense @ weight.T)
+    left = rows @ (target - best[:-1].T).T
+    before = rows @ (weight - best[:-1].T).T
+    assert np.square(left - left.mean(0)).mean() < 1e-2 * np.square(before - before.mean(0)).mean()
+
+
+def test_the_error_is_that_to_the_dense_model() -> None:
+    weight, rows = RNG.standard_normal((CHANNELS, INPUTS)), inputs()[0][:16]
+    dense, drifts = drifted(rows)
+    found = solve(plan("magnitude"), weight, moments_of([rows]), [Repair.DRIFT], drifts)
+    expected = np.linalg.norm(rows @ found.weight.T - dense @ weight.T) / np.linalg.norm(dense @ weight.T)
+    assert found.error == pytest.approx(expected)

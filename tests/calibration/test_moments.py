@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from graphprune.calibration.moments import InputMoments, gather, output_error
+from graphprune.calibration.moments import gather, gather_drift
 from graphprune.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -20,9 +20,12 @@ def test_moments_are_those_of_all_rows(*, products: bool) -> None:
     np.testing.assert_allclose(moments.mean, rows.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(moments.norms, np.sqrt(np.square(rows).mean(axis=0)), rtol=1e-12)
     if products:
-        np.testing.assert_allclose(moments.second, rows.T @ rows / len(rows), rtol=1e-12)
-        damped = moments.second + 0.01 * np.diag(moments.second).mean() * np.eye(6)
-        np.testing.assert_allclose(moments.factor.T @ moments.factor, np.linalg.inv(damped), rtol=1e-8)
+        expected = {False: rows.T @ rows / len(rows), True: np.cov(rows.T, bias=True)}
+        for centred, second in expected.items():
+            np.testing.assert_allclose(moments.second(centred=centred), second, rtol=1e-9, atol=1e-12)
+            damped = second + 0.01 * np.diag(second).mean() * np.eye(6)
+            factor = moments.factor(centred=centred)
+            np.testing.assert_allclose(factor.T @ factor, np.linalg.inv(damped), rtol=1e-6)
 
 
 def test_one_huge_row_hides_no_other() -> None:
@@ -45,10 +48,16 @@ def test_a_layer_that_sees_no_number_is_named(bad: float) -> None:
         gather(samples, "weight 'w'", products=True)
 
 
-def test_the_error_is_that_of_the_outputs() -> None:
-    moments, rows = InputMoments(4, products=False), RNG.standard_normal((8, 4))
-    moments.add(rows)
-    exact, other, shift = RNG.standard_normal((3, 4)), RNG.standard_normal((3, 4)), RNG.standard_normal(3)
-    wrong, whole = output_error(moments, exact, other, shift)
-    assert wrong == pytest.approx(np.square(rows @ other.T + shift - rows @ exact.T).sum())
-    assert whole == pytest.approx(np.square(rows @ exact.T).sum())
+def test_drifts_are_those_of_all_rows() -> None:
+    now = [RNG.standard_normal((rows, 5)) for rows in (5000, 7)]
+    dense = [each + 0.1 * RNG.standard_normal(each.shape) + 0.3 for each in now]
+    (moments,) = gather([[each] for each in now], "w", products=True)
+    (drift,) = gather_drift([[each] for each in dense], [[each] for each in now])
+    x, difference = np.concatenate(now), np.concatenate(dense) - np.concatenate(now)
+    np.testing.assert_allclose(drift.mean(moments), difference.mean(axis=0))
+    expected = difference.T @ x / len(x)
+    np.testing.assert_allclose(drift.second(moments, centred=False), expected, atol=1e-12)
+    centred = expected - np.outer(difference.mean(axis=0), x.mean(axis=0))
+    np.testing.assert_allclose(drift.second(moments, centred=True), centred, atol=1e-12)
+    kept = [np.concatenate(each) for each in (drift.some, moments.some)]
+    assert {tuple(row) for row in kept[0] - kept[1]} <= {tuple(row) for row in difference}

@@ -14,7 +14,7 @@ import pytest
 import graphprune as gp
 from graphprune.analysis.weights import linear_weights
 from graphprune.calibration.layer import Repair, Solution, solve
-from graphprune.calibration.moments import InputMoments
+from graphprune.calibration.moments import DriftMoments, InputMoments
 from graphprune.calibration.prune import prune
 from graphprune.calibration.trial import relative_errors
 from graphprune.errors import BackendError, InputError, PreconditionError, RecipeError
@@ -107,6 +107,7 @@ def test_each_step_up_brings_outputs_closer(name: str) -> None:
     assert error("sparsegpt") < 0.8 * error("magnitude")
     assert error("wanda", "bias") < 0.8 * error("wanda")
     assert error("wanda", "least-squares", "bias") < 0.95 * error("wanda", "bias")
+    assert error("sparsegpt", "bias", "drift") < 0.95 * error("sparsegpt", "bias")
 
 
 def test_biases_take_what_means_lose() -> None:
@@ -187,10 +188,14 @@ def test_a_run_that_was_killed_goes_on_behind_its_last_layer(tmp_path: Path, mon
     solved: list[str] = []
 
     def counted(
-        plan: WeightPlan, array: np.ndarray, moments: Sequence[InputMoments], repairs: Collection[Repair]
+        plan: WeightPlan,
+        array: np.ndarray,
+        moments: Sequence[InputMoments],
+        repairs: Collection[Repair],
+        drifts: Sequence[DriftMoments] | None,
     ) -> Solution:
         solved.append(plan.name)
-        return solve(plan, array, moments, repairs)
+        return solve(plan, array, moments, repairs, drifts)
 
     monkeypatch.setattr("graphprune.calibration.prune.solve", counted)
     seen: list[int] = []
@@ -210,7 +215,7 @@ def test_what_lies_in_files_gives_the_same() -> None:
 
 
 def test_an_unknown_repair() -> None:
-    with pytest.raises(InputError, match=r"repair is 'prayer', expected some of bias, least-squares \[GP586\]"):
+    with pytest.raises(InputError, match=r"repair is 'prayer', expected some of bias, drift, least-squares \[GP586\]"):
         pruned(small(), gp.Recipe(sparsity=0.5), repair=["prayer"])
 
 

@@ -29,18 +29,19 @@ class FinishedLayers:
     """Layers by name, in a folder; those of another run are refused."""
 
     def __init__(self, folder: Path, run: Mapping[str, Any]) -> None:
-        """Use a folder, which need not exist, for a run that is described by JSON values.
+        """Use a folder, which is made with the first layer, for a run that is described by JSON values.
 
         Raises:
             InputError: The folder has layers of another run (GP585).
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder, path = folder, folder / "run.json"
-        own = json.dumps(run, sort_keys=True)
-        if path.exists() and path.read_text() != own:
+        self._folder, self._run = folder, json.dumps(run, sort_keys=True)
+        if self._file.exists() and self._file.read_text() != self._run:
             raise _another(folder)
-        with atomic_write(path) as file:
-            file.write(own.encode())
+
+    @property
+    def _file(self) -> Path:
+        """What says which run it is."""
+        return self._folder / "run.json"
 
     def get(self, name: str, dense: Arrays) -> FinishedLayer | None:
         """Return what became of a layer, None where it is not finished.
@@ -58,6 +59,10 @@ class FinishedLayers:
 
     def put(self, name: str, dense: Arrays, layer: FinishedLayer) -> FinishedLayer:
         """Write what became of a layer, and return it with its weight in the file."""
+        if not self._file.exists():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with atomic_write(self._file) as file:
+                file.write(self._run.encode())
         path = self._path(name)
         with atomic_write(path) as file:
             np.save(file, layer.weight.view(f"u{layer.weight.itemsize}"))  # NumPy's files know no bfloat16

@@ -71,8 +71,8 @@ class Group:
     def target(self) -> Floats:
         """Return the weights that are pruned: W of the dense model, or those with the least `|V x - W x'|`.
 
-        That is `W + W E[(x' - x) x^T] E[x x^T]^-1`, for x as it is now and x' as it was (Li et al. 2025, "GPTAQ:
-        Efficient Finetuning-Free Quantization for Asymmetric Calibration", section 4).
+        That is `W + W E[(x' - x) x^T] E[x x^T]^-1`, for x as it is now and x' as it was: the least squares that Li et
+        al. 2025, "GPTAQ", quantize towards.
         """
         if self.drift is None:
             return self.exact

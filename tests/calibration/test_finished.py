@@ -33,8 +33,10 @@ def test_what_is_not_finished_is_not_there(tmp_path: Path) -> None:
 
 def test_layers_of_another_run_are_refused(tmp_path: Path) -> None:
     FinishedLayers(tmp_path, {"samples": "a"})
+    FinishedLayers(tmp_path, {"samples": "b"}).put("w", np.zeros(2), FinishedLayer(np.zeros(2), np.zeros(1), 0.0))
+    FinishedLayers(tmp_path, {"samples": "b"})
     with pytest.raises(InputError, match=r"has layers of another run: another model, plan, .* remove it .* \[GP585\]"):
-        FinishedLayers(tmp_path, {"samples": "b"})
+        FinishedLayers(tmp_path, {"samples": "a"})
 
 
 def test_layers_of_another_model_are_refused(tmp_path: Path) -> None:

@@ -11,8 +11,13 @@ from graphprune.calibration.layer import Group, Repair, Solution, needs_products
 from graphprune.calibration.moments import DriftMoments, Floats, InputMoments, gather, gather_drift
 from graphprune.planning.pruning_plan import WeightPlan
 
-RNG = np.random.default_rng(0)
+RNG = np.random.default_rng()
 CHANNELS, INPUTS = 16, 24
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
 
 
 def plan(criterion: str, pattern: str = "unstructured", shape: tuple[int, ...] = (CHANNELS, INPUTS)) -> WeightPlan:
@@ -139,7 +144,7 @@ def drifted(rows: Floats) -> tuple[Floats, list[DriftMoments]]:
 
 
 @pytest.mark.parametrize("repairs", [[Repair.DRIFT], list(Repair)], ids=["alone", "with all repairs"])
-@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("criterion", ["wanda", "sparsegpt"])
 def test_weights_make_up_for_what_earlier_layers_have_changed(criterion: str, repairs: list[Repair]) -> None:
     weight, (rows,) = RNG.standard_normal((CHANNELS, INPUTS)), inputs()
     dense, drifts = drifted(rows)

@@ -8,7 +8,12 @@ import pytest
 from graphprune.calibration.moments import gather, gather_drift
 from graphprune.errors import InputError
 
-RNG = np.random.default_rng(0)
+RNG = np.random.default_rng()
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
 
 
 @pytest.mark.parametrize("products", [True, False])

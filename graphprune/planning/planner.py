@@ -185,7 +185,7 @@ def _scoped(scope: str | None, criterion: str, pattern: Pattern) -> tuple[str, P
         raise RecipeError(f"{message}; use scope 'layer' or 'row', or other sparsities in rules", code="GP333")
     if isinstance(pattern, Block) and scope == "row":
         raise RecipeError(f"scope 'row' with pattern '{pattern}', expected 'unstructured' or N:M", code="GP332")
-    chosen = scope or ("layer" if isinstance(pattern, Block) else by_default.scope)
+    chosen = scope or by_default.scope
     return chosen, Unstructured(per_row=True) if chosen == "row" and pattern == Unstructured() else pattern
 
 

@@ -120,6 +120,34 @@ def test_biases_take_what_means_lose() -> None:
     np.testing.assert_allclose(shift, lost, rtol=1e-4, atol=1e-6)
 
 
+UNSHIFTED: dict[str, tuple[str, dict[str, Initializer], tuple[int, ...]]] = {
+    "no bias": ("g (float[n,8] x) => (float[n,8] y) { y = MatMul(x,u) }", {"u": (8, 8)}, (40, 8)),
+    "from the left": (
+        "g (float[8,8] x) => (float[8,8] y) { h = MatMul(u,x) y = Add(h,k) }",
+        {"u": (8, 8), "k": (8,)},
+        (5, 8, 8),
+    ),
+    "half floats": (
+        "g (float16[n,8] x) => (float16[n,8] y) { y = Gemm(x,u,k) }",
+        {"u": RNG.standard_normal((8, 8)).astype(np.float16), "k": np.ones(8, np.float16)},
+        (40, 8),
+    ),
+}
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "sparsegpt"])
+@pytest.mark.parametrize("name", UNSHIFTED)
+def test_means_count_where_no_bias_takes_them(name: str, criterion: str) -> None:
+    text, given, shape = UNSHIFTED[name]
+    model = parse(text, given)
+    plan = gp.plan(model, gp.Recipe(sparsity=0.5, criterion=criterion))
+    dtype = np.float16 if "float16" in text else np.float32
+    samples = [{"x": (RNG.standard_normal(shape) + 5).astype(dtype)}]
+    with_bias, without = (prune(model, plan, samples, repair=repair) for repair in (["bias"], []))
+    assert [(skip.code, skip.node) for skip in with_bias.skips] == [("GP319", "u")]
+    assert fingerprint(with_bias.model) == fingerprint(without.model)
+
+
 def test_only_as_many_samples_are_looked_at_as_asked_for() -> None:
     model, recipe = small(), gp.Recipe(sparsity=0.5, criterion="wanda")
     few = pruned(model, recipe, most_samples=3)
@@ -163,12 +191,10 @@ def test_integers_take_zeros_and_no_new_numbers() -> None:
 
 
 def test_half_floats_stay_half_floats() -> None:
-    text = "g (float16[n,8] x) => (float16[n,8] y) { y = MatMul(x,u) }"
-    model = parse(text, {"u": RNG.standard_normal((8, 8)).astype(np.float16)})
+    model = parse("g (float16[n,8] x) => (float16[n,8] y) { y = MatMul(x,u) }", UNSHIFTED["half floats"][1])
     plan = gp.plan(model, gp.Recipe(sparsity=0.5, criterion="sparsegpt"))
-    result = prune(model, plan, [{"x": SAMPLES.astype(np.float16)}], repair=["bias"])
+    result = prune(model, plan, [{"x": SAMPLES.astype(np.float16)}])
     assert weights(result.model)["u"].dtype == np.float16
-    assert [skip.code for skip in result.skips] == ["GP319"]
 
 
 class StoppedError(Exception):

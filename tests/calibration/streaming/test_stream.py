@@ -101,3 +101,13 @@ def test_weights_are_those_of_when_a_layer_runs(tmp_path: Path) -> None:
     replace_constant(first.value, np.full((2, 2), 3, np.float32))
     next(stops)
     np.testing.assert_array_equal(next(stream.inputs(multiplied(second))), [[6, 6]])
+
+
+def test_only_what_is_read_later_is_kept(tmp_path: Path) -> None:
+    text, initializers, _ = MODELS["a chain with a residual"]
+    model = parse(text, initializers)
+    infer_shapes(model)
+    layers = [weight.node for weight in linear_weights(model)[0]]
+    stream = Stream(model, layers, [{"x": np.ones((2, 4), np.float32)}], tmp_path, memory=0)
+    # x; what the second layer multiplies, and x; what the last one multiplies.
+    assert [len(list(tmp_path.iterdir())) for _ in stream.layers()] == [1, 2, 1]

@@ -21,7 +21,7 @@ TEXT = """g (float[2,4] x) => (float[2,4] y) {
 
 
 def network() -> ir.Model:
-    model = parse(TEXT, {name: (4, 4) for name in "uvws"})
+    model = parse(TEXT, dict.fromkeys("uvws", (4, 4)))
     infer_shapes(model)
     return model
 

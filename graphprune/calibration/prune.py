@@ -26,6 +26,7 @@ from graphprune.errors import InputError, PreconditionError, RecipeError
 from graphprune.files import work_folder
 from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import describe
+from graphprune.passes.base import clone_apart
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.product_bias import shift_bias
 from graphprune.passes.prune_weights import PruneWeights
@@ -147,7 +148,7 @@ class _Pruner:
         """
         if plan.channels:
             raise RecipeError("prune: the plan is of channels, which samples do not choose", code="GP587")
-        self.model, self.repairs = model.clone(), repairs
+        self.model, self.repairs = clone_apart(model), repairs
         self.model.graph.sort()
         infer_shapes(self.model)
         self.layers: list[PrunedLayer] = []

@@ -145,7 +145,7 @@ def run_pass(pass_: Pass, model: ir.Model, *, verify: bool = True) -> PassResult
     """
     check_model(pass_.name, model)
     _verify_input(pass_, model, verify=verify)
-    clone = _clone(model)
+    clone = clone_apart(model)
     outcome = pass_.apply(clone)
     if pass_.produces is not None:
         set_stage(clone, pass_.produces)
@@ -176,7 +176,7 @@ def _verify_input(pass_: Pass, model: ir.Model, *, verify: bool) -> None:
         verify_stage(model)
 
 
-def _clone(model: ir.Model) -> ir.Model:
+def clone_apart(model: ir.Model) -> ir.Model:
     """Clone `model` with types of its own: onnx_ir shares them, and `value.dtype = ...` writes into them."""
     clone = model.clone()
     for graph in clone.graphs():

@@ -18,7 +18,7 @@ from graphprune.calibration.finished import FinishedLayer, FinishedLayers, diges
 from graphprune.calibration.inputs import LayerInputs
 from graphprune.calibration.layer import Repair, needs_products, solve
 from graphprune.calibration.ranges import Feed
-from graphprune.calibration.samples import SAMPLES, take
+from graphprune.calibration.samples import SAMPLES, check_varied, take
 from graphprune.calibration.streaming.activations import MEMORY
 from graphprune.calibration.streaming.columns import why_no_columns
 from graphprune.diagnostics import Skip
@@ -100,9 +100,9 @@ def prune(  # noqa: PLR0913 - one argument an option
         on_layer: Called with the number of weights that are done.
 
     Raises:
-        InputError: Of samples that do not fit (GP512 to GP515, GP567 to GP569), NaN in what a layer multiplies
-            (GP581), singular moments (GP582), a full disk (GP584), a folder of another run (GP585), an unknown repair
-            (GP586).
+        InputError: Of samples that do not fit (GP512 to GP515, GP567 to GP569) or never vary (GP577), NaN in what a
+            layer multiplies (GP581), singular moments (GP582), a full disk (GP584), a folder of another run (GP585), an
+            unknown repair (GP586).
         PreconditionError: The model is masked or packed (GP255).
         RecipeError: The plan is for another model (GP324), or of channels (GP587); a weight holds NaN (GP323).
     """
@@ -111,6 +111,7 @@ def prune(  # noqa: PLR0913 - one argument an option
     if (stage := get_stage(model)) not in PruneWeights.consumes:
         raise PreconditionError(f"prune: the model is {stage}, expected dense or sparse", code="GP255")
     feeds = take(samples, tensor_infos(model.graph.inputs), most_samples)
+    check_varied(feeds)
     pruner = _Pruner(model, plan, repairs)
     finished = None if resume_in is None else FinishedLayers(resume_in, _run(plan, repairs, feeds))
     with work_folder() as folder:

@@ -8,6 +8,7 @@ from itertools import chain, islice
 import numpy as np
 
 from graphprune.calibration.ranges import Feed
+from graphprune.errors import InputError
 from graphprune.verification.samples import feeds_of
 from graphprune_runtime.interface import TensorInfo
 
@@ -27,6 +28,18 @@ def take(samples: Iterable[Mapping[str, np.ndarray]], infos: Sequence[TensorInfo
         InputError: As `graphprune.verification.samples.feeds_of`.
     """
     return list(islice(chain.from_iterable(_singly(feed, infos) for feed in feeds_of(samples, infos)), most))
+
+
+def check_varied(feeds: Sequence[Feed]) -> None:
+    """Check that samples say something.
+
+    Raises:
+        InputError: Each input is one number in all of them (GP577).
+    """
+    first = {name: array.ravel()[:1] for name, array in feeds[0].items()}
+    if all(bool(np.all(feed[name] == number)) for feed in feeds for name, number in first.items() if number.size):
+        found = next((number.item() for number in first.values() if number.size), "nothing")
+        raise InputError(f"the inputs are {found} everywhere in all samples, expected real ones", code="GP577")
 
 
 def _singly(feed: Feed, infos: Sequence[TensorInfo]) -> Iterator[Feed]:

@@ -271,3 +271,12 @@ def test_samples_that_do_not_fit() -> None:
     bad[2, 3] = np.nan
     with pytest.raises(InputError, match=r"weight 'u', node 'one' \(Gemm\): its input is NaN .* on sample 2 \[GP581\]"):
         prune(model, plan, [{"x": bad}])
+
+
+def test_samples_that_say_nothing() -> None:
+    model = small()
+    plan = gp.plan(model, gp.Recipe(sparsity=0.5, criterion="wanda"))
+    with pytest.raises(InputError, match=r"the inputs are 0.5 everywhere in all samples, expected real ones \[GP577\]"):
+        prune(model, plan, [{"x": np.full((4, 8), 0.5, np.float32)}] * 2)
+    varied = [{"x": np.full((1, 8), number, np.float32)} for number in (1, 2)]
+    assert prune(model, plan, varied).samples == 2

@@ -105,7 +105,7 @@ def test_outputs_stay_closer_than_by_the_largest_weights() -> None:
     rows, moments = layer(16, 1, 128)
     found, dense = solved(rows, moments, Unstructured(), rows.size // 2), rows[:, 0]
     largest = np.where(np.abs(dense) >= np.median(np.abs(dense)), dense, 0)
-    assert error(dense, found, moments) < 0.6 * error(dense, largest, moments)
+    assert error(dense, found, moments) < 0.95 * error(dense, largest, moments)
 
 
 def test_the_weight_is_left_alone() -> None:

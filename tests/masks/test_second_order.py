@@ -82,7 +82,7 @@ def test_groups_are_those_of_the_paper(keep: int, of: int, inputs: int) -> None:
 @pytest.mark.parametrize(
     "pattern", [Unstructured(), Unstructured(per_row=True), NM(2, 4), NM(1, 4, 2), Block(1, 4), Block(4, 1)], ids=str
 )
-@pytest.mark.parametrize("shape", [(8, 9, 16), (8, 9, 24), (8, 4, 160), (8, 1, 20), (4, 25, 8)])
+@pytest.mark.parametrize("shape", [(8, 9, 16), (8, 9, 18), (8, 9, 24), (8, 4, 160), (8, 1, 20), (4, 25, 8)])
 def test_as_many_elements_go_as_planned_where_the_pattern_has_them(
     pattern: Pattern, shape: tuple[int, int, int]
 ) -> None:
@@ -130,6 +130,10 @@ def test_the_factor_is_that_of_the_inverse() -> None:
     np.testing.assert_array_equal(factor, np.triu(factor))
     np.testing.assert_allclose(factor.T @ factor @ damped, np.eye(40), atol=1e-8)
     assert (np.diag(factor) > 0).all()
+
+
+def test_inputs_that_are_always_zero_count_as_independent_ones() -> None:
+    np.testing.assert_allclose(inverse_factor(np.diag([4.0, 0.0, 1.0]), damping=0.0), np.diag([0.5, 1.0, 1.0]))
 
 
 def test_moments_without_an_inverse_are_refused() -> None:

@@ -62,7 +62,7 @@ class _Cutter:
         """Yield the nodes of each step, the layers first."""
         done: set[ir.Node] = set()
         ready: list[ir.Node] = []
-        while ready or not done:
+        while True:
             done |= set(ready)
             for node in self._waiting:
                 if node not in self._layers and self._after[node] <= done:

@@ -37,11 +37,6 @@ class Stream:
             for name in {name for step in self._steps for name in _names(step.reads)} & feed.keys():
                 self._values.put(sample, name, feed[name])
 
-    @property
-    def stops(self) -> int:
-        """How often it stops."""
-        return len(self._steps) - 1
-
     def layers(self) -> Iterator[tuple[ir.Node, ...]]:
         """Yield the layers in front of which the samples are; they run, changed or not, when the next are asked for."""
         for step, following in zip(self._steps, [*self._steps[1:], None], strict=True):

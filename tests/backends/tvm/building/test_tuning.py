@@ -62,6 +62,20 @@ def test_the_fastest_is_picked(model: ir.Model, fastest: str, monkeypatch: pytes
     assert_equal(session, model)
 
 
+def asked_for(model: ir.Model) -> list[tuple[str, Callable[[], Emitted]]]:
+    """The kernels whose times are asked for, none of which runs."""
+    found: list[tuple[str, Callable[[], Emitted]]] = []
+
+    def seconds(_self: Tuner, kernel: str, emit: Callable[[], Emitted], **_where: bool) -> float:
+        found.append((kernel, emit))
+        return 1.0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tuner, "seconds", seconds)
+        tuned(model, "full")
+    return found
+
+
 def test_what_was_measured_is_remembered(model: ir.Model, folder: Path) -> None:
     first = tuned(model)
     before = {path: path.read_text() for path in folder.iterdir()}
@@ -72,16 +86,7 @@ def test_what_was_measured_is_remembered(model: ir.Model, folder: Path) -> None:
 def test_what_is_read_from_memory_is_measured_so_and_apart(
     model: ir.Model, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found: list[tuple[str, Callable[[], Emitted]]] = []
-    evictions: list[int] = []
-
-    def seconds(_self: Tuner, kernel: str, emit: Callable[[], Emitted], **_where: bool) -> float:
-        found.append((kernel, emit))
-        return 1.0
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tuner, "seconds", seconds)
-        tuned(model, "full")
+    found, evictions = asked_for(model), list[int]()
     monkeypatch.setattr(tuning, "_fill_caches", lambda l3_bytes: lambda _: evictions.append(l3_bytes))
     tuner = make_tuner("quick", resolve_target("x86-64-v3"), 1)
     assert tuner is not None
@@ -109,15 +114,7 @@ def test_a_folder_that_takes_no_files_costs_only_time(model: ir.Model, folder: P
 
 def test_several_may_share_the_folder(model: ir.Model, folder: Path) -> None:
     tuners = [Tuner(EFFORTS[Tune.QUICK], Measurements(resolve_target("native"), 1)) for _ in range(4)]
-    found: list[tuple[str, Callable[[], Emitted]]] = []
-
-    def seconds(_self: Tuner, kernel: str, emit: Callable[[], Emitted], **_where: bool) -> float:
-        found.append((kernel, emit))
-        return 1.0
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Tuner, "seconds", seconds)
-        tuned(model, "full")
+    found = asked_for(model)
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda tuner: [tuner.seconds(*each) for each in found], tuners))
     assert len(list(folder.iterdir())) == len(found)

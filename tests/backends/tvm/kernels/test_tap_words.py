@@ -32,7 +32,7 @@ def bytes_of(dtype: str, count: int) -> Array:
     return values
 
 
-def depthwise(
+def assert_depthwise(
     machine: Machine, w: Window, view: View, elements: Elements, *, zero: int = 0, multiplier: int = 1
 ) -> None:
     """Compare with the definition; the inputs less `zero`, which lies around them."""
@@ -59,17 +59,17 @@ def depthwise(
 @pytest.mark.parametrize("elements", [PAIRS, SMALL_QUADS], ids=["pairs", "fours"])
 @pytest.mark.parametrize("name", WINDOWS)
 def test_sums_are_exact(machine: Machine, elements: Elements, name: str) -> None:
-    depthwise(machine, WINDOWS[name], View.dense(None, "uint8", SIZE), elements, zero=131)
+    assert_depthwise(machine, WINDOWS[name], View.dense(None, "uint8", SIZE), elements, zero=131)
 
 
 @pytest.mark.parametrize("elements", [PAIRS, SMALL_QUADS], ids=["pairs", "fours"])
 def test_signed_activations(elements: Elements) -> None:
-    depthwise(V3, WINDOWS["3x3"], View.dense(None, "int8", SIZE), elements, zero=-7)
+    assert_depthwise(V3, WINDOWS["3x3"], View.dense(None, "int8", SIZE), elements, zero=-7)
 
 
 @pytest.mark.parametrize("multiplier", [2, 3])
 def test_several_outputs_a_channel(multiplier: int) -> None:
-    depthwise(V3, WINDOWS["3x3"], View.dense(None, "uint8", SIZE), PAIRS, zero=3, multiplier=multiplier)
+    assert_depthwise(V3, WINDOWS["3x3"], View.dense(None, "uint8", SIZE), PAIRS, zero=3, multiplier=multiplier)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 7), (14, 14), (28, 28), (3, 112), (2, 150), (112, 112)])
@@ -77,13 +77,13 @@ def test_several_outputs_a_channel(multiplier: int) -> None:
 def test_plane_sizes(size: tuple[int, int], name: str) -> None:
     """Rows together in registers, rows after another, rows in pieces; 9 x 9 has more words than are written out."""
     windows = {**WINDOWS, "5x5": window(5, pads=(2, 2, 2, 2)), "9x9": window(9, pads=(4, 4, 4, 4))}
-    depthwise(V3, windows[name], View.dense(None, "uint8", (1, 9, *size)), PAIRS, zero=200)
+    assert_depthwise(V3, windows[name], View.dense(None, "uint8", (1, 9, *size)), PAIRS, zero=200)
 
 
 def test_reads_any_view() -> None:
     channels_last = View.dense(None, "uint8", (2, 3, 9, 11), (0, 2, 3, 1))
-    depthwise(V3, WINDOWS["3x3"], channels_last, PAIRS)
-    depthwise(V3, WINDOWS["3x3 stride 2"], channels_last.slice(2, 1, 6).slice(3, 10, 5, -2), PAIRS)
+    assert_depthwise(V3, WINDOWS["3x3"], channels_last, PAIRS)
+    assert_depthwise(V3, WINDOWS["3x3 stride 2"], channels_last.slice(2, 1, 6).slice(3, 10, 5, -2), PAIRS)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def slide(
     return run(function, machine, inputs, int(np.prod(shape))).reshape(shape)
 
 
-def depthwise(machine: Machine, w: Window, view: View, multiplier: int) -> None:
+def assert_depthwise(machine: Machine, w: Window, view: View, multiplier: int) -> None:
     taps, channels = w.kernel[0] * w.kernel[1], view.shape[1]
     flat, weight = random(view.size), random(channels * multiplier * taps, 1)
     y = slide(machine, w, weighted(taps, multiplier), view, flat, {"weight": weight})
@@ -50,25 +50,25 @@ def depthwise(machine: Machine, w: Window, view: View, multiplier: int) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("name", WINDOWS)
 def test_depthwise(machine: Machine, name: str) -> None:
-    depthwise(machine, WINDOWS[name], VIEW, 1)
+    assert_depthwise(machine, WINDOWS[name], VIEW, 1)
 
 
 @pytest.mark.parametrize("multiplier", [2, 3])
 def test_several_outputs_a_channel(multiplier: int) -> None:
-    depthwise(V3, WINDOWS["3x3"], VIEW, multiplier)
+    assert_depthwise(V3, WINDOWS["3x3"], VIEW, multiplier)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 7), (14, 14), (28, 28), (3, 112), (2, 150)])
 def test_plane_sizes(size: tuple[int, int]) -> None:
     view = View.dense(None, "float32", (1, 2, *size))
-    depthwise(V4, WINDOWS["3x3"], view, 1)
-    depthwise(V4, WINDOWS["3x3 stride 2"], view, 1)
+    assert_depthwise(V4, WINDOWS["3x3"], view, 1)
+    assert_depthwise(V4, WINDOWS["3x3 stride 2"], view, 1)
 
 
 def test_reads_any_view() -> None:
     channels_last = View.dense(None, "float32", (2, 3, 9, 11), (0, 2, 3, 1))
-    depthwise(V3, WINDOWS["3x3"], channels_last, 1)
-    depthwise(V3, WINDOWS["3x3 stride 2"], channels_last.slice(2, 1, 6).slice(3, 10, 5, -2), 1)
+    assert_depthwise(V3, WINDOWS["3x3"], channels_last, 1)
+    assert_depthwise(V3, WINDOWS["3x3 stride 2"], channels_last.slice(2, 1, 6).slice(3, 10, 5, -2), 1)
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -115,4 +115,4 @@ def test_any_window(
 ) -> None:
     w = window(kernel, stride, dilation, pads)
     assume(min(w.output(*size)) > 0)
-    depthwise(V3, w, View.dense(None, "float32", (1, 2, *size)), 1)
+    assert_depthwise(V3, w, View.dense(None, "float32", (1, 2, *size)), 1)

@@ -44,9 +44,9 @@ def test_a_report_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert Report.load(tmp_path / "report.json") == written
 
 
-def test_a_report_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
+def test_a_report_without_its_metric_is_refused(tmp_path: Path) -> None:
     written = report().model_dump_json().replace('"metric"', '"metrics"', 1)
     (tmp_path / "report.json").write_text(written)
-    with pytest.raises(RecipeError, match="unknown key 'metrics'") as caught:
+    with pytest.raises(RecipeError, match="key 'metric' is missing") as caught:
         Report.load(tmp_path / "report.json")
     assert caught.value.code == "GP320"

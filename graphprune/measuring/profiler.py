@@ -6,7 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from graphprune.measuring.environment import Environment, pinned, read_environme
 
 if TYPE_CHECKING:
     from graphprune.backends.tvm.building.roofline import Roofline
-    from graphprune_runtime.description import KernelCall, ProgramNote
+    from graphprune_runtime.description import KernelCall
     from graphprune_runtime.interface import Session
 
 
@@ -55,6 +55,14 @@ class KernelTime:
     def share_of_limit(self) -> float:
         """The least possible time over the time taken."""
         return self.limit_ms / self.ms
+
+
+class TimedCall(NamedTuple):
+    """A call of a kernel, which is made so many times a run, and the median milliseconds of all of these."""
+
+    call: KernelCall
+    times: int
+    ms: float
 
 
 @dataclass(frozen=True)
@@ -114,19 +122,12 @@ def profile(
     """
     from graphprune.backends.tvm.building.roofline import measure_roofline
     from graphprune.targets.target import resolve_target
-    from graphprune_runtime.session import CompiledSession
 
-    if not isinstance(session, CompiledSession):
-        raise InputError(f"a {type(session).__name__} cannot be profiled, expected compiled code", code="GP574")
-    if runs < 1:
-        raise InputError(f"runs is {runs}, expected at least 1", code="GP572")
     with pinned(threads):
+        run_ms, calls = time_calls(session, feed, runs, on_run)
         roofline = measure_roofline(resolve_target("native"), threads)
-        whole = [_seconds(session, feed) for _ in range(WARM_UPS + runs)][WARM_UPS:]
-        seconds = session.time_kernels(feed, WARM_UPS + runs, on_run)[WARM_UPS:]
-    medians: list[float] = np.median(seconds, axis=0).tolist()
-    kernels = _kernels(*session.choose(feed), medians, roofline)
-    return Profile(kernels, 1e3 * float(np.median(whole)), runs, threads, roofline, read_environment())
+    kernels = tuple(_kernel_time(each, roofline) for each in calls)
+    return Profile(kernels, run_ms, runs, threads, roofline, read_environment())
 
 
 WARM_UPS = 3
@@ -138,19 +139,38 @@ def _seconds(session: Session, feed: Mapping[str, np.ndarray]) -> float:
     return time.perf_counter() - start
 
 
-def _kernels(program: ProgramNote, times: int, seconds: Sequence[float], roofline: Roofline) -> tuple[KernelTime, ...]:
-    """The times of a run's kernels, each of which is called `times` times."""
-    return tuple(
-        KernelTime(
-            call.node,
-            call.operators,
-            call.kernel,
-            1e3 * time_taken,
-            times * call.operations,
-            times * call.nbytes,
-            1e3 * times * _least_seconds(call, roofline),
-        )
-        for call, time_taken in zip(program.calls, seconds, strict=True)
+def time_calls(
+    session: Session, feed: Mapping[str, np.ndarray], runs: int = 20, on_run: Callable[[int], None] | None = None
+) -> tuple[float, list[TimedCall]]:
+    """Return the median milliseconds of whole runs, and of each call of a kernel; best inside `pinned(threads)`.
+
+    Raises:
+        InputError: As `profile`.
+    """
+    from graphprune_runtime.session import CompiledSession
+
+    if not isinstance(session, CompiledSession):
+        raise InputError(f"a {type(session).__name__} cannot be profiled, expected compiled code", code="GP574")
+    if runs < 1:
+        raise InputError(f"runs is {runs}, expected at least 1", code="GP572")
+    whole = [_seconds(session, feed) for _ in range(WARM_UPS + runs)][WARM_UPS:]
+    seconds = session.time_kernels(feed, WARM_UPS + runs, on_run)[WARM_UPS:]
+    program, times = session.choose(feed)
+    medians: list[float] = np.median(seconds, axis=0).tolist()
+    calls = [TimedCall(call, times, 1e3 * each) for call, each in zip(program.calls, medians, strict=True)]
+    return 1e3 * float(np.median(whole)), calls
+
+
+def _kernel_time(timed: TimedCall, roofline: Roofline) -> KernelTime:
+    call, times = timed.call, timed.times
+    return KernelTime(
+        call.node,
+        call.operators,
+        call.kernel,
+        timed.ms,
+        times * call.operations,
+        times * call.nbytes,
+        1e3 * times * _least_seconds(call, roofline),
     )
 
 

@@ -41,6 +41,20 @@ class KernelReport(Document):
     limit_ms: float
 
 
+class RefusedReport(Document):
+    """A candidate that could not be made, or a node or weight that one leaves as it was.
+
+    Attributes:
+        name: What it is called.
+        code: Of the refusal.
+        reason: Why.
+    """
+
+    name: str
+    code: str
+    reason: str
+
+
 class CandidateReport(Document):
     """A file that could take the dense model's place, or that model itself.
 
@@ -59,6 +73,7 @@ class CandidateReport(Document):
             spread.
         layers: Its weights.
         kernels: Those of the compiled file, in order.
+        skips: Nodes and weights that it leaves as they were.
     """
 
     name: str
@@ -74,20 +89,7 @@ class CandidateReport(Document):
     max_error: float | None = None
     layers: tuple[LayerReport, ...] = ()
     kernels: tuple[KernelReport, ...] = ()
-
-
-class RefusedReport(Document):
-    """A candidate that could not be made, or a node or weight that one leaves as it was.
-
-    Attributes:
-        name: What it is called.
-        code: Of the refusal.
-        reason: Why.
-    """
-
-    name: str
-    code: str
-    reason: str
+    skips: tuple[RefusedReport, ...] = ()
 
 
 class RivalReport(Document):

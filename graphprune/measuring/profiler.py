@@ -106,6 +106,7 @@ def profile(
     threads: int = 1,
     runs: int = 20,
     *,
+    roofline: Roofline | None = None,
     on_run: Callable[[int], None] | None = None,
 ) -> Profile:
     """Time each kernel of a compiled model.
@@ -115,6 +116,7 @@ def profile(
         feed: Its inputs.
         threads: Processors to stay on.
         runs: Timed runs, of the whole and of its kernels.
+        roofline: The limits of the machine; they are measured where they are not given.
         on_run: Called with the number of runs done after each run.
 
     Raises:
@@ -125,9 +127,9 @@ def profile(
 
     with pinned(threads):
         run_ms, calls = time_calls(session, feed, runs, on_run)
-        roofline = measure_roofline(resolve_target("native"), threads)
-    kernels = tuple(_kernel_time(each, roofline) for each in calls)
-    return Profile(kernels, run_ms, runs, threads, roofline, read_environment())
+        limits = roofline or measure_roofline(resolve_target("native"), threads)
+    kernels = tuple(_kernel_time(each, limits) for each in calls)
+    return Profile(kernels, run_ms, runs, threads, limits, read_environment())
 
 
 WARM_UPS = 3

@@ -1,0 +1,44 @@
+"""Which candidates of a family are made: those that a bound asks for, or some for a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from graphprune.reporting.report import CandidateReport
+
+_FIRST, _STEP, _TRIES = 0.70, 0.14, 4
+_LEAST, _MOST = 0.40, 0.95
+
+
+def climb(make: Callable[[float], CandidateReport | None], least_quality: float) -> Iterator[CandidateReport]:
+    """Yield candidates on the way to the fastest one of a quality, by halving.
+
+    Args:
+        make: Returns the candidate that is as fast as one with this share of zeros in each weight; None where that is
+            no faster than the dense model.
+        least_quality: What it has to reach.
+    """
+    share, step = _FIRST, _STEP
+    for _ in range(_TRIES):
+        found = make(round(share, 2))
+        if found is not None:
+            yield found
+        is_good = found is None or found.quality >= least_quality
+        share = min(_MOST, max(_LEAST, share + (step if is_good else -step)))
+        step /= 2
+
+
+def descend(make: Callable[[float], CandidateReport], most_ms: float) -> Iterator[CandidateReport]:
+    """Yield candidates on the way to one that takes at most so long; what a measurement is off by is taken off.
+
+    Args:
+        make: Returns the best candidate that is expected to take so many milliseconds.
+        most_ms: What it may take.
+    """
+    asked = most_ms
+    for _ in range(_TRIES):
+        found = make(asked)
+        yield found
+        if found.median_ms <= most_ms:
+            return
+        asked *= most_ms / found.median_ms

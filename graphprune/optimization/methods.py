@@ -1,0 +1,49 @@
+"""How weights are pruned by samples: of several ways, the one after which the model is the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from graphprune.calibration.layer import Repair
+from graphprune.calibration.prune import PruneResult, prune
+from graphprune.calibration.ranges import Feed
+from graphprune.planning.pruning_plan import PruningPlan
+
+
+@dataclass(frozen=True)
+class Method:
+    """A criterion and what is done to the weights that stay.
+
+    Attributes:
+        criterion: See `graphprune.masks.criteria`.
+        repairs: See `Repair`.
+    """
+
+    criterion: str
+    repairs: tuple[Repair, ...]
+
+    @property
+    def words(self) -> str:
+        """What it is called in names of files."""
+        return "-".join((self.criterion, *(("repaired",) if self.repairs else ())))
+
+    def options(self) -> str:
+        """Return the options of `graphprune prune`."""
+        repair = f" --repair {','.join(self.repairs)}" if self.repairs else ""
+        return f"--criterion {self.criterion}{repair}"
+
+    def applied(self, model: ir.Model, plan: PruningPlan, feeds: Sequence[Feed], resume_in: Path) -> PruneResult:
+        """Prune by a plan whose criteria do not matter."""
+        entries = tuple(each.model_copy(update={"criterion": self.criterion}) for each in plan.weights)
+        chosen = plan.model_copy(update={"weights": entries})
+        return prune(model, chosen, feeds, repair=self.repairs, most_samples=len(feeds), resume_in=resume_in)
+
+
+_ALL = (Repair.BIAS, Repair.DRIFT, Repair.LEAST_SQUARES)
+
+METHODS = (Method("sparsegpt", _ALL), Method("magnitude", _ALL), Method("sparsegpt", ()))
+"""Those that are tried: none of them is the best on every network (`docs/one-shot.md`)."""

@@ -1,0 +1,222 @@
+"""The candidates of one family, of which each has its zeros where they cost the least for the time that they gain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from graphprune.allocation.allocate import within_time
+from graphprune.allocation.damage import Damages, measure_damages
+from graphprune.allocation.recipe import as_recipe
+from graphprune.allocation.times import Times, measure_times
+from graphprune.backends.onnxruntime import session_for
+from graphprune.calibration.prune import PruneResult
+from graphprune.calibration.quantize import quantize
+from graphprune.calibration.ranges import Feed
+from graphprune.errors import RecipeError
+from graphprune.optimization.bounds import Bounds
+from graphprune.optimization.families import Family
+from graphprune.optimization.ladder import climb, descend
+from graphprune.optimization.measured import Bench, Candidate
+from graphprune.optimization.methods import METHODS, Method
+from graphprune.optimization.workspace import Workspace
+from graphprune.planning.documents import Document
+from graphprune.planning.planner import plan
+from graphprune.planning.pruning_plan import PruningPlan
+from graphprune.planning.recipe import Recipe
+from graphprune.reporting.report import CandidateReport
+
+_ANY_SHARE = 0.5
+"""Of a plan whose shares are chosen later."""
+
+_ROUGHLY = 8
+"""Samples for integers whose time is all that counts."""
+
+_TRIED_AT = 0.7
+"""The shares of zeros at which methods are compared are those for the time that such zeros gain."""
+
+
+class _Chosen(Document):
+    """The place of a method among `METHODS`."""
+
+    method: int
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What files are called where commands are written down.
+
+    Attributes:
+        source: The dense model.
+        folder: Where the candidates are.
+        data: The samples.
+        run: The command that makes the report again.
+    """
+
+    source: str = "dense.onnx"
+    folder: str = "."
+    data: str = "samples.npz"
+    run: str = "graphprune.optimize(...)"
+
+    def file(self, name: str) -> str:
+        """Return what a file of a candidate is called."""
+        return str(Path(self.folder) / name)
+
+    def compiled(self, name: str, target: str) -> str:
+        """Return the command that compiles a candidate."""
+        return f"graphprune compile {self.file(name)}.onnx {self.file(name)}.so --target {target}"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is needed to make and look at the candidates of a family.
+
+    Attributes:
+        model: The dense model.
+        commands: What files are called.
+        feeds: Samples to prune by.
+        bench: Where candidates are looked at.
+        work: Where finished ones lie.
+        say: Called with what is being done.
+    """
+
+    model: ir.Model
+    commands: Commands
+    feeds: Sequence[Feed]
+    bench: Bench
+    work: Workspace
+    say: Callable[[str], None]
+
+    def finished(self, name: str, make: Callable[[], Candidate]) -> CandidateReport:
+        """Return what is known of a candidate whose files are called so: of an earlier run, or made and looked at."""
+        files = [self.bench.folder / f"{name}{suffix}" for suffix in (".onnx", ".so")]
+        return self.work.finished(name, CandidateReport, lambda: self.bench.measured(make()), files)
+
+    def candidates(self, family: Family, bounds: Bounds, dense: CandidateReport) -> Iterator[CandidateReport]:
+        """Yield the candidates of a family, each when it is finished.
+
+        Raises:
+            GraphPruneError: There is nothing to prune in such a pattern, or the bound cannot be reached.
+        """
+        zeros = _Zeros(self, family)
+        least = bounds.least_quality(dense.quality)
+        if bounds.most_ms is not None:
+            yield from descend(
+                lambda most_ms: zeros.made(f"{most_ms:.3g} ms", f"{most_ms:.3g}ms", most_ms), bounds.most_ms
+            )
+        elif least is not None:
+            yield from _some(climb(zeros.at_share, least), family)
+
+
+def _some(candidates: Iterator[CandidateReport], family: Family) -> Iterator[CandidateReport]:
+    """Yield them all.
+
+    Raises:
+        RecipeError: There is none (GP649).
+    """
+    first = next(candidates, None)
+    if first is None:
+        message = f"zeros in the pattern '{family.pattern}' gain no time on this machine, at any share that was tried"
+        raise RecipeError(message, code="GP649")
+    yield first
+    yield from candidates
+
+
+@dataclass(frozen=True)
+class _Zeros:
+    """One family of a search."""
+
+    search: Search
+    family: Family
+
+    @cached_property
+    def plan(self) -> PruningPlan:
+        """Which weights, whatever their shares."""
+        recipe = Recipe(sparsity=_ANY_SHARE, pattern=self.family.pattern, criterion=METHODS[0].criterion)
+        return plan(self.search.model, recipe)
+
+    @cached_property
+    def damages(self) -> Damages:
+        """What zeros in each weight cost."""
+        self.search.say(f"{self.family.name}: what zeros in each layer cost")
+        make = partial(measure_damages, self.search.model, self.plan, self.search.feeds)
+        return self.search.work.finished(f"{self.family.file}-damages", Damages, make)
+
+    @cached_property
+    def times(self) -> Times:
+        """What zeros in each weight gain."""
+        self.search.say(f"{self.family.name}: what zeros in each layer gain")
+        bench = self.search.bench
+        finish = self._roughly_on_integers if self.family.on_integers else None
+        make = partial(
+            measure_times, self.search.model, self.plan, self.search.feeds[0], bench.target, bench.threads, finish
+        )
+        return self.search.work.finished(f"{self.family.file}-times", Times, make)
+
+    @cached_property
+    def method(self) -> Method:
+        """The one after which the model is the best."""
+        return METHODS[self.search.work.finished(f"{self.family.file}-method", _Chosen, self._compared).method]
+
+    def at_share(self, share: float) -> CandidateReport | None:
+        """Return the one that is as fast as with this share of zeros in each weight; None if that gains nothing."""
+        times = self.times
+        most_ms = float(np.interp(share, times.levels, [times.whole(level) for level in times.levels]))
+        return self.made(f"{share:.0%}", f"{share * 100:.0f}", most_ms) if most_ms < times.whole(0.0) else None
+
+    def within(self, most_ms: float) -> CandidateReport:
+        """Return the one that costs the least and is expected to take so many milliseconds."""
+        return self.made(f"{most_ms:.3g} ms", f"{most_ms:.3g}ms", most_ms)
+
+    def made(self, label: str, file: str, most_ms: float) -> CandidateReport:
+        """Return the one that costs the least in so many milliseconds."""
+        name = f"model-{self.family.file}-{file}"
+        return self.search.finished(name, partial(self._made, f"{self.family.name}, {label}", name, most_ms))
+
+    def _made(self, label: str, file: str, most_ms: float) -> Candidate:
+        chosen, predicted_ms = within_time(self.plan, self.damages, self.times, most_ms)
+        method = self.method
+        self.search.say(f"{label}: {method.words}")
+        found = self._pruned(method, chosen, file)
+        model = self._on_integers(found.model) if self.family.on_integers else found.model
+        recipe = self.search.bench.folder / f"{file}.yaml"
+        as_recipe(chosen).model_copy(update={"criterion": method.criterion}).save(recipe)
+        damages = {layer.name: layer.error for layer in found.layers}
+        steps = tuple(self._steps(method, file))
+        return Candidate(label, file, model, steps, damages, predicted_ms, found.skips)
+
+    def _pruned(self, method: Method, chosen: PruningPlan, file: str) -> PruneResult:
+        search = self.search
+        return method.applied(search.model, chosen, search.feeds, search.work.layers(f"{file}-{method.words}"))
+
+    def _on_integers(self, model: ir.Model) -> ir.Model:
+        return quantize(model, self.search.feeds, most_samples=len(self.search.feeds)).model
+
+    def _roughly_on_integers(self, model: ir.Model) -> ir.Model:
+        return quantize(model, self.search.feeds[:_ROUGHLY], repair=False).model
+
+    def _compared(self) -> _Chosen:
+        """Try all methods; the metric says which is the best, on models in float32 in ONNX Runtime."""
+        times = self.times
+        most_ms = float(np.interp(_TRIED_AT, times.levels, [times.whole(level) for level in times.levels]))
+        chosen, _ = within_time(self.plan, self.damages, times, most_ms)
+        found = []
+        for method in METHODS:
+            self.search.say(f"{self.family.name}: trying {method.words}")
+            model = self._pruned(method, chosen, f"{self.family.file}-trial").model
+            found.append(self.search.bench.metric.of(session_for(model, self.search.bench.threads)))
+        return _Chosen(method=int(np.argmax(found)))
+
+    def _steps(self, method: Method, name: str) -> Iterator[str]:
+        commands = self.search.commands
+        file, samples = commands.file(name), f"--calibration {commands.data} --samples {len(self.search.feeds)}"
+        pruned = f"{file}-float.onnx" if self.family.on_integers else f"{file}.onnx"
+        yield f"graphprune prune {commands.source} {pruned} --recipe {file}.yaml {method.options()} {samples}"
+        if self.family.on_integers:
+            yield f"graphprune quantize {pruned} {file}.onnx {samples}"
+        yield commands.compiled(name, self.search.bench.target)

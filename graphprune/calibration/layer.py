@@ -28,11 +28,14 @@ class Repair(StrEnum):
         DRIFT: Weights first make up for what earlier layers have changed: they become those that, of what they multiply
             now, are closest to the outputs of the dense model.
         LEAST_SQUARES: Weights that stay go to the optimum of their output.
+        BATCH_NORM: Each output channel gets the mean and the deviation that it has in the dense model, of pruned layers
+            and of those behind them.
     """
 
     BIAS = "bias"
     DRIFT = "drift"
     LEAST_SQUARES = "least-squares"
+    BATCH_NORM = "batch-norm"
 
 
 @dataclass(frozen=True)

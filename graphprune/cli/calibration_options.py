@@ -30,7 +30,9 @@ OptionalCalibration = Annotated[
 MostSamples = Annotated[int, typer.Option("--samples", min=1, help="Samples that are looked at, if there are as many.")]
 Repairs = Annotated[
     str | None,
-    typer.Option("--repair", metavar="bias,drift,least-squares", help="What is done to the weights that stay."),
+    typer.Option(
+        "--repair", metavar="bias,drift,least-squares,batch-norm", help="What is done to the weights that stay."
+    ),
 ]
 
 

@@ -49,6 +49,12 @@ def cut(graph: ir.Graph, layers: Collection[ir.Node]) -> list[Step]:
     return steps[::-1]
 
 
+def alone(graph: ir.Graph, node: ir.Node) -> Step:
+    """Return the step of one node of a sorted graph, which gives all its outputs."""
+    reads = tuple(_Cutter(graph, ()).outer_reads([node]))
+    return Step((node,), (node,), reads, tuple(node.outputs), ())
+
+
 class _Cutter:
     """The nodes of a graph, and what each of them waits for."""
 

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from graphprune.backends.onnxruntime import session_for
 from graphprune.calibration.streaming.activations import MEMORY, Activations
-from graphprune.calibration.streaming.steps import Step, as_model, cut
+from graphprune.calibration.streaming.steps import Step, alone, as_model, cut
 
 
 class Stream:
@@ -49,6 +49,13 @@ class Stream:
         name = str(value.name)
         for sample in self._samples:
             yield self._values.get(sample, [name])[name]
+
+    def outputs(self, node: ir.Node) -> Iterator[np.ndarray]:
+        """Yield what a node in front of which the samples are makes of each sample, as it is by now."""
+        step = alone(self._model.graph, node)
+        session, reads = session_for(as_model(self._model, step), os.cpu_count() or 1), _names(step.reads)
+        for sample in self._samples:
+            yield session.run(None, self._values.get(sample, reads))[0]
 
     def _run(self, step: Step) -> None:
         names, reads, last = (_names(values) for values in (step.gives, step.reads, step.last))

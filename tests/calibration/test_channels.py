@@ -32,7 +32,7 @@ def test_sums_are_those_of_numpy() -> None:
         np.testing.assert_allclose(mean, side.mean(axis=(0, 2, 3)), rtol=1e-5)
         np.testing.assert_allclose(variance, side.var(axis=(0, 2, 3)), rtol=1e-5)
     rows = [np.moveaxis(side, 1, 0).reshape(3, -1).astype(np.float64) for side in (now, dense)]
-    expected = [np.cov(*pair, bias=True)[0, 1] for pair in zip(*rows, strict=True)]
+    expected = [np.cov(one, other, bias=True)[0, 1] for one, other in zip(*rows, strict=True)]
     np.testing.assert_allclose(found.variances()[2], expected, rtol=1e-9)
 
 

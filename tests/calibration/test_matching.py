@@ -101,7 +101,9 @@ def test_a_layer_that_takes_no_bias_is_not_scaled() -> None:
 
 
 def test_integers_take_no_factors() -> None:
-    text = "g (float[n,8] x) => (float[n,8] y) { t = DequantizeLinear(u,s) a = MatMul(x,t) h = MatMul(a,v) y = Add(h,c) }"
+    text = (
+        "g (float[n,8] x) => (float[n,8] y) { t = DequantizeLinear(u,s) a = MatMul(x,t) h = MatMul(a,v) y = Add(h,c) }"
+    )
     given: dict[str, Initializer] = {
         "u": RNG.integers(-9, 9, (8, 8)).astype(np.int8), "s": np.array(0.5, np.float32), "v": (8, 8), "c": (8,),
     }  # fmt: skip
@@ -128,8 +130,8 @@ BEHIND = {
     "beside it": ("a = Conv(x,u,k) b = Conv(x,p,k) y = Add(a,b)", []),
     "behind it": ("a = Conv(x,u,k) b = Conv(a,p,k) y = Conv(b,q)", ["b", "y"]),
     "read in a branch": (
-        "a = Conv(x,u,k) b = If(f)<then_branch = t () => (float[n,8,4,4] h) { h = Relu(a) },"
-        "else_branch = e () => (float[n,8,4,4] i) { i = Neg(a) }> y = Conv(b,p)",
+        """a = Conv(x,u,k) b = If(f)<then_branch = t () => (float[n,8,4,4] h) { h = Relu(a) },
+            else_branch = e () => (float[n,8,4,4] i) { i = Neg(a) }> y = Conv(b,p)""",
         ["y"],
     ),
     "of a weight that others read": ("a = Conv(x,u) b = Conv(a,p) y = Conv(b,p)", []),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from graphprune.calibration.samples import SAMPLES, check_varied, take
 from graphprune.calibration.streaming.activations import MEMORY
 from graphprune.calibration.streaming.columns import why_no_columns
 from graphprune.diagnostics import Skip
-from graphprune.errors import InputError, PreconditionError, RecipeError
+from graphprune.errors import InputError, PreconditionError, RecipeError, torch_is_missing
 from graphprune.files import work_folder
 from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import describe
@@ -115,18 +117,22 @@ def prune(  # noqa: PLR0913 - one argument an option
     repairs = _known(repair)
     if (stage := get_stage(model)) not in PruneWeights.consumes:
         raise PreconditionError(f"prune: the model is {stage}, expected dense or sparse", code="GP255")
+    blocks = reconstruction() if Repair.BLOCKS in repairs else None
     feeds = take(samples, tensor_infos(model.graph.inputs), most_samples)
     check_varied(feeds)
+    fitted = feeds if blocks is None else blocks.part(feeds)[0]
     pruner = _Pruner(model, plan, repairs)
     finished = None if resume_in is None else FinishedLayers(resume_in, _run(plan, repairs, feeds))
     with work_folder() as folder:
         asked = {"products": pruner.needs_products, "dense": not repairs.isdisjoint(_BY_DENSE)}
-        inputs = LayerInputs(pruner.model, [*pruner.by_node, *pruner.moved], feeds, folder, memory, **asked)
+        inputs = LayerInputs(pruner.model, [*pruner.by_node, *pruner.moved], fitted, folder, memory, **asked)
         for nodes in inputs.stops():
             for node in nodes:
                 pruner.visit(node, inputs, finished)
                 if on_layer:
                     on_layer(len(pruner.layers))
+    if blocks is not None:
+        pruner.reconstruct(blocks, feeds, memory, finished, on_layer)
     return pruner.result(len(feeds))
 
 
@@ -135,6 +141,20 @@ def _known(repair: Collection[str]) -> frozenset[Repair]:
         if name not in set(Repair):
             raise InputError(f"repair is '{name}', expected some of {', '.join(Repair)}", code="GP586")
     return frozenset(map(Repair, repair))
+
+
+def reconstruction() -> ModuleType:
+    """Return the module that trains blocks.
+
+    Raises:
+        GraphPruneError: There is no torch (GP122).
+    """
+    try:
+        return importlib.import_module("graphprune.calibration.reconstruction.reconstruct")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise torch_is_missing(error) from error
 
 
 def _run(plan: PruningPlan, repairs: Collection[Repair], feeds: Sequence[Feed]) -> dict[str, Any]:
@@ -156,6 +176,7 @@ class _Pruner:
             raise RecipeError("prune: the plan is of channels, which samples do not choose", code="GP587")
         self.model, self.repairs = clone_apart(model), repairs
         self.model.graph.sort()
+        self._dense = self.model.clone()
         infer_shapes(self.model)
         self.layers: list[PrunedLayer] = []
         found = [(planned, weight, self._refusal(planned, weight)) for planned, weight in plan.resolve(self.model)]
@@ -216,6 +237,20 @@ class _Pruner:
             self.skips.append(Skip("GP588", weight.name, f"{describe(node)} gives what lies behind its activation"))
             return self.repairs - {Repair.BATCH_NORM}
         return self.repairs
+
+    def reconstruct(
+        self,
+        blocks: ModuleType,
+        feeds: Sequence[Feed],
+        memory: int,
+        finished: FinishedLayers | None,
+        on_layer: Callable[[int], None] | None,
+    ) -> None:
+        """Train blocks, which count as layers that are done once more."""
+        with work_folder() as folder:
+            self.skips += blocks.reconstruct(
+                self._dense, self.model, self.by_node, feeds, folder, memory, finished, on_layer
+            )
 
     def result(self, samples: int) -> PruneResult:
         """What came of it.

@@ -104,12 +104,13 @@ def prune(  # noqa: PLR0913 - one argument an option
         most_samples: How many samples are looked at.
         memory: Bytes of activations that are held in memory; more of them lie in a temporary folder.
         resume_in: A folder for finished layers: a run that was killed goes on behind them. It is not removed.
-        on_layer: Called with the number of weights that are done.
+        on_layer: Called with the number of weights that are done; one counts twice when its block is trained.
 
     Raises:
+        GraphPruneError: Blocks are to be trained, and there is no torch (GP122).
         InputError: Of samples that do not fit (GP512 to GP515, GP567 to GP569) or never vary (GP577), NaN in what a
             layer multiplies (GP581), singular moments (GP582), a full disk (GP584), a folder of another run (GP585), an
-            unknown repair (GP586).
+            unknown repair (GP586), too few samples for blocks (GP595).
         PreconditionError: The model is masked or packed (GP255).
         RecipeError: The plan is for another model (GP324), or of channels (GP587); a weight holds NaN (GP323).
     """
@@ -176,8 +177,8 @@ class _Pruner:
             raise RecipeError("prune: the plan is of channels, which samples do not choose", code="GP587")
         self.model, self.repairs = clone_apart(model), repairs
         self.model.graph.sort()
-        self._dense = self.model.clone()
         infer_shapes(self.model)
+        self._dense = self.model.clone()
         self.layers: list[PrunedLayer] = []
         found = [(planned, weight, self._refusal(planned, weight)) for planned, weight in plan.resolve(self.model)]
         self.by_node = {weight.node: (planned, weight) for planned, weight, refusal in found if refusal is None}

@@ -33,7 +33,7 @@ OptionalCalibration = Annotated[
 MostSamples = Annotated[int, typer.Option("--samples", min=1, help="Samples that are looked at, if there are as many.")]
 Repairs = Annotated[
     str | None,
-    typer.Option("--repair", metavar="bias,drift,...,batch-norm", help="What is done to the weights that stay."),
+    typer.Option("--repair", metavar="bias,drift,...,blocks", help="What is done to the weights that stay."),
 ]
 Preprocess = Annotated[
     str | None,
@@ -72,6 +72,7 @@ class Calibrated:
 
     def prune(self, model: ir.Model, plan: PruningPlan, output: Path, on_layer: Callable[..., Any]) -> PruneResult:
         """Prune; layers that an earlier run for this output has finished are not pruned again."""
+        from graphprune.calibration.layer import Repair
         from graphprune.calibration.prune import prune
 
         return prune(
@@ -81,7 +82,7 @@ class Calibrated:
             repair=self.repairs,
             most_samples=self.most_samples,
             resume_in=_finished_in(output),
-            on_layer=lambda done: on_layer(done, len(plan.weights)),
+            on_layer=lambda done: on_layer(done, len(plan.weights) * (2 if Repair.BLOCKS in self.repairs else 1)),
         )
 
     @staticmethod

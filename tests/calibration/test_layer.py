@@ -134,7 +134,8 @@ def test_products_are_summed_where_somebody_asks_for_them() -> None:
         if needs_products(plan(criterion), [repair])
     }
     every = set(itertools.product(CRITERIA, Repair))
-    assert every - asked == {("magnitude", Repair.BIAS), ("wanda", Repair.BIAS)}
+    cheap = Repair.BIAS, Repair.BATCH_NORM, Repair.BLOCKS
+    assert every - asked == set(itertools.product(("magnitude", "wanda"), cheap))
 
 
 def drifted(rows: Floats) -> tuple[Floats, list[DriftMoments]]:

@@ -16,7 +16,7 @@ from graphprune.calibration.reconstruction import reconstruct as module
 from graphprune.calibration.reconstruction.reconstruct import part
 from graphprune.calibration.reconstruction.training import Arrays, Pair, train_block
 from graphprune.calibration.trial import relative_errors
-from graphprune.errors import GraphPruneError, InputError
+from graphprune.errors import GraphPruneError, InputError, UnsupportedModelError
 from graphprune.passes.fingerprint import fingerprint
 from graphprune.verification.intermediate import run_with_outputs
 from tests.backends.tvm.graphs import parse
@@ -84,12 +84,19 @@ def test_a_model_that_gets_no_better_stays(monkeypatch: pytest.MonkeyPatch) -> N
     assert skip.reason.endswith(f"% on samples that were held back, by {before:.2%} without")
 
 
-def test_what_torch_does_not_have_is_not_trained() -> None:
-    text = "g (float[1,8,8] x) => (float[1] y) { a = MatMul(x,u) b = MatMul(a,v) c = Relu(b) y = Det(c) }"
-    model = parse(text, {"u": (8, 8), "v": (8, 8)})
-    samples = [{"x": RNG.standard_normal((1, 8, 8)).astype(np.float32)} for _ in range(8)]
-    found = prune(model, gp.plan(model, gp.Recipe(sparsity=0.5)), samples, repair=["blocks"])
-    assert [(skip.code, skip.node) for skip in found.skips][:1] == [("GP130", "all of the block of node '' (MatMul)")]
+def test_what_torch_does_not_have_is_not_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def partly(block: ir.Model, names: Arrays, pairs: Sequence[Pair], held: Sequence[Pair], seed: int) -> Arrays:
+        if "u" in names:
+            raise UnsupportedModelError("to_torch: 1 operators are not supported", code="GP130")
+        return train_block(block, names, pairs, held, seed)
+
+    monkeypatch.setattr(module, "train_block", partly)
+    found, without = (pruned(*repair).model.graph.initializers for repair in (["blocks"], []))
+    (skip,) = pruned("blocks").skips
+    assert str(skip) == "all of the block of node 'one' (Gemm): to_torch: 1 operators are not supported [GP130]"
+    for name, stays in {"u": True, "v": True, "w": False, "s": False}.items():
+        arrays = [each[name].const_value for each in (found, without)]
+        assert np.array_equal(*(array.numpy() for array in arrays if array is not None)) == stays
 
 
 def test_layers_are_fitted_to_what_is_not_held_back() -> None:

@@ -248,10 +248,10 @@ class _Pruner:
         on_layer: Callable[[int], None] | None,
     ) -> None:
         """Train blocks, which count as layers that are done once more."""
+        counted = None if on_layer is None else lambda done: on_layer(len(self.layers) + done)
         with work_folder() as folder:
-            self.skips += blocks.reconstruct(
-                self._dense, self.model, self.by_node, feeds, folder, memory, finished, on_layer
-            )
+            models = self._dense, self.model, self.by_node
+            self.skips += blocks.reconstruct(*models, feeds, folder, memory, finished, counted)
 
     def result(self, samples: int) -> PruneResult:
         """What came of it.

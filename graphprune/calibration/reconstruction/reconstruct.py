@@ -150,7 +150,7 @@ def _constants(step: Step) -> dict[str, np.ndarray]:
     """Those of float32 that nodes of a block read, and nobody else."""
     read = dict.fromkeys(value for node in step.nodes for value in node.inputs if value is not None)
     own = (value for value in read if all(node in step.nodes for node, _ in value.uses()))
-    found = {value: value.const_value for value in own if not value.is_graph_output()}
+    found = {value: value.const_value for value in own if value.is_initializer() and not value.is_graph_output()}
     return {
         str(value.name): tensor.numpy()
         for value, tensor in found.items()

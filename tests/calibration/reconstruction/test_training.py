@@ -7,12 +7,18 @@ import onnx_ir as ir
 import pytest
 
 from graphprune.backends.onnxruntime import session_for
+from graphprune.calibration.reconstruction import training
 from graphprune.calibration.reconstruction.training import Pair, train_block
 from graphprune.errors import UnsupportedModelError
 from tests.backends.tvm.graphs import parse, pruned
 
 RNG = np.random.default_rng(4)
 TEXT = "g (float[1,8] x) => (float[1,8] y) { a = Gemm(x,u,b) r = Relu(a) y = MatMul(r,v) }"
+
+
+@pytest.fixture(autouse=True)
+def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "STEPS", 100)
 
 
 def block() -> ir.Model:
@@ -45,7 +51,7 @@ def test_outputs_come_closer_on_samples_that_were_held_back() -> None:
     known, held = pairs(48), pairs(16)
     found = train_block(block(), ["u", "v", "b"], known, held, 0)
     assert set(found) == {"u", "v", "b"}
-    assert error(constants(block(), found), held) < 0.7 * error(block(), held)
+    assert error(constants(block(), found), held) < 0.9 * error(block(), held)
     again = train_block(block(), ["u", "v", "b"], known, held, 0)
     for name, array in found.items():
         np.testing.assert_array_equal(array, again[name])

@@ -30,7 +30,7 @@ class LayerInputs:
         memory: int,
         *,
         products: bool,
-        drift: bool,
+        dense: bool,
     ) -> None:
         """Begin at the inputs of a model that is sorted, of known types and still dense.
 
@@ -41,20 +41,18 @@ class LayerInputs:
             folder: For activations that memory does not hold.
             memory: Bytes of activations that it does.
             products: Whether second moments of any two inputs are summed up.
-            drift: Whether the samples go through the dense model too.
+            dense: Whether the samples go through the dense model too.
         """
         self._products = products
         self._seen: dict[Hashable, list[InputMoments]] = {}
         self._drifts: dict[Hashable, list[DriftMoments]] = {}
         self._dense: Stream | None = None
-        if drift:
+        if dense:
             memory //= 2
-            dense = model.clone()
-            self._before = dict(zip(_values(model), _values(dense), strict=True))
-            twins = [self._before[node.outputs[0]].producer() for node in layers]
-            self._dense = Stream(
-                dense, [node for node in twins if node is not None], feeds, _made(folder / "b"), memory
-            )
+            other = model.clone()
+            self._before = dict(zip(_values(model), _values(other), strict=True))
+            twins = [twin for node in layers if (twin := self._before[node.outputs[0]].producer()) is not None]
+            self._dense = Stream(other, twins, feeds, _made(folder / "b"), memory)
         self._stream = Stream(model, layers, feeds, _made(folder / "a"), memory)
 
     def stops(self) -> Iterator[tuple[ir.Node, ...]]:
@@ -87,6 +85,13 @@ class LayerInputs:
             streams = self._dense.inputs(self._before[value]), self._stream.inputs(value)
             self._drifts = {key: gather_drift(*((columns(weight, each) for each in stream) for stream in streams))}
         return self._drifts[key]
+
+    def outputs(self, node: ir.Node) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield what a node at this stop makes of each sample by now, and what it makes of it in the dense model."""
+        assert self._dense is not None, "it was not asked for"
+        twin = self._before[node.outputs[0]].producer()
+        assert twin is not None, "a node makes it"
+        return zip(self._stream.outputs(node), self._dense.outputs(twin), strict=True)
 
 
 def _values(model: ir.Model) -> Iterator[ir.Value]:

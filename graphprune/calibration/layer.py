@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from graphprune.calibration.damping import choose_damping
 from graphprune.calibration.moments import DriftMoments, Floats, InputMoments
 from graphprune.masks.criteria import SPARSEGPT, WeightValues, parse_criterion
 from graphprune.masks.least_squares import Mask, solve_kept
@@ -28,11 +29,17 @@ class Repair(StrEnum):
         DRIFT: Weights first make up for what earlier layers have changed: they become those that, of what they multiply
             now, are closest to the outputs of the dense model.
         LEAST_SQUARES: Weights that stay go to the optimum of their output.
+        BATCH_NORM: Each output channel gets the mean and the deviation that it has in the dense model, of pruned layers
+            and of those behind them.
+        BLOCKS: Blocks of several layers are trained in the end, if the model's outputs are then closer to the dense
+            model's on samples that are held back from all else.
     """
 
     BIAS = "bias"
     DRIFT = "drift"
     LEAST_SQUARES = "least-squares"
+    BATCH_NORM = "batch-norm"
+    BLOCKS = "blocks"
 
 
 @dataclass(frozen=True)
@@ -61,12 +68,14 @@ class Group:
         moments: Of what they multiply now.
         drift: What that was in the dense model, where it is made up for.
         centred: Whether means are left to the bias.
+        damping: The share of the mean diagonal of second moments that is added to it.
     """
 
     exact: Floats
     moments: InputMoments
     drift: DriftMoments | None
     centred: bool
+    damping: float = DAMPING
 
     def target(self) -> Floats:
         """Return the weights that are pruned: W of the dense model, or those with the least `|V x - W x'|`.
@@ -76,19 +85,21 @@ class Group:
         """
         if self.drift is None:
             return self.exact
-        factor = self.moments.factor(centred=self.centred)
+        factor = self.moments.factor(centred=self.centred, damping=self.damping)
         lost = self.exact @ self.drift.second(self.moments, centred=self.centred)
         return self.exact + (lost @ factor.T) @ factor
 
     def swept(self, rows: Floats, pattern: Pattern, pruned: int) -> Floats:
         """Return what is left of weights [outputs, positions, inputs], and makes up for what went."""
-        factor, alive = self.moments.factor(centred=self.centred), self.moments.squares != 0
+        factor, alive = self.moments.factor(centred=self.centred, damping=self.damping), self.moments.squares != 0
         return prune_by_second_order(rows, factor, pattern, pruned, alive)
 
     def best(self, start: Floats, target: Floats, keep: Mask) -> Floats:
         """Return the weights that stay at the optimum of each output."""
         second = self.moments.second(centred=self.centred)
-        second[np.diag_indices_from(second)] += DAMPING * max(np.diagonal(second).mean(), np.finfo(np.float64).tiny)
+        second[np.diag_indices_from(second)] += self.damping * max(
+            np.diagonal(second).mean(), np.finfo(np.float64).tiny
+        )
         return solve_kept(start, target, second, keep)
 
     def shift(self, found: Floats) -> Floats:
@@ -134,7 +145,10 @@ def solve(
     exact = _matrices(plan.axes.rows(array).astype(np.float64), len(moments))
     each_drift = drifts if drifts is not None else [None] * len(moments)
     centred = Repair.BIAS in repairs
-    groups = [Group(*each, centred) for each in zip(exact, moments, each_drift, strict=True)]
+    groups = [
+        Group(*each, centred, choose_damping(*each, centred=centred))
+        for each in zip(exact, moments, each_drift, strict=True)
+    ]
     targets = [group.target() for group in groups]
     rows = np.concatenate(targets).reshape(plan.axes.rows_shape(plan.shape))
     pruned, keep = _pruned(plan, rows, groups)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from graphprune.errors import InputError
-from graphprune.masks.second_order import inverse_factor
+from graphprune.masks.second_order import DAMPING, inverse_factor
 
 Floats = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.floating]
@@ -18,6 +18,9 @@ _ROWS = 4096
 
 _KEPT_ROWS = 16
 """Rows that are kept of each matrix, spread over it."""
+
+HELD = 4
+"""One of so many samples is held back where a damping is chosen."""
 
 
 class InputMoments:
@@ -31,6 +34,7 @@ class InputMoments:
         squares: The sum of their squares, [columns].
         products: The sum of the products of any two columns, [columns, columns]; None where it is not needed.
         some: Some of the rows themselves, on which errors are measured.
+        held: The same of samples that are held back, which are part of all; None where there are none.
     """
 
     def __init__(self, columns: int, *, products: bool) -> None:
@@ -40,7 +44,8 @@ class InputMoments:
         self.squares: Floats = np.zeros(columns)
         self.products: Floats | None = np.zeros((columns, columns)) if products else None
         self.some: list[Matrix] = []
-        self._factors: dict[bool, Floats] = {}
+        self.held: InputMoments | None = None
+        self._factors: dict[tuple[bool, float], Floats] = {}
 
     def add(self, matrix: Matrix) -> None:
         """Add the rows of a matrix."""
@@ -71,15 +76,25 @@ class InputMoments:
         found = self.products / max(1, self.rows)
         return found - np.outer(self.mean, self.mean) if centred else found
 
-    def factor(self, *, centred: bool) -> Floats:
+    def without(self, part: InputMoments) -> InputMoments:
+        """Return the sums without those of some samples; no rows are kept."""
+        assert self.products is not None, "they were not asked for"
+        assert part.products is not None, "likewise"
+        found = InputMoments(len(self.total), products=True)
+        found.rows, found.total = self.rows - part.rows, self.total - part.total
+        found.products = self.products - part.products
+        found.squares = np.diagonal(found.products)
+        return found
+
+    def factor(self, *, centred: bool, damping: float = DAMPING) -> Floats:
         """Return that of the inverse of `second`, see `graphprune.masks.second_order`, when all rows are added.
 
         Raises:
             InputError: GP582.
         """
-        if centred not in self._factors:
-            self._factors = {centred: inverse_factor(self.second(centred=centred))}
-        return self._factors[centred]
+        if (key := (centred, damping)) not in self._factors:
+            self._factors = {key: inverse_factor(self.second(centred=centred), damping)}
+        return self._factors[key]
 
 
 class DriftMoments:
@@ -89,6 +104,7 @@ class DriftMoments:
         total: The sum of the differences, [columns].
         products: The sum of the products of each difference with each column as it is now, [columns, columns].
         some: Some of the rows of the dense model, those that `InputMoments` keeps of the others.
+        held: The same of samples that are held back, as `InputMoments` has them.
     """
 
     def __init__(self, columns: int) -> None:
@@ -96,6 +112,7 @@ class DriftMoments:
         self.total: Floats = np.zeros(columns)
         self.products: Floats = np.zeros((columns, columns))
         self.some: list[Matrix] = []
+        self.held: DriftMoments | None = None
 
     def add(self, dense: Matrix, now: Matrix) -> None:
         """Add the rows of a matrix, as they were and as they are."""
@@ -109,6 +126,12 @@ class DriftMoments:
         found = self.products / max(1, moments.rows)
         return found - np.outer(self.mean(moments), moments.mean) if centred else found
 
+    def without(self, part: DriftMoments) -> DriftMoments:
+        """Return the sums without those of some samples; no rows are kept."""
+        found = DriftMoments(len(self.total))
+        found.total, found.products = self.total - part.total, self.products - part.products
+        return found
+
     def mean(self, moments: InputMoments) -> Floats:
         """Return the mean difference, [columns]; the moments are those of the rows as they are now."""
         return self.total / max(1, moments.rows)
@@ -120,6 +143,11 @@ def _some(matrix: Matrix) -> Matrix:
 
 def _wide(matrix: Matrix) -> Iterable[Floats]:
     return (matrix[start : start + _ROWS].astype(np.float64) for start in range(0, len(matrix), _ROWS))
+
+
+def is_held(sample: int) -> bool:
+    """Return whether a sample is held back."""
+    return sample % HELD == HELD - 1
 
 
 def gather(matrices: Iterable[list[Matrix]], where: str, *, products: bool) -> list[InputMoments]:
@@ -138,6 +166,9 @@ def gather(matrices: Iterable[list[Matrix]], where: str, *, products: bool) -> l
         found = found or [InputMoments(group.shape[1], products=products) for group in groups]
         for moments, group in zip(found, groups, strict=True):
             moments.add(group)
+            if products and is_held(sample):
+                moments.held = moments.held or InputMoments(group.shape[1], products=True)
+                moments.held.add(group)
         if not all(np.isfinite(moments.squares).all() for moments in found):
             raise InputError(f"{where}: its input is NaN or infinite on sample {sample}", code="GP581")
     return found
@@ -146,8 +177,11 @@ def gather(matrices: Iterable[list[Matrix]], where: str, *, products: bool) -> l
 def gather_drift(dense: Iterable[list[Matrix]], now: Iterable[list[Matrix]]) -> list[DriftMoments]:
     """Return how rows differ from those of the dense model over samples, for each group of a layer."""
     found: list[DriftMoments] = []
-    for one, other in zip(dense, now, strict=True):
+    for sample, (one, other) in enumerate(zip(dense, now, strict=True)):
         found = found or [DriftMoments(group.shape[1]) for group in one]
         for drift, *pair in zip(found, one, other, strict=True):
             drift.add(*pair)
+            if is_held(sample):
+                drift.held = drift.held or DriftMoments(pair[0].shape[1])
+                drift.held.add(*pair)
     return found

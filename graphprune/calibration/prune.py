@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,12 +19,13 @@ from graphprune.backends.base import tensor_infos
 from graphprune.calibration.finished import FinishedLayer, FinishedLayers, digest
 from graphprune.calibration.inputs import LayerInputs
 from graphprune.calibration.layer import Repair, needs_products, solve
+from graphprune.calibration.matching import Matched, can_shift, moved
 from graphprune.calibration.ranges import Feed
 from graphprune.calibration.samples import SAMPLES, check_varied, take
 from graphprune.calibration.streaming.activations import MEMORY
 from graphprune.calibration.streaming.columns import why_no_columns
 from graphprune.diagnostics import Skip
-from graphprune.errors import InputError, PreconditionError, RecipeError
+from graphprune.errors import InputError, PreconditionError, RecipeError, torch_is_missing
 from graphprune.files import work_folder
 from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import describe
@@ -36,6 +39,10 @@ from graphprune.stages.stage import Stage, get_stage, set_stage
 from graphprune.stages.verification import verify_stage
 
 _LOG = logging.getLogger("graphprune")
+
+_ON_BIASES = frozenset({Repair.BIAS, Repair.BATCH_NORM})
+_BY_DENSE = frozenset({Repair.DRIFT, Repair.BATCH_NORM})
+"""What goes by samples behind dense layers."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +104,13 @@ def prune(  # noqa: PLR0913 - one argument an option
         most_samples: How many samples are looked at.
         memory: Bytes of activations that are held in memory; more of them lie in a temporary folder.
         resume_in: A folder for finished layers: a run that was killed goes on behind them. It is not removed.
-        on_layer: Called with the number of weights that are done.
+        on_layer: Called with the number of weights that are done; one counts twice when its block is trained.
 
     Raises:
+        GraphPruneError: Blocks are to be trained, and there is no torch (GP122).
         InputError: Of samples that do not fit (GP512 to GP515, GP567 to GP569) or never vary (GP577), NaN in what a
             layer multiplies (GP581), singular moments (GP582), a full disk (GP584), a folder of another run (GP585), an
-            unknown repair (GP586).
+            unknown repair (GP586), too few samples for blocks (GP595).
         PreconditionError: The model is masked or packed (GP255).
         RecipeError: The plan is for another model (GP324), or of channels (GP587); a weight holds NaN (GP323).
     """
@@ -110,18 +118,22 @@ def prune(  # noqa: PLR0913 - one argument an option
     repairs = _known(repair)
     if (stage := get_stage(model)) not in PruneWeights.consumes:
         raise PreconditionError(f"prune: the model is {stage}, expected dense or sparse", code="GP255")
+    blocks = reconstruction() if Repair.BLOCKS in repairs else None
     feeds = take(samples, tensor_infos(model.graph.inputs), most_samples)
     check_varied(feeds)
+    fitted = feeds if blocks is None else blocks.part(feeds)[0]
     pruner = _Pruner(model, plan, repairs)
     finished = None if resume_in is None else FinishedLayers(resume_in, _run(plan, repairs, feeds))
     with work_folder() as folder:
-        asked = {"products": pruner.needs_products, "drift": Repair.DRIFT in repairs}
-        inputs = LayerInputs(pruner.model, pruner.by_node, feeds, folder, memory, **asked)
+        asked = {"products": pruner.needs_products, "dense": not repairs.isdisjoint(_BY_DENSE)}
+        inputs = LayerInputs(pruner.model, [*pruner.by_node, *pruner.moved], fitted, folder, memory, **asked)
         for nodes in inputs.stops():
             for node in nodes:
-                pruner.prune(node, inputs, finished)
+                pruner.visit(node, inputs, finished)
                 if on_layer:
                     on_layer(len(pruner.layers))
+    if blocks is not None:
+        pruner.reconstruct(blocks, feeds, memory, finished, on_layer)
     return pruner.result(len(feeds))
 
 
@@ -130,6 +142,20 @@ def _known(repair: Collection[str]) -> frozenset[Repair]:
         if name not in set(Repair):
             raise InputError(f"repair is '{name}', expected some of {', '.join(Repair)}", code="GP586")
     return frozenset(map(Repair, repair))
+
+
+def reconstruction() -> ModuleType:
+    """Return the module that trains blocks.
+
+    Raises:
+        GraphPruneError: There is no torch (GP122).
+    """
+    try:
+        return importlib.import_module("graphprune.calibration.reconstruction.reconstruct")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise torch_is_missing(error) from error
 
 
 def _run(plan: PruningPlan, repairs: Collection[Repair], feeds: Sequence[Feed]) -> dict[str, Any]:
@@ -152,6 +178,7 @@ class _Pruner:
         self.model, self.repairs = clone_apart(model), repairs
         self.model.graph.sort()
         infer_shapes(self.model)
+        self._dense = self.model.clone()
         self.layers: list[PrunedLayer] = []
         found = [(planned, weight, self._refusal(planned, weight)) for planned, weight in plan.resolve(self.model)]
         self.by_node = {weight.node: (planned, weight) for planned, weight, refusal in found if refusal is None}
@@ -161,6 +188,8 @@ class _Pruner:
         for skip in self.skips:
             _LOG.warning("%s", skip)
         self._names = FreshNames(self.model)
+        behind = moved(self.model, self.by_node, self._names) if Repair.BATCH_NORM in repairs else ()
+        self.moved = {product.node: product for product in behind}
 
     @property
     def needs_products(self) -> bool:
@@ -168,35 +197,61 @@ class _Pruner:
         return any(needs_products(planned, self.repairs) for planned, _ in self.by_node.values())
 
     def _refusal(self, planned: WeightPlan, weight: LinearWeight) -> tuple[str, str] | None:
-        if weight.quantization is not None and needs_products(planned, self.repairs):
+        changes = needs_products(planned, self.repairs) or Repair.BATCH_NORM in self.repairs
+        if weight.quantization is not None and changes:
             return "GP318", f"holds {weight.tensor.dtype.name.lower()}, of which others cannot take the place"
         return why_no_columns(weight, self.model.graph)
 
-    def prune(self, node: ir.Node, inputs: LayerInputs, finished: FinishedLayers | None) -> None:
-        """Prune the weight of a node that the samples are in front of."""
+    def visit(self, node: ir.Node, inputs: LayerInputs, finished: FinishedLayers | None) -> None:
+        """Prune the weight of a node that the samples are in front of, or match a layer that stays dense."""
+        if node in self.moved:
+            self.moved[node].match(inputs.outputs(node), self._names)
+        else:
+            self._prune(node, inputs, finished)
+
+    def _prune(self, node: ir.Node, inputs: LayerInputs, finished: FinishedLayers | None) -> None:
         planned, weight = self.by_node[node]
         dense = weight.tensor.numpy()
-        repairs = self.repairs if self._takes_bias(node, weight) else self.repairs - {Repair.BIAS}
+        repairs = self._allowed(node, weight)
         done = None if finished is None else finished.get(weight.name, dense)
         if done is None:
             done = _solved(planned, weight, inputs, repairs)
             done = done if finished is None else finished.put(weight.name, dense, done)
         replace_constant(weight.value, done.weight)
-        if Repair.BIAS in repairs:
+        error = done.error
+        if Repair.BATCH_NORM in repairs:
+            error = Matched.of(weight).match(inputs.outputs(node), self._names)
+        elif Repair.BIAS in repairs:
             shift_bias(node, done.shift, self._names)
         zeros = done.weight.size - int(np.count_nonzero(weight.real_values()))
-        self.layers.append(PrunedLayer(weight.name, zeros, done.weight.size, done.error))
+        self.layers.append(PrunedLayer(weight.name, zeros, done.weight.size, error))
 
-    def _takes_bias(self, node: ir.Node, weight: LinearWeight) -> bool:
-        """Whether a layer has a bias that is shifted; it has one then, if of zeros."""
-        if Repair.BIAS not in self.repairs:
-            return False
-        is_float = node.outputs[0].dtype == ir.DataType.FLOAT and weight.uses[0].index == 1
-        takes = is_float and shift_bias(node, np.zeros(weight.shape[weight.axes.output]), self._names)
-        if not takes:
+    def _allowed(self, node: ir.Node, weight: LinearWeight) -> frozenset[Repair]:
+        """The repairs that a layer takes; where those of biases are among them, it has a bias then, if of zeros."""
+        if _ON_BIASES.isdisjoint(self.repairs):
+            return self.repairs
+        if weight.uses[0].index != 1 or not can_shift(node, weight.shape[weight.axes.output], self._names):
             reason = f"{describe(node)} has no bias of float32 that could be shifted"
             self.skips.append(Skip("GP319", weight.name, reason))
-        return takes
+            return self.repairs - _ON_BIASES
+        if Repair.BATCH_NORM in self.repairs and node.domain:
+            self.skips.append(Skip("GP588", weight.name, f"{describe(node)} gives what lies behind its activation"))
+            return self.repairs - {Repair.BATCH_NORM}
+        return self.repairs
+
+    def reconstruct(
+        self,
+        blocks: ModuleType,
+        feeds: Sequence[Feed],
+        memory: int,
+        finished: FinishedLayers | None,
+        on_layer: Callable[[int], None] | None,
+    ) -> None:
+        """Train blocks, which count as layers that are done once more."""
+        counted = None if on_layer is None else lambda done: on_layer(len(self.layers) + done)
+        with work_folder() as folder:
+            models = self._dense, self.model, self.by_node
+            self.skips += blocks.reconstruct(*models, feeds, folder, memory, finished, counted)
 
     def result(self, samples: int) -> PruneResult:
         """What came of it.
@@ -212,7 +267,8 @@ class _Pruner:
 def _solved(
     planned: WeightPlan, weight: LinearWeight, inputs: LayerInputs, repairs: Collection[Repair]
 ) -> FinishedLayer:
-    found = solve(planned, weight.real_values(), inputs.moments(weight), repairs, inputs.drifts(weight))
+    drifts = inputs.drifts(weight) if Repair.DRIFT in repairs else None
+    found = solve(planned, weight.real_values(), inputs.moments(weight), repairs, drifts)
     stored = weight.zeroed(found.keep)
     array = stored if weight.quantization is not None else found.weight.astype(stored.dtype)
     return FinishedLayer(array, found.shift, found.error)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graphprune.cli.inputs import Samples, read_samples
+from graphprune.cli.inputs import Samples
+from graphprune.cli.preprocessing import FORM, Preprocessed, by_input, read_calibration
 from graphprune.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from graphprune.calibration.prune import PruneResult
     from graphprune.planning.pruning_plan import PruningPlan
 
-_DATA = "NAME=x.npy|data.npz|FOLDER|package.module:function"
-_HELP = "Real inputs: arrays stacked along the first axis, a folder of them, or a function that yields them."
+_DATA = f"NAME=x.npy|data.npz|FOLDER|text.txt|{FORM}"
+_HELP = (
+    "Real inputs: arrays stacked along the first axis, a folder of them or of images, or a function that yields them."
+)
 
 Calibration = Annotated[list[str], typer.Option(metavar=_DATA, help=_HELP)]
 OptionalCalibration = Annotated[
@@ -30,7 +33,11 @@ OptionalCalibration = Annotated[
 MostSamples = Annotated[int, typer.Option("--samples", min=1, help="Samples that are looked at, if there are as many.")]
 Repairs = Annotated[
     str | None,
-    typer.Option("--repair", metavar="bias,drift,least-squares", help="What is done to the weights that stay."),
+    typer.Option("--repair", metavar="bias,drift,...,blocks", help="What is done to the weights that stay."),
+]
+Preprocess = Annotated[
+    str | None,
+    typer.Option(metavar=FORM, help="What makes arrays of the path of each image of a folder, or each line of a text."),
 ]
 
 
@@ -44,18 +51,20 @@ class Calibrated:
         repairs: What is done to the weights that stay.
     """
 
-    samples: Samples
+    samples: Samples | Preprocessed
     most_samples: int
     repairs: tuple[str, ...]
 
     @classmethod
-    def of(cls, calibration: list[str] | None, most_samples: int, repairs: str | None) -> Calibrated | None:
+    def of(
+        cls, calibration: list[str] | None, most_samples: int, repairs: str | None, preprocess: str | None = None
+    ) -> Calibrated | None:
         """Read the options; None where there are no samples.
 
         Raises:
-            InputError: There are repairs without samples (GP608), or as `read_samples`.
+            InputError: There are repairs without samples (GP608), or as `read_calibration`.
         """
-        samples = read_samples(calibration)
+        samples = read_calibration(calibration, preprocess)
         if samples is None and repairs is not None:
             raise InputError("--repair goes by samples, give --calibration too", code="GP608")
         names = () if repairs is None else tuple(name.strip() for name in repairs.split(","))
@@ -63,16 +72,17 @@ class Calibrated:
 
     def prune(self, model: ir.Model, plan: PruningPlan, output: Path, on_layer: Callable[..., Any]) -> PruneResult:
         """Prune; layers that an earlier run for this output has finished are not pruned again."""
+        from graphprune.calibration.layer import Repair
         from graphprune.calibration.prune import prune
 
         return prune(
             model,
             plan,
-            self.samples,
+            by_input(self.samples, model),
             repair=self.repairs,
             most_samples=self.most_samples,
             resume_in=_finished_in(output),
-            on_layer=lambda done: on_layer(done, len(plan.weights)),
+            on_layer=lambda done: on_layer(done, len(plan.weights) * (2 if Repair.BLOCKS in self.repairs else 1)),
         )
 
     @staticmethod

@@ -51,8 +51,8 @@ def read_samples(texts: Sequence[str] | None, shapes: Mapping[str, Sequence[Shap
         samples: Samples = _folder(Path(source))
     elif source.endswith(".npz") and ("=" not in source or Path(source).exists()):
         samples = [read_archive(Path(source))]
-    elif found := _FUNCTION.fullmatch(source):
-        samples = _called(source, found[1], found[2])
+    elif (function := imported(source, "input")) is not None:
+        samples = _called(source, function)
     else:
         return [read_arrays(texts)]
     if len(texts) > 1:
@@ -122,17 +122,33 @@ def _folder(path: Path) -> Iterator[dict[str, np.ndarray]]:
     return map(read_archive, files)
 
 
-def _called(text: str, module: str, name: str) -> Samples:
-    """What the function returns; its module is looked for in the current folder too, as `python -m` does."""
+def imported(text: str, what: str) -> Callable[..., Any] | None:
+    """Return the function that `package.module:function` names, None where a text has another form.
+
+    Its module is looked for in the current folder too, as `python -m` does.
+
+    Args:
+        text: The text.
+        what: What it is called in messages.
+
+    Raises:
+        InputError: There is no such module or function (GP568).
+    """
+    if (found := _FUNCTION.fullmatch(text)) is None:
+        return None
     sys.path.insert(0, "")
     try:
-        function: Callable[[], Any] | None = getattr(importlib.import_module(module), name, None)
+        function: Callable[..., Any] | None = getattr(importlib.import_module(found[1]), found[2], None)
     except ImportError as error:
-        raise InputError(f"input {text!r}: {error}", code="GP568") from error
+        raise InputError(f"{what} {text!r}: {error}", code="GP568") from error
     finally:
         sys.path.remove("")
     if not callable(function):
-        raise InputError(f"input {text!r}: module {module!r} has no function {name!r}", code="GP568")
+        raise InputError(f"{what} {text!r}: module {found[1]!r} has no function {found[2]!r}", code="GP568")
+    return function
+
+
+def _called(text: str, function: Callable[..., Any]) -> Samples:
     samples = function()
     if isinstance(samples, Mapping):
         return [samples]

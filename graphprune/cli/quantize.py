@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graphprune.cli.calibration_options import Calibration, MostSamples
+from graphprune.cli.calibration_options import Calibration, MostSamples, Preprocess
 from graphprune.cli.folding import load_fixed
-from graphprune.cli.inputs import read_samples
 from graphprune.cli.options import InputValues, Json, check_output_path
 from graphprune.cli.output import print_json, print_line, print_table, progress
+from graphprune.cli.preprocessing import by_input, read_calibration
 
 if TYPE_CHECKING:
     from graphprune.calibration.quantize import QuantizeResult
@@ -22,6 +22,7 @@ def quantize_command(  # noqa: PLR0913, PLR0917 - one argument an option
     source: Annotated[Path, typer.Argument(metavar="IN", help="Dense or pruned model, an .onnx file.")],
     output: Annotated[Path, typer.Argument(metavar="OUT", help="Quantized model to write, an .onnx file.")],
     calibration: Calibration,
+    preprocess: Preprocess = None,
     samples: MostSamples = 128,
     method: Annotated[
         str, typer.Option(help="How ranges are taken: minmax (all that was seen), entropy or percentile.")
@@ -45,13 +46,13 @@ def quantize_command(  # noqa: PLR0913, PLR0917 - one argument an option
     from graphprune.frontends.onnx_file import save
 
     check_output_path(output, [".onnx"], source)
-    given = read_samples(calibration)
+    given = read_calibration(calibration, preprocess)
     assert given is not None, "the option must be given"
     with progress(f"quantizing {source}", samples) as advance:
         model = load_fixed(source, input_value)
         result = quantize(
             model,
-            given,
+            by_input(given, model),
             method=method,
             keep=keep or (),
             max_error=max_error,

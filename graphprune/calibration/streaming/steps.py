@@ -36,10 +36,23 @@ def cut(graph: ir.Graph, layers: Collection[ir.Node]) -> list[Step]:
     Each step has all layers that can run by then, and all nodes that can run behind them. What is made of constants
     alone is in none either: whoever reads it makes it, since these may change.
     """
-    cutter = _Cutter(graph, layers)
-    parts = list(cutter.parts())
-    reads = [cutter.outer_reads(nodes) for nodes in parts]
-    later: set[ir.Value] = set()
+    return in_steps(graph, layers, list(_Cutter(graph, layers).parts()))
+
+
+def in_steps(
+    graph: ir.Graph, layers: Collection[ir.Node], parts: Sequence[Sequence[ir.Node]], kept: Collection[ir.Value] = ()
+) -> list[Step]:
+    """Return parts of a sorted graph as steps, for parts that run one after another.
+
+    Args:
+        graph: The graph.
+        layers: What is looked at.
+        parts: Nodes, each in one part.
+        kept: What is given although no later part may read it.
+    """
+    fixed = fixed_nodes(graph)
+    reads = [_outer_reads(graph, nodes, fixed) for nodes in parts]
+    later = set(kept)
     steps: list[Step] = []
     for nodes, read in zip(reversed(parts), reversed(reads), strict=True):
         own = tuple(node for node in nodes if node in layers)
@@ -49,11 +62,25 @@ def cut(graph: ir.Graph, layers: Collection[ir.Node]) -> list[Step]:
     return steps[::-1]
 
 
+def _outer_reads(graph: ir.Graph, nodes: Sequence[ir.Node], fixed: Collection[ir.Node]) -> list[ir.Value]:
+    """What nodes read that they do not compute, each once, without what is made of constants alone."""
+    inside = {value for node in nodes for value in node.outputs}
+    found = dict.fromkeys(value for node in nodes for value in reads_of(node, graph))
+    outer = (value for value in found if value not in inside and value.const_value is None)
+    return [value for value in outer if value.producer() not in fixed]
+
+
+def alone(graph: ir.Graph, node: ir.Node) -> Step:
+    """Return the step of one node of a sorted graph, which gives all its outputs."""
+    reads = tuple(_outer_reads(graph, [node], fixed_nodes(graph)))
+    return Step((node,), (node,), reads, tuple(node.outputs), ())
+
+
 class _Cutter:
     """The nodes of a graph, and what each of them waits for."""
 
     def __init__(self, graph: ir.Graph, layers: Collection[ir.Node]) -> None:
-        self._graph, self._layers, self._fixed = graph, layers, _fixed_nodes(graph)
+        self._graph, self._layers, self._fixed = graph, layers, fixed_nodes(graph)
         self._after = {node: _producers(node, graph) - self._fixed for node in graph if node not in self._fixed}
         needed = self._needed()
         self._waiting = [node for node in self._after if node in needed]
@@ -74,13 +101,6 @@ class _Cutter:
             if not ready:
                 return
 
-    def outer_reads(self, nodes: Sequence[ir.Node]) -> list[ir.Value]:
-        """Return what nodes read that they do not compute, each once, without what is made of constants alone."""
-        inside = {value for node in nodes for value in node.outputs}
-        found = dict.fromkeys(value for node in nodes for value in _reads(node, self._graph))
-        outer = (value for value in found if value not in inside and value.const_value is None)
-        return [value for value in outer if value.producer() not in self._fixed]
-
     def _needed(self) -> set[ir.Node]:
         """The layers, and what they depend on."""
         found: set[ir.Node] = set()
@@ -93,11 +113,11 @@ class _Cutter:
         return found
 
 
-def _fixed_nodes(graph: ir.Graph) -> set[ir.Node]:
-    """Nodes that read constants, and what is made of them, and nothing else."""
+def fixed_nodes(graph: ir.Graph) -> set[ir.Node]:
+    """Return the nodes that read constants, and what is made of them, and nothing else."""
     found: set[ir.Node] = set()
     for node in graph:
-        reads = list(_reads(node, graph))
+        reads = list(reads_of(node, graph))
         is_fixed = all(value.const_value is not None or value.producer() in found for value in reads)
         if is_fixed and (reads or node.op_type == "Constant"):
             found.add(node)
@@ -105,11 +125,11 @@ def _fixed_nodes(graph: ir.Graph) -> set[ir.Node]:
 
 
 def _producers(node: ir.Node, graph: ir.Graph) -> set[ir.Node]:
-    return {made for value in _reads(node, graph) if (made := value.producer()) is not None}
+    return {made for value in reads_of(node, graph) if (made := value.producer()) is not None}
 
 
-def _reads(node: ir.Node, graph: ir.Graph) -> Iterator[ir.Value]:
-    """The values of the graph that a node reads, itself or in its subgraphs."""
+def reads_of(node: ir.Node, graph: ir.Graph) -> Iterator[ir.Value]:
+    """Yield the values of the graph that a node reads, itself or in its subgraphs."""
     for each in (node, *nested_nodes(node)):
         yield from (value for value in each.inputs if value is not None and value.graph is graph)
 

@@ -26,6 +26,8 @@ from graphprune.errors import InputError, PreconditionError, RecipeError
 from graphprune.files import work_folder
 from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import describe
+from graphprune.masks.patterns import parse_pattern
+from graphprune.masks.refinement import Refinement, why_not_refined
 from graphprune.passes.base import clone_apart
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.product_bias import shift_bias
@@ -79,6 +81,7 @@ def prune(  # noqa: PLR0913 - one argument an option
     samples: Iterable[Mapping[str, np.ndarray]],
     *,
     repair: Collection[str] = (),
+    refine: str | None = None,
     most_samples: int = SAMPLES,
     memory: int = MEMORY,
     resume_in: Path | None = None,
@@ -94,6 +97,7 @@ def prune(  # noqa: PLR0913 - one argument an option
         plan: Of weights, for this model.
         samples: Arrays by input name, one sample at a time or several stacked along the first axis.
         repair: What is done to the weights that stay, see `Repair`.
+        refine: What is done to the masks before, see `Refinement`.
         most_samples: How many samples are looked at.
         memory: Bytes of activations that are held in memory; more of them lie in a temporary folder.
         resume_in: A folder for finished layers: a run that was killed goes on behind them. It is not removed.
@@ -102,18 +106,19 @@ def prune(  # noqa: PLR0913 - one argument an option
     Raises:
         InputError: Of samples that do not fit (GP512 to GP515, GP567 to GP569) or never vary (GP577), NaN in what a
             layer multiplies (GP581), singular moments (GP582), a full disk (GP584), a folder of another run (GP585), an
-            unknown repair (GP586).
+            unknown repair (GP586) or refinement (GP590).
         PreconditionError: The model is masked or packed (GP255).
-        RecipeError: The plan is for another model (GP324), or of channels (GP587); a weight holds NaN (GP323).
+        RecipeError: The plan is for another model (GP324), or of channels (GP587); a weight holds NaN (GP323), or has a
+            pattern whose masks are not refined (GP591).
     """
     check_model("prune", model)
-    repairs = _known(repair)
+    repairs, refinement = _known(repair), _refinement(refine, plan)
     if (stage := get_stage(model)) not in PruneWeights.consumes:
         raise PreconditionError(f"prune: the model is {stage}, expected dense or sparse", code="GP255")
     feeds = take(samples, tensor_infos(model.graph.inputs), most_samples)
     check_varied(feeds)
-    pruner = _Pruner(model, plan, repairs)
-    finished = None if resume_in is None else FinishedLayers(resume_in, _run(plan, repairs, feeds))
+    pruner = _Pruner(model, plan, repairs, refinement)
+    finished = None if resume_in is None else FinishedLayers(resume_in, _run(plan, repairs, refinement, feeds))
     with work_folder() as folder:
         asked = {"products": pruner.needs_products, "drift": Repair.DRIFT in repairs}
         inputs = LayerInputs(pruner.model, pruner.by_node, feeds, folder, memory, **asked)
@@ -132,16 +137,32 @@ def _known(repair: Collection[str]) -> frozenset[Repair]:
     return frozenset(map(Repair, repair))
 
 
-def _run(plan: PruningPlan, repairs: Collection[Repair], feeds: Sequence[Feed]) -> dict[str, Any]:
+def _refinement(name: str | None, plan: PruningPlan) -> Refinement | None:
+    if name is None:
+        return None
+    if name not in set(Refinement):
+        raise InputError(f"refine is '{name}', expected {' or '.join(Refinement)}", code="GP590")
+    for weight in plan.weights:
+        if (reason := why_not_refined(parse_pattern(weight.pattern))) is not None:
+            raise RecipeError(f"weight '{weight.name}' cannot be refined by {name}: it {reason}", code="GP591")
+    return Refinement(name)
+
+
+def _run(
+    plan: PruningPlan, repairs: Collection[Repair], refinement: Refinement | None, feeds: Sequence[Feed]
+) -> dict[str, Any]:
     """What a run is known by."""
     arrays = (feed[name] for feed in feeds for name in sorted(feed))
-    return {"plan": plan.model_dump(mode="json"), "repairs": sorted(repairs), "samples": digest(arrays)}
+    done = {"repairs": sorted(repairs), "refinement": refinement}
+    return {"plan": plan.model_dump(mode="json"), **done, "samples": digest(arrays)}
 
 
 class _Pruner:
     """A clone of a model, of which layer after layer is pruned."""
 
-    def __init__(self, model: ir.Model, plan: PruningPlan, repairs: frozenset[Repair]) -> None:
+    def __init__(
+        self, model: ir.Model, plan: PruningPlan, repairs: frozenset[Repair], refinement: Refinement | None
+    ) -> None:
         """Take the weights of a plan; those that samples say nothing of are left alone, with a warning.
 
         Raises:
@@ -149,7 +170,7 @@ class _Pruner:
         """
         if plan.channels:
             raise RecipeError("prune: the plan is of channels, which samples do not choose", code="GP587")
-        self.model, self.repairs = clone_apart(model), repairs
+        self.model, self.repairs, self._refinement = clone_apart(model), repairs, refinement
         self.model.graph.sort()
         infer_shapes(self.model)
         self.layers: list[PrunedLayer] = []
@@ -179,7 +200,7 @@ class _Pruner:
         repairs = self.repairs if self._takes_bias(node, weight) else self.repairs - {Repair.BIAS}
         done = None if finished is None else finished.get(weight.name, dense)
         if done is None:
-            done = _solved(planned, weight, inputs, repairs)
+            done = _solved(planned, weight, inputs, repairs, self._refinement)
             done = done if finished is None else finished.put(weight.name, dense, done)
         replace_constant(weight.value, done.weight)
         if Repair.BIAS in repairs:
@@ -210,9 +231,13 @@ class _Pruner:
 
 
 def _solved(
-    planned: WeightPlan, weight: LinearWeight, inputs: LayerInputs, repairs: Collection[Repair]
+    planned: WeightPlan,
+    weight: LinearWeight,
+    inputs: LayerInputs,
+    repairs: Collection[Repair],
+    refinement: Refinement | None,
 ) -> FinishedLayer:
-    found = solve(planned, weight.real_values(), inputs.moments(weight), repairs, inputs.drifts(weight))
+    found = solve(planned, weight.real_values(), inputs.moments(weight), repairs, inputs.drifts(weight), refinement)
     stored = weight.zeroed(found.keep)
     array = stored if weight.quantization is not None else found.weight.astype(stored.dtype)
     return FinishedLayer(array, found.shift, found.error)

@@ -25,12 +25,15 @@ _HELP = "Real inputs: arrays stacked along the first axis, a folder of them, or 
 Calibration = Annotated[list[str], typer.Option(metavar=_DATA, help=_HELP)]
 OptionalCalibration = Annotated[
     list[str] | None,
-    typer.Option("--calibration", metavar=_DATA, help=f"{_HELP} What wanda, sparsegpt and --repair go by."),
+    typer.Option("--calibration", metavar=_DATA, help=f"{_HELP} What wanda, sparsegpt, --refine and --repair go by."),
 ]
 MostSamples = Annotated[int, typer.Option("--samples", min=1, help="Samples that are looked at, if there are as many.")]
 Repairs = Annotated[
     str | None,
     typer.Option("--repair", metavar="bias,drift,least-squares", help="What is done to the weights that stay."),
+]
+Refine = Annotated[
+    str | None, typer.Option(metavar="dsnot", help="Let zeros change places first, so that means of outputs stay.")
 ]
 
 
@@ -42,24 +45,29 @@ class Calibrated:
         samples: Arrays by input name.
         most_samples: How many are looked at.
         repairs: What is done to the weights that stay.
+        refine: What is done to the masks before, None for nothing.
     """
 
     samples: Samples
     most_samples: int
     repairs: tuple[str, ...]
+    refine: str | None = None
 
     @classmethod
-    def of(cls, calibration: list[str] | None, most_samples: int, repairs: str | None) -> Calibrated | None:
+    def of(
+        cls, calibration: list[str] | None, most_samples: int, repairs: str | None, refine: str | None = None
+    ) -> Calibrated | None:
         """Read the options; None where there are no samples.
 
         Raises:
-            InputError: There are repairs without samples (GP608), or as `read_samples`.
+            InputError: There are repairs or a refinement without samples (GP608), or as `read_samples`.
         """
         samples = read_samples(calibration)
-        if samples is None and repairs is not None:
-            raise InputError("--repair goes by samples, give --calibration too", code="GP608")
+        for option, value in (("--repair", repairs), ("--refine", refine)):
+            if samples is None and value is not None:
+                raise InputError(f"{option} goes by samples, give --calibration too", code="GP608")
         names = () if repairs is None else tuple(name.strip() for name in repairs.split(","))
-        return None if samples is None else cls(samples, most_samples, names)
+        return None if samples is None else cls(samples, most_samples, names, refine)
 
     def prune(self, model: ir.Model, plan: PruningPlan, output: Path, on_layer: Callable[..., Any]) -> PruneResult:
         """Prune; layers that an earlier run for this output has finished are not pruned again."""
@@ -70,6 +78,7 @@ class Calibrated:
             plan,
             self.samples,
             repair=self.repairs,
+            refine=self.refine,
             most_samples=self.most_samples,
             resume_in=_finished_in(output),
             on_layer=lambda done: on_layer(done, len(plan.weights)),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graphprune.cli.calibration_options import Calibrated, MostSamples, OptionalCalibration, Repairs
+from graphprune.cli.calibration_options import Calibrated, MostSamples, OptionalCalibration, Refine, Repairs
 from graphprune.cli.channel_options import (
     Fold,
     MinKept,
@@ -56,6 +56,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     criterion: CriterionText = None,
     calibration: OptionalCalibration = None,
     samples: MostSamples = 128,
+    refine: Refine = None,
     repair: Repairs = None,
     input_value: InputValues = None,
     *,
@@ -72,7 +73,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     share, unit = share_of(sparsity, target_macs, target_parameters)
     channels = unit | channel_choice(round_to, min_kept)
     chosen = read_recipe(recipe, share, pattern, scope, ignore, channels, criterion)
-    given = Calibrated.of(calibration, samples, repair)
+    given = Calibrated.of(calibration, samples, repair, refine)
     if fold and not chosen.of_channels:
         raise InputError(f"--fold takes channels out, and the pattern is '{chosen.pattern}'", code="GP609")
     order = PermuteChannels(chosen.pattern, chosen.sparsity or 0.0) if permute else None

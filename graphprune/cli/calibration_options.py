@@ -16,8 +16,10 @@ from graphprune.errors import InputError
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from graphprune.calibration.channels import ChannelPruneResult
     from graphprune.calibration.prune import PruneResult
     from graphprune.planning.pruning_plan import PruningPlan
+    from graphprune.planning.recipe import Recipe
 
 _DATA = "NAME=x.npy|data.npz|FOLDER|package.module:function"
 _HELP = "Real inputs: arrays stacked along the first axis, a folder of them, or a function that yields them."
@@ -25,7 +27,7 @@ _HELP = "Real inputs: arrays stacked along the first axis, a folder of them, or 
 Calibration = Annotated[list[str], typer.Option(metavar=_DATA, help=_HELP)]
 OptionalCalibration = Annotated[
     list[str] | None,
-    typer.Option("--calibration", metavar=_DATA, help=f"{_HELP} What wanda, sparsegpt, --refine and --repair go by."),
+    typer.Option("--calibration", metavar=_DATA, help=f"{_HELP} For wanda, sparsegpt, flap, --refine and --repair."),
 ]
 MostSamples = Annotated[int, typer.Option("--samples", min=1, help="Samples that are looked at, if there are as many.")]
 Repairs = Annotated[
@@ -83,6 +85,19 @@ class Calibrated:
             resume_in=_finished_in(output),
             on_layer=lambda done: on_layer(done, len(plan.weights)),
         )
+
+    def prune_channels(self, model: ir.Model, recipe: Recipe, on_layer: Callable[..., Any]) -> ChannelPruneResult:
+        """Plan and prune channels.
+
+        Raises:
+            InputError: Single weights are to be repaired or refined (GP608), or as `graphprune.prune_channels`.
+        """
+        from graphprune.calibration.channels import prune_channels
+
+        for option, value in (("--repair", self.repairs), ("--refine", self.refine)):
+            if value:
+                raise InputError(f"{option} is for single weights, and the pattern is '{recipe.pattern}'", code="GP608")
+        return prune_channels(model, recipe, self.samples, most_samples=self.most_samples, on_layer=on_layer)
 
     @staticmethod
     def forget(output: Path) -> None:

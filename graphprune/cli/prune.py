@@ -101,6 +101,7 @@ def _prune(
     from graphprune.analysis.sparsity import parameter_counts, weight_counts
     from graphprune.analysis.weights import prunable_weights
     from graphprune.frontends.onnx_file import save
+    from graphprune.masks.channel_criteria import FLAP
     from graphprune.passes.base import run_pass
     from graphprune.passes.fold_channels import FoldChannels
     from graphprune.passes.prune_channels import PruneChannels
@@ -111,8 +112,10 @@ def _prune(
     prune, prunable = (PruneChannels, prunable_groups) if chosen.of_channels else (PruneWeights, prunable_weights)
     orders = None if order is None else run_pass(order, model)
     model = model if orders is None else orders.model
-    chosen_plan = plan(model, chosen)
-    by_samples = None if given is None else given.prune(model, chosen_plan, output, advance)
+    by_flap = chosen.of_channels and chosen.channels.criterion == FLAP
+    by_channel = given.prune_channels(model, chosen, advance) if given is not None and by_flap else None
+    chosen_plan = plan(model, chosen) if by_channel is None else by_channel.plan
+    by_samples = by_channel or (None if given is None else given.prune(model, chosen_plan, output, advance))
     pruned = run_pass(prune(plan=chosen_plan), model).model if by_samples is None else by_samples.model
     folded = run_pass(FoldChannels(), pruned) if fold else None
     written = pruned if folded is None else folded.model

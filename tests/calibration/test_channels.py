@@ -294,24 +294,37 @@ def test_layers_whose_biases_cannot_be_shifted() -> None:
     assert [(skip.code, skip.node) for skip in found.skips] == [("GP319", "v")]
 
 
-UNSEEN = {
+UNSEEN: dict[str, tuple[str, dict[str, Initializer], str]] = {
     "shared": (
         "a = MatMul(x,u) y = MatMul(a,v) c = Tanh(a) z = MatMul(c,v)",
+        {"u": (8, 12), "v": (12, 6)},
         "its channels are read by 'v', which is shared by 2 nodes, of which each multiplies something else [GP314]",
+    ),
+    "no weight": (
+        "a = MatMul(x,u) c = MatMul(x,v) t = Transpose<perm=[0,2,1]>(c) y = MatMul(a,t) z = Identity(x)",
+        {"u": (8, 12), "v": (8, 12)},
+        "no layer multiplies its channels by a weight",
+    ),
+    "stacked": (
+        "a = MatMul(x,u) y = MatMul(a,v) z = Identity(x)",
+        {"u": (8, 12), "v": (2, 12, 6)},
+        "its channels are read by 'v', which is no weight of a layer there",
     ),
 }
 
 
-@pytest.mark.parametrize(("body", "reason"), UNSEEN.values(), ids=UNSEEN)
-def test_groups_of_which_samples_say_nothing_stay(body: str, reason: str) -> None:
-    text = f"g (float[n,8] x) => (float[n,6] y, float[n,6] z, float[n,6] s) {{ {body} d = Gemm(x,p) s = Gemm(d,q) }}"
-    model = made(text, {"u": (8, 12), "v": (12, 6), "p": (8, 10), "q": (10, 6)})
-    result = prune_channels(model, recipe(), [{"x": rows(40, 8)}])
+@pytest.mark.parametrize(("body", "given", "reason"), UNSEEN.values(), ids=UNSEEN)
+def test_groups_of_which_samples_say_nothing_stay(body: str, given: dict[str, Initializer], reason: str) -> None:
+    outputs = "float[2,4,k] y, float[2,4,l] z, float[2,4,6] s"
+    text = f"g (float[2,4,8] x) => ({outputs}) {{ {body} d = MatMul(x,p) s = MatMul(d,q) }}"
+    model = made(text, given | {"p": (8, 10), "q": (10, 6)})
+    feeds = [{"x": rows(2, 4, 8, seed=seed)} for seed in range(8)]
+    result = prune_channels(model, recipe(), feeds)
     assert [(skip.code, skip.node, skip.reason) for skip in result.skips] == [("GP593", "u", reason)]
     assert list(chosen(result)) == ["p"]
     np.testing.assert_array_equal(constant(result.model, "u"), constant(model, "u"))
     with pytest.raises(RecipeError) as caught:
-        prune_channels(model, recipe(ignore=("p",)), [{"x": rows(40, 8)}])
+        prune_channels(model, recipe(ignore=("p",)), feeds)
     assert str(caught.value) == f"nothing to prune: u: {reason} [GP593] [GP326]"
 
 

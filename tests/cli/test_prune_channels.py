@@ -84,8 +84,8 @@ def test_channels_go_by_samples(source: Path, samples: Path) -> None:
 def test_layers_that_take_no_bias_are_listed(source: Path, tmp_path: Path) -> None:
     text = "g (float[N,8] x, float[6] t) => (float[N,6] y) { a = MatMul(x,u) k = Relu(t) y = Gemm(a,v,k) }"
     save(parse(text, {"u": (8, 12), "v": (12, 6)}), source)
-    arrays = {"x": np.random.default_rng(0).standard_normal((1, 8), np.float32), "t": np.ones(6, np.float32)}
-    np.savez(tmp_path / "one.npz", **{name: array[np.newaxis] for name, array in arrays.items()})
+    inputs = np.random.default_rng(0).standard_normal((1, 1, 8), np.float32)
+    np.savez(tmp_path / "one.npz", x=inputs, t=np.ones((1, 6), np.float32))
     outcome = invoke("prune", source, tmp_path / "o.onnx", *FLAP, "--calibration", tmp_path / "one.npz")
     assert "GP319" in outcome.out, outcome
 

@@ -134,7 +134,7 @@ def _why_unseen(group: ChannelGroup, weights: Mapping[str, LinearWeight], graph:
         return "no layer multiplies its channels by a weight"
     for each in group.readers:
         weight = weights.get(each.name)
-        if weight is None or weight.axes.input != each.axis:
+        if weight is None:
             return f"its channels are read by '{each.name}', which is no weight of a layer there"
         if (refusal := why_no_columns(weight, graph)) is not None:
             return f"its channels are read by '{each.name}', which {refusal[1]} [{refusal[0]}]"

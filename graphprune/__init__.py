@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graphprune import passes, training
+    from graphprune.calibration.channels import ChannelPruneResult, prune_channels
     from graphprune.calibration.prune import PruneResult, prune
     from graphprune.calibration.quantize import QuantizeResult, quantize
     from graphprune.compiler.compile import compile  # noqa: A004 - it is the verb for what a compiler does
@@ -43,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BenchReport",
+    "ChannelPruneResult",
     "GraphPruneError",
     "Pipeline",
     "Profile",
@@ -63,6 +65,7 @@ __all__ = [
     "plan",
     "profile",
     "prune",
+    "prune_channels",
     "quantize",
     "save",
     "to_torch",
@@ -72,6 +75,7 @@ __all__ = [
 
 _HOMES = {
     "BenchReport": "graphprune.measuring.benchmark",
+    "ChannelPruneResult": "graphprune.calibration.channels",
     "GraphPruneError": "graphprune.errors",
     "Pipeline": "graphprune.passes.pipeline",
     "Profile": "graphprune.measuring.profiler",
@@ -91,6 +95,7 @@ _HOMES = {
     "plan": "graphprune.planning.planner",
     "profile": "graphprune.measuring.profiler",
     "prune": "graphprune.calibration.prune",
+    "prune_channels": "graphprune.calibration.channels",
     "quantize": "graphprune.calibration.quantize",
     "save": "graphprune.frontends.onnx_file",
     "to_torch": "graphprune.frontends.torch_graph",

@@ -17,6 +17,7 @@ from graphprune.calibration.moments import DriftMoments, Floats, InputMoments
 from graphprune.masks.criteria import SPARSEGPT, WeightValues, parse_criterion
 from graphprune.masks.least_squares import Mask, solve_kept
 from graphprune.masks.patterns import Pattern, parse_pattern
+from graphprune.masks.refinement import InputStatistics, Refinement, refine
 from graphprune.masks.second_order import DAMPING, prune_by_second_order
 from graphprune.planning.pruning_plan import WeightPlan
 
@@ -94,6 +95,11 @@ class Group:
         factor, alive = self.moments.factor(centred=self.centred, damping=self.damping), self.moments.squares != 0
         return prune_by_second_order(rows, factor, pattern, pruned, alive)
 
+    def refined(self, start: Floats, target: Floats, keep: Mask, pattern: Pattern) -> Mask:
+        """Return what of weights [outputs, positions, inputs] stays after swaps that bring means closer."""
+        inputs = InputStatistics(self.moments.sums, self.moments.variance, self.moments.norms)
+        return refine(start, target, keep, inputs, pattern)
+
     def best(self, start: Floats, target: Floats, keep: Mask) -> Floats:
         """Return the weights that stay at the optimum of each output."""
         second = self.moments.second(centred=self.centred)
@@ -128,6 +134,7 @@ def solve(
     moments: Sequence[InputMoments],
     repairs: Collection[Repair],
     drifts: Sequence[DriftMoments] | None = None,
+    refinement: Refinement | None = None,
 ) -> Solution:
     """Prune a weight as the plan says, by what it multiplies, and repair the rest.
 
@@ -137,6 +144,7 @@ def solve(
         moments: Of the inputs of each of its groups.
         repairs: What is done beside.
         drifts: How those inputs differ from the dense model's, where that is repaired.
+        refinement: What is done to the mask, for a pattern that takes it.
 
     Raises:
         RecipeError: The weight holds NaN or an infinity (GP323).
@@ -152,6 +160,8 @@ def solve(
     targets = [group.target() for group in groups]
     rows = np.concatenate(targets).reshape(plan.axes.rows_shape(plan.shape))
     pruned, keep = _pruned(plan, rows, groups)
+    if refinement is not None:
+        pruned, keep = _refined(plan, rows, groups, pruned, keep)
     found = _matrices(pruned, len(groups))
     if Repair.LEAST_SQUARES in repairs:
         parts = zip(groups, found, targets, _matrices(keep, len(groups)), strict=True)
@@ -175,6 +185,16 @@ def _pruned(plan: WeightPlan, rows: Floats, groups: Sequence[Group]) -> tuple[Fl
     parts = zip(groups, np.split(rows, len(groups)), counts, strict=True)
     pruned = np.concatenate([group.swept(part, pattern, stop - start) for group, part, (start, stop) in parts])
     return pruned, pruned != 0
+
+
+def _refined(
+    plan: WeightPlan, rows: Floats, groups: Sequence[Group], pruned: Floats, keep: Mask
+) -> tuple[Floats, Mask]:
+    """What is left of a weight [outputs, positions, inputs] with a refined mask: what grows is as in `rows`."""
+    pattern = parse_pattern(plan.pattern)
+    parts = zip(groups, *(np.split(each, len(groups)) for each in (pruned, rows, keep)), strict=True)
+    refined = np.concatenate([group.refined(start, target, kept, pattern) for group, start, target, kept in parts])
+    return np.where(refined, np.where(keep, pruned, rows), 0.0), refined
 
 
 def _scale(plan: WeightPlan, groups: Sequence[Group]) -> Floats | None:

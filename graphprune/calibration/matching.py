@@ -17,7 +17,7 @@ import onnx_ir as ir
 from graphprune.analysis.constants import constant_tensor, replace_constant
 from graphprune.analysis.products import is_convolution
 from graphprune.analysis.weights import LinearWeight, WeightUse
-from graphprune.calibration.channels import ChannelMoments
+from graphprune.calibration.channel_moments import ChannelMoments
 from graphprune.graph.nodes import nested_nodes
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.product_bias import read_bias, shift_bias

@@ -66,6 +66,16 @@ class InputMoments:
         return self.total / max(1, self.rows)
 
     @property
+    def sums(self) -> Floats:
+        """The mean over the matrices of the sums of their rows, [columns]."""
+        return self.total / max(1, len(self.some))
+
+    @property
+    def variance(self) -> Floats:
+        """The variance of each column, no less than 0, [columns]."""
+        return np.maximum(self.squares / max(1, self.rows) - np.square(self.mean), 0.0)
+
+    @property
     def norms(self) -> Floats:
         """The root of the mean of the squares, [columns]."""
         return np.sqrt(self.squares / max(1, self.rows))

@@ -29,6 +29,8 @@ from graphprune.errors import InputError, PreconditionError, RecipeError, torch_
 from graphprune.files import work_folder
 from graphprune.graph.arguments import check_model
 from graphprune.graph.nodes import describe
+from graphprune.masks.patterns import parse_pattern
+from graphprune.masks.refinement import Refinement, why_not_refined
 from graphprune.passes.base import clone_apart
 from graphprune.passes.fresh_names import FreshNames
 from graphprune.passes.product_bias import shift_bias
@@ -86,6 +88,7 @@ def prune(  # noqa: PLR0913 - one argument an option
     samples: Iterable[Mapping[str, np.ndarray]],
     *,
     repair: Collection[str] = (),
+    refine: str | None = None,
     most_samples: int = SAMPLES,
     memory: int = MEMORY,
     resume_in: Path | None = None,
@@ -101,6 +104,7 @@ def prune(  # noqa: PLR0913 - one argument an option
         plan: Of weights, for this model.
         samples: Arrays by input name, one sample at a time or several stacked along the first axis.
         repair: What is done to the weights that stay, see `Repair`.
+        refine: What is done to the masks before, see `Refinement`.
         most_samples: How many samples are looked at.
         memory: Bytes of activations that are held in memory; more of them lie in a temporary folder.
         resume_in: A folder for finished layers: a run that was killed goes on behind them. It is not removed.
@@ -110,20 +114,21 @@ def prune(  # noqa: PLR0913 - one argument an option
         GraphPruneError: Blocks are to be trained, and there is no torch (GP122).
         InputError: Of samples that do not fit (GP512 to GP515, GP567 to GP569) or never vary (GP577), NaN in what a
             layer multiplies (GP581), singular moments (GP582), a full disk (GP584), a folder of another run (GP585), an
-            unknown repair (GP586), too few samples for blocks (GP595).
+            unknown repair (GP586) or refinement (GP590), too few samples for blocks (GP595).
         PreconditionError: The model is masked or packed (GP255).
-        RecipeError: The plan is for another model (GP324), or of channels (GP587); a weight holds NaN (GP323).
+        RecipeError: The plan is for another model (GP324), or of channels (GP587); a weight holds NaN (GP323), or has a
+            pattern whose masks are not refined (GP591).
     """
     check_model("prune", model)
-    repairs = _known(repair)
+    repairs, refinement = _known(repair), _refinement(refine, plan)
     if (stage := get_stage(model)) not in PruneWeights.consumes:
         raise PreconditionError(f"prune: the model is {stage}, expected dense or sparse", code="GP255")
     blocks = reconstruction() if Repair.BLOCKS in repairs else None
     feeds = take(samples, tensor_infos(model.graph.inputs), most_samples)
     check_varied(feeds)
     fitted = feeds if blocks is None else blocks.part(feeds)[0]
-    pruner = _Pruner(model, plan, repairs)
-    finished = None if resume_in is None else FinishedLayers(resume_in, _run(plan, repairs, feeds))
+    pruner = _Pruner(model, plan, repairs, refinement)
+    finished = None if resume_in is None else FinishedLayers(resume_in, _run(plan, repairs, refinement, feeds))
     with work_folder() as folder:
         asked = {"products": pruner.needs_products, "dense": not repairs.isdisjoint(_BY_DENSE)}
         inputs = LayerInputs(pruner.model, [*pruner.by_node, *pruner.moved], fitted, folder, memory, **asked)
@@ -158,16 +163,32 @@ def reconstruction() -> ModuleType:
         raise torch_is_missing(error) from error
 
 
-def _run(plan: PruningPlan, repairs: Collection[Repair], feeds: Sequence[Feed]) -> dict[str, Any]:
+def _refinement(name: str | None, plan: PruningPlan) -> Refinement | None:
+    if name is None:
+        return None
+    if name not in set(Refinement):
+        raise InputError(f"refine is '{name}', expected {' or '.join(Refinement)}", code="GP590")
+    for weight in plan.weights:
+        if (reason := why_not_refined(parse_pattern(weight.pattern))) is not None:
+            raise RecipeError(f"weight '{weight.name}' cannot be refined by {name}: it {reason}", code="GP591")
+    return Refinement(name)
+
+
+def _run(
+    plan: PruningPlan, repairs: Collection[Repair], refinement: Refinement | None, feeds: Sequence[Feed]
+) -> dict[str, Any]:
     """What a run is known by."""
     arrays = (feed[name] for feed in feeds for name in sorted(feed))
-    return {"plan": plan.model_dump(mode="json"), "repairs": sorted(repairs), "samples": digest(arrays)}
+    done = {"repairs": sorted(repairs), "refinement": refinement}
+    return {"plan": plan.model_dump(mode="json"), **done, "samples": digest(arrays)}
 
 
 class _Pruner:
     """A clone of a model, of which layer after layer is pruned."""
 
-    def __init__(self, model: ir.Model, plan: PruningPlan, repairs: frozenset[Repair]) -> None:
+    def __init__(
+        self, model: ir.Model, plan: PruningPlan, repairs: frozenset[Repair], refinement: Refinement | None
+    ) -> None:
         """Take the weights of a plan; those that samples say nothing of are left alone, with a warning.
 
         Raises:
@@ -175,7 +196,7 @@ class _Pruner:
         """
         if plan.channels:
             raise RecipeError("prune: the plan is of channels, which samples do not choose", code="GP587")
-        self.model, self.repairs = clone_apart(model), repairs
+        self.model, self.repairs, self._refinement = clone_apart(model), repairs, refinement
         self.model.graph.sort()
         infer_shapes(self.model)
         self._dense = self.model.clone()
@@ -215,7 +236,7 @@ class _Pruner:
         repairs = self._allowed(node, weight)
         done = None if finished is None else finished.get(weight.name, dense)
         if done is None:
-            done = _solved(planned, weight, inputs, repairs)
+            done = _solved(planned, weight, inputs, repairs, self._refinement)
             done = done if finished is None else finished.put(weight.name, dense, done)
         replace_constant(weight.value, done.weight)
         error = done.error
@@ -265,10 +286,14 @@ class _Pruner:
 
 
 def _solved(
-    planned: WeightPlan, weight: LinearWeight, inputs: LayerInputs, repairs: Collection[Repair]
+    planned: WeightPlan,
+    weight: LinearWeight,
+    inputs: LayerInputs,
+    repairs: Collection[Repair],
+    refinement: Refinement | None,
 ) -> FinishedLayer:
     drifts = inputs.drifts(weight) if Repair.DRIFT in repairs else None
-    found = solve(planned, weight.real_values(), inputs.moments(weight), repairs, drifts)
+    found = solve(planned, weight.real_values(), inputs.moments(weight), repairs, drifts, refinement)
     stored = weight.zeroed(found.keep)
     array = stored if weight.quantization is not None else found.weight.astype(stored.dtype)
     return FinishedLayer(array, found.shift, found.error)

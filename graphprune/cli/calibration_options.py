@@ -17,8 +17,10 @@ from graphprune.errors import InputError
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from graphprune.calibration.channels import ChannelPruneResult
     from graphprune.calibration.prune import PruneResult
     from graphprune.planning.pruning_plan import PruningPlan
+    from graphprune.planning.recipe import Recipe
 
 _DATA = f"NAME=x.npy|data.npz|FOLDER|text.txt|{FORM}"
 _HELP = (
@@ -28,7 +30,7 @@ _HELP = (
 Calibration = Annotated[list[str], typer.Option(metavar=_DATA, help=_HELP)]
 OptionalCalibration = Annotated[
     list[str] | None,
-    typer.Option("--calibration", metavar=_DATA, help=f"{_HELP} What wanda, sparsegpt and --repair go by."),
+    typer.Option("--calibration", metavar=_DATA, help=f"{_HELP} For wanda, sparsegpt, flap, --refine and --repair."),
 ]
 MostSamples = Annotated[int, typer.Option("--samples", min=1, help="Samples that are looked at, if there are as many.")]
 Repairs = Annotated[
@@ -38,6 +40,9 @@ Repairs = Annotated[
 Preprocess = Annotated[
     str | None,
     typer.Option(metavar=FORM, help="What makes arrays of the path of each image of a folder, or each line of a text."),
+]
+Refine = Annotated[
+    str | None, typer.Option(metavar="dsnot", help="Let zeros change places first, so that means of outputs stay.")
 ]
 
 
@@ -49,26 +54,34 @@ class Calibrated:
         samples: Arrays by input name.
         most_samples: How many are looked at.
         repairs: What is done to the weights that stay.
+        refine: What is done to the masks before, None for nothing.
     """
 
     samples: Samples | Preprocessed
     most_samples: int
     repairs: tuple[str, ...]
+    refine: str | None = None
 
     @classmethod
     def of(
-        cls, calibration: list[str] | None, most_samples: int, repairs: str | None, preprocess: str | None = None
+        cls,
+        calibration: list[str] | None,
+        most_samples: int,
+        repairs: str | None,
+        refine: str | None = None,
+        preprocess: str | None = None,
     ) -> Calibrated | None:
         """Read the options; None where there are no samples.
 
         Raises:
-            InputError: There are repairs without samples (GP608), or as `read_calibration`.
+            InputError: There are repairs or a refinement without samples (GP608), or as `read_calibration`.
         """
         samples = read_calibration(calibration, preprocess)
-        if samples is None and repairs is not None:
-            raise InputError("--repair goes by samples, give --calibration too", code="GP608")
+        for option, value in (("--repair", repairs), ("--refine", refine)):
+            if samples is None and value is not None:
+                raise InputError(f"{option} goes by samples, give --calibration too", code="GP608")
         names = () if repairs is None else tuple(name.strip() for name in repairs.split(","))
-        return None if samples is None else cls(samples, most_samples, names)
+        return None if samples is None else cls(samples, most_samples, names, refine)
 
     def prune(self, model: ir.Model, plan: PruningPlan, output: Path, on_layer: Callable[..., Any]) -> PruneResult:
         """Prune; layers that an earlier run for this output has finished are not pruned again."""
@@ -80,9 +93,25 @@ class Calibrated:
             plan,
             by_input(self.samples, model),
             repair=self.repairs,
+            refine=self.refine,
             most_samples=self.most_samples,
             resume_in=_finished_in(output),
             on_layer=lambda done: on_layer(done, len(plan.weights) * (2 if Repair.BLOCKS in self.repairs else 1)),
+        )
+
+    def prune_channels(self, model: ir.Model, recipe: Recipe, on_layer: Callable[..., Any]) -> ChannelPruneResult:
+        """Plan and prune channels.
+
+        Raises:
+            InputError: Single weights are to be repaired or refined (GP608), or as `graphprune.prune_channels`.
+        """
+        from graphprune.calibration.channels import prune_channels
+
+        for option, value in (("--repair", self.repairs), ("--refine", self.refine)):
+            if value:
+                raise InputError(f"{option} is for single weights, and the pattern is '{recipe.pattern}'", code="GP608")
+        return prune_channels(
+            model, recipe, by_input(self.samples, model), most_samples=self.most_samples, on_layer=on_layer
         )
 
     @staticmethod

@@ -125,7 +125,9 @@ def _steps() -> Iterator[Callable[[str], None]]:
 def _print(report: Report, folder: Path) -> None:
     baseline = report.rivals[0].median_ms
     columns = ("", ">quality", ">p50 ms", ">speed-up", ">MB", ">expected ms", "file")
-    rivals = ((each.name, f"{each.quality:.4g}", *_time(each.median_ms, baseline), "", "", "") for each in report.rivals)
+    rivals = (
+        (each.name, f"{each.quality:.4g}", *_time(each.median_ms, baseline), "", "", "") for each in report.rivals
+    )
     own = (_row(each, baseline, best=each.name == report.recommended) for each in (report.dense, *report.candidates))
     print_table(f"quality: {report.metric}", columns, [*rivals, *own])
     for each in report.refused:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from graphprune.cli.calibration_options import Calibrated, MostSamples, OptionalCalibration, Preprocess, Repairs
+from graphprune.cli.calibration_options import (
+    Calibrated,
+    MostSamples,
+    OptionalCalibration,
+    Preprocess,
+    Refine,
+    Repairs,
+)
 from graphprune.cli.channel_options import (
     Fold,
     MinKept,
@@ -57,6 +64,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     calibration: OptionalCalibration = None,
     preprocess: Preprocess = None,
     samples: MostSamples = 128,
+    refine: Refine = None,
     repair: Repairs = None,
     input_value: InputValues = None,
     *,
@@ -73,7 +81,7 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     share, unit = share_of(sparsity, target_macs, target_parameters)
     channels = unit | channel_choice(round_to, min_kept)
     chosen = read_recipe(recipe, share, pattern, scope, ignore, channels, criterion)
-    given = Calibrated.of(calibration, samples, repair, preprocess)
+    given = Calibrated.of(calibration, samples, repair, refine, preprocess)
     if fold and not chosen.of_channels:
         raise InputError(f"--fold takes channels out, and the pattern is '{chosen.pattern}'", code="GP609")
     order = PermuteChannels(chosen.pattern, chosen.sparsity or 0.0) if permute else None
@@ -101,6 +109,7 @@ def _prune(
     from graphprune.analysis.sparsity import parameter_counts, weight_counts
     from graphprune.analysis.weights import prunable_weights
     from graphprune.frontends.onnx_file import save
+    from graphprune.masks.channel_criteria import FLAP
     from graphprune.passes.base import run_pass
     from graphprune.passes.fold_channels import FoldChannels
     from graphprune.passes.prune_channels import PruneChannels
@@ -111,8 +120,10 @@ def _prune(
     prune, prunable = (PruneChannels, prunable_groups) if chosen.of_channels else (PruneWeights, prunable_weights)
     orders = None if order is None else run_pass(order, model)
     model = model if orders is None else orders.model
-    chosen_plan = plan(model, chosen)
-    by_samples = None if given is None else given.prune(model, chosen_plan, output, advance)
+    by_flap = chosen.of_channels and chosen.channels.criterion == FLAP
+    by_channel = given.prune_channels(model, chosen, advance) if given is not None and by_flap else None
+    chosen_plan = plan(model, chosen) if by_channel is None else by_channel.plan
+    by_samples = by_channel or (None if given is None else given.prune(model, chosen_plan, output, advance))
     pruned = run_pass(prune(plan=chosen_plan), model).model if by_samples is None else by_samples.model
     folded = run_pass(FoldChannels(), pruned) if fold else None
     written = pruned if folded is None else folded.model

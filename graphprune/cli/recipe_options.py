@@ -36,7 +36,7 @@ CriterionText = Annotated[
     typer.Option(
         "--criterion",
         help="What a weight is worth: magnitude, or wanda or sparsegpt by --calibration; "
-        "what a channel is worth: l2, l1, batch-norm or random.",
+        "what a channel is worth: l2, l1, batch-norm or random, or flap by --calibration.",
     ),
 ]
 Ignore = Annotated[

@@ -25,11 +25,15 @@ class ChannelGroupValues:
         name: Of the group.
         producers: The weights that make the channels.
         scales: The scales of batch norms that follow them.
+        fluctuations: How much each input of a channel that layers read varies in what they make of it: its variance
+            times the squares of the weights that multiply it, summed over layers, [channels, inputs of a channel];
+            None where no samples are looked at.
     """
 
     name: str
     producers: Sequence[ChannelValues]
     scales: Sequence[ChannelValues]
+    fluctuations: ChannelValues | None = None
 
 
 ChannelCriterion = Callable[[ChannelGroupValues], ChannelScores]
@@ -68,11 +72,32 @@ def random(group: ChannelGroupValues) -> ChannelScores:
     return np.random.default_rng(zlib.crc32(group.name.encode())).random(len(group.producers[0]))
 
 
+def fluctuation(group: ChannelGroupValues) -> ChannelScores:
+    """Return the means over the inputs of a channel of their fluctuations, standardised over all inputs of the group.
+
+    An et al. 2024, "Fluctuation-based Adaptive Structured Pruning for Large Language Models" (FLAP): what does not vary
+    can be made up for by a bias, and what is standardised is comparable between groups.
+
+    Raises:
+        RecipeError: There are no samples (GP306).
+    """
+    if group.fluctuations is None:
+        message = f"criterion '{FLAP}' needs samples for group '{group.name}': give --calibration DATA"
+        raise RecipeError(f"{message}, or call graphprune.prune_channels(model, recipe, samples)", code="GP306")
+    scores: ChannelScores = group.fluctuations.mean(axis=1) - group.fluctuations.mean()
+    deviation = group.fluctuations.std(ddof=1)
+    return scores / deviation if deviation else scores
+
+
+FLAP = "flap"
+"""What goes by samples: its scores are of no group's own size, and compared by what channels cost."""
+
 CHANNEL_CRITERIA: dict[str, ChannelCriterion] = {
     "l2": root_mean_square,
     "l1": mean_magnitude,
     "batch-norm": batch_norm_scale,
     "random": random,
+    FLAP: fluctuation,
 }
 """By the name that recipes and plans give."""
 
@@ -81,12 +106,18 @@ def score_channels(criterion: str, group: ChannelGroupValues) -> ChannelScores:
     """Return the scores of `CHANNEL_CRITERIA[criterion]`.
 
     Raises:
-        RecipeError: A weight holds NaN or an infinity (GP323), or the criterion does not apply (GP338).
+        RecipeError: A weight holds NaN or an infinity (GP323), the criterion does not apply (GP338), or there are no
+            samples (GP306).
     """
     scores = CHANNEL_CRITERIA[criterion](group)
     if not np.isfinite(scores).all():
         raise RecipeError(f"group '{group.name}' holds NaN or an infinity and cannot be ranked", code="GP323")
     return scores
+
+
+def weakest(scores: ChannelScores, count: int) -> tuple[int, ...]:
+    """Return the channels of the lowest scores, in order; among equals, those of lower index."""
+    return tuple(int(channel) for channel in np.sort(np.argsort(scores, kind="stable")[:count]))
 
 
 def _elements(group: ChannelGroupValues) -> int:

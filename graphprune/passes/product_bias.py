@@ -9,6 +9,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from graphprune.passes.fresh_names import FreshNames
+from graphprune.passes.operands.cut_node import CutNode
 from graphprune.passes.rewriting import constant_of, give_constant
 
 Array = npt.NDArray[Any]
@@ -61,6 +62,21 @@ def shift_bias(product: ir.Node, amounts: Array, names: FreshNames) -> bool:
     if bias is not None:
         write_bias(product, ir.tensor((bias + amounts).astype(np.float32)), names)
     return bias is not None
+
+
+def add_bias(product: ir.Node, amounts: Array, names: FreshNames) -> bool:
+    """Do the same, and put an Add behind a MatMul, by a matrix from the right, that has none of a constant.
+
+    Returns:
+        Whether there is a constant now that holds it.
+    """
+    if shift_bias(product, amounts, names):
+        return True
+    if product.op_type != "MatMul":
+        return False
+    cut = CutNode(product, {}, names)
+    cut.put_behind("Add", [cut.constant("bias", amounts.astype(np.float32))], "sum")
+    return True
 
 
 def _shift_add(product: ir.Node, amounts: Array, names: FreshNames) -> bool:

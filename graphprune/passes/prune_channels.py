@@ -15,7 +15,7 @@ from graphprune.analysis.channels import ChannelGroup
 from graphprune.analysis.channels.values import constant_values, read
 from graphprune.analysis.constants import derive_constant
 from graphprune.diagnostics import Rewrite, Skip
-from graphprune.masks.channel_criteria import score_channels
+from graphprune.masks.channel_criteria import score_channels, weakest
 from graphprune.passes.base import Equivalence, PassOutcome
 from graphprune.passes.plan_option import PlanPass
 from graphprune.passes.shape_inference import infer_shapes
@@ -55,8 +55,9 @@ class PruneChannels(PlanPass):
             y = MatMul (a, v)
         }
 
-    Raises: GP323 a group holds NaN or an infinity, GP324 the plan was made for another model, GP338 a criterion does
-        not apply, GP379 a masked channel would not be zero where it is read, GP243 the option is no plan.
+    Raises: GP306 the criterion goes by samples, and the plan lists no channels, GP323 a group holds NaN or an infinity,
+        GP324 the plan was made for another model, GP338 a criterion does not apply, GP379 a masked channel would not be
+        zero where it is read, GP243 the option is no plan.
     Refuses: GP335 a group has as many zero channels as the plan asks for.
     """
 
@@ -84,9 +85,7 @@ class PruneChannels(PlanPass):
 def _chosen(planned: ChannelPlan, group: ChannelGroup, values: dict[str, ir.Value]) -> Sequence[int]:
     if planned.channels is not None:
         return planned.channels
-    scores = score_channels(planned.criterion, group_values(group, values))
-    lowest = np.argsort(scores, kind="stable")[: planned.pruned]
-    return [int(channel) for channel in np.sort(lowest)]
+    return weakest(score_channels(planned.criterion, group_values(group, values)), planned.pruned)
 
 
 def _zero(group: ChannelGroup, channels: Sequence[int], values: dict[str, ir.Value]) -> bool:

@@ -104,7 +104,8 @@ class Recipe(Document):
         pattern: How zeros may be placed: `unstructured`; `2:4`, keep 2 of 4 consecutive input channels; or
             `block 4x1`, whole blocks of 4 outputs by 1 input channel; or `channel`, whole channels of coupled groups.
         scope: Over what the share is counted: `layer`, each weight by itself; `row`, each of its outputs; or `global`,
-            one threshold for all. Left out, it is `row` where the criterion is `wanda`, else `layer`.
+            one threshold for all. Left out, it is `row` where the criterion is `wanda`, `global` where it is `flap`,
+            else `layer`.
         min_kept: The share of each weight that stays where a scope is global, in [0, 1), rounded up to whole elements
             or units; other weights get the zeros instead.
         criterion: What a weight is worth: `magnitude`, or, by what it multiplies on samples, `wanda` or `sparsegpt`.

@@ -9,6 +9,9 @@ import pytest
 
 from graphprune.calibration.layer import Group, Repair, Solution, needs_products, solve
 from graphprune.calibration.moments import DriftMoments, Floats, InputMoments, gather, gather_drift
+from graphprune.masks.axes import WeightAxes
+from graphprune.masks.patterns import parse_pattern
+from graphprune.masks.refinement import InputStatistics, Refinement, refine
 from graphprune.planning.pruning_plan import WeightPlan
 
 RNG = np.random.default_rng()
@@ -193,3 +196,59 @@ def test_of_few_samples_less_is_believed() -> None:
     believed = solve(plan("magnitude"), weight, moments, [Repair.DRIFT], drifts).weight
     errors = [np.square(found - np.where(found != 0, weight, 0)).mean() for found in (careful, believed)]
     assert errors[0] < 0.2 * errors[1]
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "unstructured rows", "2:4"])
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_masks_are_refined_by_what_is_multiplied(criterion: str, pattern: str) -> None:
+    weight, (rows,) = RNG.standard_normal((CHANNELS, INPUTS)), inputs()
+    moments = gather([[rows[:200]], [rows[200:]]], "w", products=True)
+    before = solve(plan(criterion, pattern), weight, moments, ())
+    found = solve(plan(criterion, pattern), weight, moments, (), refinement=Refinement.DSNOT)
+    statistics = InputStatistics(rows.sum(axis=0) / 2, rows.var(axis=0), np.sqrt(np.square(rows).mean(axis=0)))
+    three = (CHANNELS, 1, INPUTS)
+    start, target, keep = before.weight.reshape(three), weight.reshape(three), before.keep.reshape(three)
+    expected = refine(start, target, keep, statistics, parse_pattern(pattern))[:, 0]
+    assert (found.keep != before.keep).any()
+    np.testing.assert_array_equal(found.keep, expected)
+    np.testing.assert_array_equal(found.weight, np.where(expected, np.where(before.keep, before.weight, weight), 0))
+
+
+@pytest.mark.parametrize("pattern", ["unstructured", "2:4"])
+def test_refined_masks_are_repaired(pattern: str) -> None:
+    weight, (rows,) = RNG.standard_normal((CHANNELS, INPUTS)), inputs()
+    _, drifts = drifted(rows)
+    moments = moments_of([rows])
+    bare, repaired = (
+        solve(plan("wanda", pattern), weight, moments, repairs, drifts if repairs else None, Refinement.DSNOT)
+        for repairs in ([], list(Repair))
+    )
+    assert repaired.error < 0.8 * bare.error
+    for found in (bare, repaired):
+        assert not found.weight[~found.keep].any()
+        assert np.count_nonzero(found.keep) == weight.size // 2
+
+
+def test_weights_that_grow_are_those_that_make_up_for_earlier_layers() -> None:
+    weight, (rows,) = RNG.standard_normal((CHANNELS, INPUTS)), inputs()
+    _, drifts = drifted(rows)
+    moments = moments_of([rows])
+    target = Group(weight, moments[0], drifts[0], centred=False).target()
+    found = solve(plan("wanda"), weight, moments, [Repair.DRIFT], drifts, Refinement.DSNOT)
+    unrefined = solve(plan("wanda"), weight, moments, [Repair.DRIFT], drifts)
+    assert (found.keep & ~unrefined.keep).any()
+    np.testing.assert_array_equal(found.weight, np.where(found.keep, target, 0))
+
+
+def test_groups_and_kernel_positions_are_refined_by_their_own_inputs() -> None:
+    shape = (4, 8, 2, 2)
+    weight, axes = RNG.standard_normal(shape), WeightAxes(0, 1)
+    groups = inputs(32, 2)
+    moments, entry = moments_of(groups), plan("magnitude", "2:4", shape)
+    before, found = (solve(entry, weight, moments, (), refinement=each) for each in (None, Refinement.DSNOT))
+    assert (found.keep != before.keep).any()
+    for number, (rows, part) in enumerate(zip(groups, (slice(0, 2), slice(2, 4)), strict=True)):
+        statistics = InputStatistics(rows.sum(axis=0), rows.var(axis=0), np.sqrt(np.square(rows).mean(axis=0)))
+        start, target, keep = (axes.rows(each)[part] for each in (before.weight, weight, before.keep))
+        expected = refine(start, target, keep, statistics, parse_pattern("2:4"))
+        np.testing.assert_array_equal(axes.rows(found.keep)[part], expected, err_msg=str(number))

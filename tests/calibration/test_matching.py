@@ -11,7 +11,7 @@ import pytest
 import graphprune as gp
 from graphprune.analysis.weights import linear_weights
 from graphprune.backends.onnxruntime import session_for
-from graphprune.calibration.channels import ENOUGH
+from graphprune.calibration.channel_moments import ENOUGH
 from graphprune.calibration.matching import moved
 from graphprune.calibration.prune import prune
 from graphprune.passes.fresh_names import FreshNames

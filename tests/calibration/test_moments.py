@@ -23,6 +23,8 @@ def test_moments_are_those_of_all_rows(*, products: bool) -> None:
     rows = np.concatenate(parts).astype(np.float64)
     assert moments.rows == len(rows)
     np.testing.assert_allclose(moments.mean, rows.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(moments.sums, rows.sum(axis=0) / 3, rtol=1e-12)
+    np.testing.assert_allclose(moments.variance, rows.var(axis=0), rtol=1e-9)
     np.testing.assert_allclose(moments.norms, np.sqrt(np.square(rows).mean(axis=0)), rtol=1e-12)
     if products:
         expected = {False: rows.T @ rows / len(rows), True: np.cov(rows.T, bias=True)}
@@ -39,6 +41,12 @@ def test_one_huge_row_hides_no_other() -> None:
     (moments,) = gather([[rows]], "w", products=True)
     assert moments.products is not None
     np.testing.assert_array_equal(moments.products, 4e8 + 100_000)
+
+
+def test_a_variance_is_never_negative() -> None:
+    (moments,) = gather([[np.full((3, 1), 0.1)]], "w", products=False)
+    assert moments.squares[0] / 3 < np.square(moments.mean[0])  # rounded
+    assert moments.variance.tolist() == [0]
 
 
 def test_groups_have_their_own() -> None:

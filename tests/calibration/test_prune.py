@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import onnx_ir as ir
@@ -13,13 +13,13 @@ import pytest
 
 import graphprune as gp
 from graphprune.analysis.weights import linear_weights
-from graphprune.calibration.layer import Repair, Solution, solve
-from graphprune.calibration.moments import DriftMoments, InputMoments
+from graphprune.calibration.layer import Solution, solve
 from graphprune.calibration.prune import prune
 from graphprune.calibration.trial import relative_errors
 from graphprune.errors import BackendError, InputError, PreconditionError, RecipeError
 from graphprune.passes.fingerprint import fingerprint
 from graphprune.planning.pruning_plan import WeightPlan
+from graphprune.planning.recipe import Rule
 from graphprune.stages.stage import Stage, get_stage, set_stage
 from graphprune.testing import models
 from graphprune.testing.check_pass import open_feeds
@@ -41,6 +41,7 @@ class Options(TypedDict, total=False):
     """Of `prune`."""
 
     repair: Collection[str]
+    refine: str | None
     most_samples: int
     memory: int
     resume_in: Path
@@ -213,15 +214,9 @@ def test_a_run_that_was_killed_goes_on_behind_its_last_layer(tmp_path: Path, mon
         pruned(model, recipe, repair=["bias"], resume_in=tmp_path / "run", on_layer=stop)
     solved: list[str] = []
 
-    def counted(
-        plan: WeightPlan,
-        array: np.ndarray,
-        moments: Sequence[InputMoments],
-        repairs: Collection[Repair],
-        drifts: Sequence[DriftMoments] | None,
-    ) -> Solution:
+    def counted(plan: WeightPlan, *rest: Any) -> Solution:  # noqa: ANN401
         solved.append(plan.name)
-        return solve(plan, array, moments, repairs, drifts)
+        return solve(plan, *rest)
 
     monkeypatch.setattr("graphprune.calibration.prune.solve", counted)
     seen: list[int] = []
@@ -245,6 +240,62 @@ def test_an_unknown_repair() -> None:
         InputError, match=r"repair is 'prayer', expected some of bias, drift, least-squares, batch-norm \[GP586\]"
     ):
         pruned(small(), gp.Recipe(sparsity=0.5), repair=["prayer"])
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [gp.Recipe(sparsity=0.5, scope="global"), gp.Recipe(criterion="wanda", pattern="2:4")],
+    ids=["global", "2:4"],
+)
+def test_refined_masks_have_the_zeros_of_the_plan(recipe: gp.Recipe) -> None:
+    model = small()
+    plan = gp.plan(model, recipe)
+    before, found = (prune(model, plan, [{"x": SAMPLES}], refine=each) for each in (None, "dsnot"))
+    assert fingerprint(before.model) != fingerprint(found.model)
+    assert [layer.zeros for layer in found.layers] == [entry.pruned for entry in plan.weights]
+    repaired = prune(model, plan, [{"x": SAMPLES}], refine="dsnot", repair=["bias", "drift", "least-squares"])
+    assert [layer.zeros for layer in repaired.layers] == [entry.pruned for entry in plan.weights]
+    assert sum(layer.error for layer in repaired.layers) < sum(layer.error for layer in found.layers)
+
+
+def _no_zeros(shape: tuple[int, ...]) -> np.ndarray:
+    found: np.ndarray = RNG.integers(1, 9, shape) * RNG.choice([-1, 1], shape)
+    return found.astype(np.int8)
+
+
+def test_integers_are_refined_without_new_numbers() -> None:
+    given: dict[str, Initializer] = {"u": _no_zeros((8, 8)), "s": np.array(0.5, np.float32)}
+    model = parse("g (float[n,8] x) => (float[n,8] y) { t = DequantizeLinear(u,s) y = MatMul(x,t) }", given)
+    before, found = (
+        weights(pruned(model, gp.Recipe(sparsity=0.5, criterion="wanda"), refine=each).model)["u"]
+        for each in (None, "dsnot")
+    )
+    assert (before != found).any()
+    assert np.count_nonzero(found) == 32
+    np.testing.assert_array_equal(found[found != 0], weights(model)["u"][found != 0])
+
+
+def test_a_run_with_another_refinement_does_not_go_on(tmp_path: Path) -> None:
+    recipe = gp.Recipe(sparsity=0.5, criterion="wanda")
+    pruned(small(), recipe, refine="dsnot", resume_in=tmp_path / "run")
+    with pytest.raises(InputError, match="GP585"):
+        pruned(small(), recipe, resume_in=tmp_path / "run")
+    assert pruned(small(), recipe, refine="dsnot", resume_in=tmp_path / "run").layers
+
+
+def test_an_unknown_refinement() -> None:
+    with pytest.raises(InputError, match=r"refine is 'prayer', expected dsnot \[GP590\]"):
+        pruned(small(), gp.Recipe(sparsity=0.5), refine="prayer")
+
+
+@pytest.mark.parametrize("pattern", ["block 1x4", "2:4x2"])
+def test_patterns_whose_masks_are_not_refined(pattern: str, tmp_path: Path) -> None:
+    recipe = gp.Recipe(sparsity=0.5, rules=(Rule(targets=("v",), pattern=pattern),))
+    reason = f"ties zeros of several elements or outputs together (pattern '{pattern}') [GP591]"
+    with pytest.raises(RecipeError) as caught:
+        pruned(small(), recipe, refine="dsnot", resume_in=tmp_path / "run")
+    assert str(caught.value) == f"weight 'v' cannot be refined by dsnot: it {reason}"
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_masked_model() -> None:

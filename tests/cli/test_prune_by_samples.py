@@ -47,6 +47,16 @@ def test_a_pruned_file(criterion: str, source: Path) -> None:
     assert "%" in outcome.out
 
 
+@pytest.mark.parametrize("options", [(), ("--repair", "drift")], ids=["alone", "repaired"])
+def test_a_file_with_a_refined_mask(options: tuple[str, ...], source: Path) -> None:
+    given = ("--criterion", "wanda", *options)
+    assert prune(source, *given).code == 0
+    unrefined = source.with_name("o.onnx").read_bytes()
+    assert prune(source, *given, "--refine", "dsnot").code == 0
+    assert source.with_name("o.onnx").read_bytes() != unrefined
+    assert zeros(source) == {"u": 64, "v": 32}
+
+
 def test_json_has_the_errors(source: Path) -> None:
     report = json.loads(prune(source, "--criterion", "wanda", "--json").out)
     assert {entry["name"]: (entry["zeros"], entry["pattern"]) for entry in report["weights"]} == {
@@ -106,6 +116,10 @@ def test_what_is_wrong_is_one_line(source: Path) -> None:
     repair = invoke("prune", source, output, "--repair", "bias")
     assert_refused(repair, "--repair goes by samples, give --calibration too", "[GP608]")
     assert_refused(prune(source, "--repair", "luck"), "repair is 'luck'", "[GP586]")
+    refined = invoke("prune", source, output, "--refine", "dsnot")
+    assert_refused(refined, "--refine goes by samples, give --calibration too", "[GP608]")
+    assert_refused(prune(source, "--refine", "luck"), "refine is 'luck', expected dsnot", "[GP590]")
+    assert_refused(prune(source, "--refine", "dsnot", "--pattern", "block 2x2"), "weight 'u' cannot be", "[GP591]")
     assert_refused(prune(source, "--criterion", "l2"), "unknown criterion 'l2'", "[GP327]")
     assert_refused(prune(source, "--criterion", "wanda", "--scope", "global"), "[GP333]")
     assert_refused(prune(source, "--pattern", "block 2x2", "--scope", "row"), "[GP332]")

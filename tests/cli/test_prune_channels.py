@@ -3,11 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from graphprune.analysis.channels.cost import ChannelCost
+from graphprune.calibration.channels import prune_channels
 from graphprune.frontends.onnx_file import load, save
+from graphprune.planning.channels.options import ChannelOptions
 from graphprune.planning.channels.planner import prunable_groups
+from graphprune.planning.recipe import Recipe
+from tests.backends.tvm.graphs import parse
 from tests.invoke import assert_refused, invoke
 from tests.planning.channels.channel_model import MODEL
 from tests.small_model import unchanged
@@ -48,6 +53,57 @@ def test_a_share_of_the_model(source: Path, option: str, what: str) -> None:
     cost = ChannelCost.of(model, prunable_groups(model)[0])
     measure = cost.macs if what == "macs" else cost.parameters
     assert 0.6 <= 1 - measure(counts) / measure([0, 0]) < 0.7
+
+
+@pytest.fixture
+def samples(source: Path) -> Path:
+    save(inferred_model(MODEL, {"w_var": np.ones(16, np.float32)}), source)
+    np.savez(source.with_name("data.npz"), x=np.random.default_rng(0).standard_normal((20, 3, 8, 8), np.float32))
+    return source.with_name("data.npz")
+
+
+FLAP = ("--pattern", "channel", "--criterion", "flap")
+
+
+def test_channels_go_by_samples(source: Path, samples: Path) -> None:
+    given = (*FLAP, "--calibration", samples, "--samples", 12)
+    outcome = invoke("prune", source, source.with_name("o.onnx"), "--sparsity", 0.3, *given, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    report = json.loads(outcome.out)
+    recipe = Recipe(sparsity=0.3, pattern="channel", channels=ChannelOptions(criterion="flap"))
+    feeds = [{"x": np.load(samples)["x"][:12]}]
+    expected = prune_channels(load(source), recipe, feeds)
+    assert report["channels"] == [each.model_dump(mode="json") for each in expected.plan.channels]
+    assert {each["criterion"] for each in report["channels"]} == {"flap"}
+    assert report["folded"]["parameters"]["after"] < 0.8 * report["folded"]["parameters"]["before"]
+    small = load(source.with_name("o.onnx"))
+    assert weight_of(small, "w1").shape[0] == 16 - report["channels"][0]["pruned"]
+    assert sorted(path.name for path in source.parent.iterdir()) == ["data.npz", "m.onnx", "o.onnx"]
+
+
+def test_layers_that_take_no_bias_are_listed(source: Path, tmp_path: Path) -> None:
+    text = "g (float[N,8] x, float[6] t) => (float[N,6] y) { a = MatMul(x,u) k = Relu(t) y = Gemm(a,v,k) }"
+    save(parse(text, {"u": (8, 12), "v": (12, 6)}), source)
+    inputs = np.random.default_rng(0).standard_normal((1, 1, 8), np.float32)
+    np.savez(tmp_path / "one.npz", x=inputs, t=np.ones((1, 6), np.float32))
+    outcome = invoke("prune", source, tmp_path / "o.onnx", *FLAP, "--calibration", tmp_path / "one.npz")
+    assert "GP319" in outcome.out, outcome
+
+
+def test_what_samples_of_channels_do_not_go_with(source: Path, samples: Path) -> None:
+    output, given = source.with_name("o.onnx"), ("--calibration", samples)
+    assert_refused(invoke("prune", source, output, *FLAP), "criterion 'flap' needs samples for group 'w1'", "[GP306]")
+    for option, value in (("--repair", "bias"), ("--refine", "dsnot")):
+        refused = invoke("prune", source, output, *FLAP, *given, option, value)
+        assert_refused(refused, f"{option} is for single weights, and the pattern is 'channel'", "[GP608]")
+    single = invoke("prune", source, output, "--criterion", "flap", *given)
+    assert_refused(single, "unknown criterion 'flap'", "[GP327]")
+    for criterion in ("wanda", "sparsegpt"):
+        other = invoke("prune", source, output, "--pattern", "channel", "--criterion", criterion, *given)
+        assert_refused(other, f"unknown criterion of channels '{criterion}'", "[GP327]")
+    by_weight = invoke("prune", source, output, "--pattern", "channel", *given)
+    assert_refused(by_weight, "the plan is of channels", "[GP587]")
+    assert not output.exists()
 
 
 def test_options_are_passed_on(source: Path) -> None:

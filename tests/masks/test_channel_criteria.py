@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from graphprune.errors import RecipeError
-from graphprune.masks.channel_criteria import ChannelGroupValues, score_channels
+from graphprune.masks.channel_criteria import ChannelGroupValues, score_channels, weakest
 
 RNG = np.random.default_rng(0)
 FIRST, SECOND, SCALE = (RNG.standard_normal((5, count)).astype(np.float32) for count in (8, 3, 1))
@@ -42,3 +42,28 @@ def test_a_group_without_batch_norm_has_no_scale() -> None:
 def test_nan_is_refused(criterion: str) -> None:
     with pytest.raises(RecipeError, match=r"group 'g' holds NaN or an infinity.*GP323"):
         score_channels(criterion, ChannelGroupValues("g", [np.where(FIRST > 1, np.nan, FIRST)], []))
+
+
+def test_fluctuations_are_standardised_over_all_inputs_and_averaged_over_those_of_a_channel() -> None:
+    inputs = np.abs(RNG.standard_normal((5, 3)))
+    group = ChannelGroupValues("g", [FIRST], [], inputs)
+    flat = inputs.reshape(-1)
+    expected = ((flat - flat.mean()) / np.sqrt(np.square(flat - flat.mean()).sum() / 14)).reshape(5, 3).mean(axis=1)
+    np.testing.assert_allclose(score_channels("flap", group), expected, rtol=1e-12)
+
+
+def test_channels_that_vary_alike_are_worth_alike() -> None:
+    assert score_channels("flap", ChannelGroupValues("g", [FIRST], [], np.full((5, 3), 0.25))).tolist() == [0] * 5
+
+
+def test_fluctuations_need_samples() -> None:
+    message = r"criterion 'flap' needs samples for group 'g': .*prune_channels\(model, recipe, samples\) \[GP306\]"
+    with pytest.raises(RecipeError, match=message):
+        score_channels("flap", GROUP)
+
+
+def test_the_weakest_are_those_of_the_lowest_scores() -> None:
+    assert weakest(np.array([3.0, 1.0, 2.0, 1.0]), 2) == (1, 3)
+    assert weakest(np.array([3.0, 1.0, 1.0, 1.0]), 2) == (1, 2)
+    assert weakest(np.array([1.0, 3.0, 0.0, 2.0]), 2) == (0, 2)
+    assert weakest(np.array([3.0, 1.0]), 0) == ()

@@ -8,7 +8,7 @@ import pytest
 
 from graphprune.backends.onnxruntime import session_for
 from graphprune.passes.fresh_names import FreshNames
-from graphprune.passes.product_bias import output_channels, shift_bias
+from graphprune.passes.product_bias import add_bias, output_channels, shift_bias
 from graphprune.verification.feeds import random_feed
 from tests.backends.tvm.graphs import Initializer, parse
 
@@ -78,3 +78,36 @@ def test_others_are_left_alone(text: str, initializers: dict[str, Initializer]) 
     model, is_shifted = shifted(text, initializers, [1.0] * 4)
     assert not is_shifted
     assert ir.to_onnx_text(model) == ir.to_onnx_text(parse(text, initializers))
+
+
+ADDED: dict[str, tuple[str, dict[str, Initializer]]] = {
+    "has an Add": CASES["MatMul"],
+    "has none": (MATRIX.format("[p] y = MatMul(x,w)"), {"w": (3, 4)}),
+    "is read twice": (
+        "g (float[2,3] x) => (float[2,4] y) { [p] h = MatMul(x,w) c = Tanh(h) y = Sub(h,c) }",
+        {"w": (3, 4)},
+    ),
+    "is in a sum": ("g (float[2,3] x) => (float[2,3] y) { [p] h = MatMul(x,w) y = Add(x,h) }", {"w": (3, 3)}),
+}
+
+
+@pytest.mark.parametrize(("text", "initializers"), ADDED.values(), ids=ADDED)
+def test_a_product_without_a_bias_gets_an_add(text: str, initializers: dict[str, Initializer]) -> None:
+    model, before = parse(text, initializers), parse(text, initializers)
+    product = next(node for node in model.graph if node.name == "p")
+    amounts = np.arange(1.0, 1 + output_channels(product))
+    assert add_bias(product, amounts, FreshNames(model))
+    assert [value.name for value in model.graph.outputs] == ["y"]
+    feed = random_feed(before, seed=1)
+    (old,), (new,) = (session_for(each, optimize=False).run(["y"], feed) for each in (before, model))
+    product_of_feed = feed["x"] @ model.graph.initializers["w"].const_value.numpy()  # type: ignore[union-attr]
+    change = amounts - np.tanh(product_of_feed + amounts) + np.tanh(product_of_feed) if "Tanh" in text else amounts
+    np.testing.assert_allclose(new - old, np.broadcast_to(change, old.shape), atol=1e-5)
+
+
+def test_a_computed_bias_gets_no_add() -> None:
+    text = "g (float[2,3] x, float[4] t) => (float[2,4] y) { k = Relu(t) [p] y = Gemm(x,w,k) }"
+    model = parse(text, {"w": (3, 4)})
+    product = next(node for node in model.graph if node.name == "p")
+    assert not add_bias(product, np.ones(4), FreshNames(model))
+    assert [node.op_type for node in model.graph] == ["Relu", "Gemm"]

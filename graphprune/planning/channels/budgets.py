@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +13,7 @@ import onnx_ir as ir
 from graphprune.analysis.channels import ChannelGroup
 from graphprune.analysis.channels.values import batch_norm_scales, channel_values, real_values
 from graphprune.errors import RecipeError
-from graphprune.masks.channel_criteria import ChannelGroupValues, ChannelScores, score_channels
+from graphprune.masks.channel_criteria import ChannelGroupValues, ChannelScores, ChannelValues, score_channels
 from graphprune.planning.channels.options import ChannelOptions
 
 Counts = dict[str, int]
@@ -22,13 +22,19 @@ Counts = dict[str, int]
 _STEPS = 40  # of bisection: the share is then exact to far less than one channel
 
 
-def group_values(group: ChannelGroup, values: dict[str, ir.Value]) -> ChannelGroupValues:
+Fluctuations = Mapping[str, ChannelValues]
+"""What samples say of the inputs that layers read of each group, by its name; see `ChannelGroupValues`."""
+
+
+def group_values(
+    group: ChannelGroup, values: dict[str, ir.Value], fluctuations: ChannelValues | None = None
+) -> ChannelGroupValues:
     """Read what a criterion sees of a group."""
     producers, scales = (
         [channel_values(each, real_values(values[each.name])) for each in slices]
         for slices in (group.producers, batch_norm_scales(group, values))
     )
-    return ChannelGroupValues(group.name, producers, scales)
+    return ChannelGroupValues(group.name, producers, scales, fluctuations)
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,8 @@ class ChannelScope:
         is_global: Whether one threshold holds for all of them, instead of the share for each.
         options: How channels are chosen.
         values: The constants of the model by name.
+        costs: What one channel of each group counts, by the group's name.
+        fluctuations: Where samples are looked at.
     """
 
     groups: Sequence[ChannelGroup]
@@ -48,6 +56,8 @@ class ChannelScope:
     is_global: bool
     options: ChannelOptions
     values: dict[str, ir.Value]
+    costs: Mapping[str, float]
+    fluctuations: Fluctuations
 
     def counts(self, level: float) -> dict[str, int]:
         """Return how many channels of each group go at that share of all of them.
@@ -61,16 +71,29 @@ class ChannelScope:
         }
 
     def _global_shares(self, level: float) -> list[float]:
-        """One threshold for all channels; ties go in the order of groups."""
-        total = round(sum(group.size for group in self.groups) * level)
-        taken = np.zeros(sum(group.size for group in self.groups), bool)
-        taken[np.argsort(np.concatenate(self._scores), kind="stable")[:total]] = True
+        """One threshold for all channels, as many as come closest to that share of their cost; ties go in order."""
+        costs = np.concatenate([np.full(group.size, self.costs[group.name]) for group in self.groups])
+        order = np.argsort(np.concatenate([self.scores(group) for group in self.groups]), kind="stable")
+        middles = np.cumsum(costs[order]) - costs[order] / 2
+        taken = np.zeros(costs.size, bool)
+        taken[order[middles < level * costs.sum()]] = True
         parts = np.split(taken, np.cumsum([group.size for group in self.groups])[:-1])
         return [float(part.mean()) for part in parts]
 
+    def scores(self, group: ChannelGroup) -> ChannelScores:
+        """Return what the channels of a group are worth.
+
+        Raises:
+            RecipeError: It cannot be ranked (GP306, GP323, GP338).
+        """
+        if group.name not in self._scored:
+            found = group_values(group, self.values, self.fluctuations.get(group.name))
+            self._scored[group.name] = score_channels(self.options.criterion, found)
+        return self._scored[group.name]
+
     @cached_property
-    def _scores(self) -> list[ChannelScores]:
-        return [score_channels(self.options.criterion, group_values(group, self.values)) for group in self.groups]
+    def _scored(self) -> dict[str, ChannelScores]:
+        return {}
 
 
 def _rounded(group: ChannelGroup, share: float, options: ChannelOptions) -> int:

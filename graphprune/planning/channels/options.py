@@ -19,7 +19,8 @@ class ChannelOptions(Document):
     Attributes:
         share_of: What the recipe's sparsity is a share of: `channels`, or `parameters` or `macs` (multiply-accumulates)
             of the whole model, for which the share of channels is solved.
-        criterion: What a channel is worth: `l2`, `l1`, `batch-norm` or `random`.
+        criterion: What a channel is worth: `l2`, `l1`, `batch-norm` or `random`; or, by what layers make of it on
+            samples, `flap`, which compares all groups by what their channels cost unless a scope is said.
         round_to: Channels that stay are rounded up to a multiple of this, for the vectors of the hardware.
         min_kept: How many channels of a group stay at least.
         indices: Which outputs of a node or weight go, by its name, whatever the criterion says.

@@ -69,7 +69,7 @@ def measure_damages(
     sensitivity = Sensitivity(model, [weight for _, weight in found], feeds)
     damages: dict[str, tuple[float, ...]] = {}
     with work_folder() as folder:
-        inputs = LayerInputs(model, by_node, feeds, folder, MEMORY, products=products, drift=False)
+        inputs = LayerInputs(model, by_node, feeds, folder, MEMORY, products=products, dense=False)
         for nodes in inputs.stops():
             for node in nodes:
                 planned, weight = by_node[node]

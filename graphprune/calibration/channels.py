@@ -152,7 +152,7 @@ def _observed(
     weights = [weight for weight in linear_weights(model)[0] if weight.name in readers]
     with work_folder() as folder:
         nodes = [weight.node for weight in weights]
-        inputs = LayerInputs(model, nodes, feeds, folder, memory, products=False, drift=False)
+        inputs = LayerInputs(model, nodes, feeds, folder, memory, products=False, dense=False)
         return observe(weights, inputs, on_layer)
 
 

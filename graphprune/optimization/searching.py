@@ -143,20 +143,12 @@ class _Zeros:
     @cached_property
     def damages(self) -> Damages:
         """What zeros in each weight cost."""
-        self.search.say(f"{self.family.name}: what zeros in each layer cost")
-        make = partial(measure_damages, self.search.model, self.plan, self.search.feeds)
-        return self.search.work.finished(f"{self.family.file}-damages", Damages, make)
+        return self.search.work.finished(f"{self.family.file}-damages", Damages, self._measured_damages)
 
     @cached_property
     def times(self) -> Times:
         """What zeros in each weight gain."""
-        self.search.say(f"{self.family.name}: what zeros in each layer gain")
-        bench = self.search.bench
-        finish = self._roughly_on_integers if self.family.on_integers else None
-        make = partial(
-            measure_times, self.search.model, self.plan, self.search.feeds[0], bench.target, bench.threads, finish
-        )
-        return self.search.work.finished(f"{self.family.file}-times", Times, make)
+        return self.search.work.finished(f"{self.family.file}-times", Times, self._measured_times)
 
     @cached_property
     def method(self) -> Method:
@@ -177,6 +169,15 @@ class _Zeros:
         """Return the one that costs the least in so many milliseconds."""
         name = f"model-{self.family.file}-{file}"
         return self.search.finished(name, partial(self._made, f"{self.family.name}, {label}", name, most_ms))
+
+    def _measured_damages(self) -> Damages:
+        self.search.say(f"{self.family.name}: what zeros in each layer cost")
+        return measure_damages(self.search.model, self.plan, self.search.feeds)
+
+    def _measured_times(self) -> Times:
+        self.search.say(f"{self.family.name}: what zeros in each layer gain")
+        bench, finish = self.search.bench, self._roughly_on_integers if self.family.on_integers else None
+        return measure_times(self.search.model, self.plan, self.search.feeds[0], bench.target, bench.threads, finish)
 
     def _made(self, label: str, file: str, most_ms: float) -> Candidate:
         chosen, predicted_ms = within_time(self.plan, self.damages, self.times, most_ms)

@@ -37,7 +37,7 @@ class Format:
         return Box(_LEFT, _TOP, self.width - _LEFT - _RIGHT, self.height - _TOP - _BOTTOM)
 
 
-WIDE = Format("wide", 960, 500, 230, 9)
+WIDE = Format("wide", 1180, 540, 260, 10)
 NARROW = Format("narrow", 360, 420, 130, 5)
 
 

@@ -6,10 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _NEAR = 11.0
-_DISTANCES = (_NEAR, 20.0, 32.0, 48.0, 68.0)
+_DISTANCES = (_NEAR, 18.0, 28.0, 40.0, 55.0, 75.0, 100.0)
 """How far from its point a label may begin; from the second on, a line leads to it."""
 
-_SIDES = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1))
+_AROUND = (1.0, -1.0, 0.0, 0.5, -0.5)
+_SIDES = sorted(
+    ((right, down) for right in _AROUND for down in _AROUND if max(abs(right), abs(down)) == 1),
+    key=lambda side: (abs(side[1]), abs(side[0]) % 1, abs(side[0]) != 0, side[0] < 0),
+)
+"""How far to the right and down of its point a label is; the best first: beside it, then above and below."""
+
 _DIAGONAL = 0.7
 
 
@@ -59,16 +65,22 @@ class Place:
     is_far: bool
 
 
-def place(labels: Sequence[Label], taken: Iterable[Box], area: Box) -> list[Place | None]:
-    """Where each label goes, the first ones first; None for those that no free place within `area` is left for."""
+def place(labels: Sequence[Label], taken: Iterable[Box], lines: Sequence[Box], area: Box) -> list[Place | None]:
+    """Where each label goes, the first ones first; None for those that no free place within `area` is left for.
+
+    Args:
+        labels: What has to be placed.
+        taken: What no label may lie over.
+        lines: What a label lies over only where there is no other place.
+        area: What all of them lie in.
+    """
     used = list(taken)
     found: list[Place | None] = []
     for label in labels:
-        free = (each for each in _places(label) if each.box.is_in(area) and not any(map(each.box.overlaps, used)))
-        chosen = next(free, None)
-        found.append(chosen)
-        if chosen is not None:
-            used.append(chosen.box)
+        free = [each for each in _places(label) if each.box.is_in(area) and not any(map(each.box.overlaps, used))]
+        clear = (each for each in free if not any(map(each.box.overlaps, lines)))
+        found.append(next(clear, free[0] if free else None))
+        used += [each.box for each in found[-1:] if each is not None]
     return found
 
 

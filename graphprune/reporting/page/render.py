@@ -18,15 +18,18 @@ from graphprune.reporting.page.scatter import scatter
 from graphprune.reporting.page.text import printable
 from graphprune.reporting.report import Report
 
-_DIGITS = 5
+_DIGITS = 4
 """How many of the largest quality are written; those of others have as many places."""
+
+_BELOW = 0.999
+"""1 and 100, up to which shares go, have as many places as what is below them."""
 
 
 def page(report: Report) -> str:
     """Return the report as one HTML file, with all its pictures, that loads nothing and runs nothing."""
     report = printable(report)
     models = entries(report)
-    qualities = [each.candidate.quality for each in models] + [rival.quality for rival in report.rivals]
+    qualities = [model.candidate.quality for model in models] + [rival.quality for rival in report.rivals]
     return _template().render(
         report=report,
         entries=models,
@@ -35,7 +38,7 @@ def page(report: Report) -> str:
         rivals=[(rival, rival.quality - report.dense.quality, speedup(report, rival)) for rival in report.rivals],
         pictures=[(form, scatter(report, form)) for form in (WIDE, NARROW)],
         legend=legend(points(report)),
-        places=numbers.decimals(qualities, _DIGITS),
+        places=numbers.decimals((_BELOW * quality for quality in qualities), _DIGITS),
     )
 
 

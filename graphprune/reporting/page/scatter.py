@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -55,7 +56,9 @@ def scatter(report: Report, form: Format) -> Scatter | None:
     frame = Frame.around(report, shown, form)
     bounds = [_of_bound(each) for each in frame.bounds()]
     texts = [*bounds, *(_of_point(each, frame) for each in shown)]
-    places = place([each.label for each in texts], [_box(each, frame) for each in shown], form.area)
+    lines = [_around(*each.ends) for each in frame.bounds()]
+    lines += [_around(*start, *end) for start, end in pairwise(_corners(shown, frame))]
+    places = place([each.label for each in texts], [_box(each, frame) for each in shown], lines, form.area)
     names = Names(f"pareto-{form.name}", "Quality against time", _describe(report, shown))
     drawn = picture(names, form.width, form.height, *frame.draw(), *_content(shown, frame, texts, places))
     return Scatter(drawn, sum(each is None for each in places[len(bounds) :]))
@@ -81,11 +84,21 @@ def _content(
 
 
 def _front(shown: Sequence[Point], frame: Frame) -> Markup:
+    corners = " ".join(f"{x:.2f},{y:.2f}" for x, y in _corners(shown, frame))
+    return tag("polyline", points=corners, class_="front")
+
+
+def _corners(shown: Sequence[Point], frame: Frame) -> list[tuple[float, float]]:
     """What can be had at each time: a step up at each model of the Pareto set, the fastest first."""
     corners: list[tuple[float, float]] = []
     for x, y in sorted(frame.place(each) for each in shown if each.in_pareto):
         corners += [(x, corners[-1][1] if corners else y), (x, y)]
-    return tag("polyline", points=" ".join(f"{x:.2f},{y:.2f}" for x, y in corners), class_="front")
+    return corners
+
+
+def _around(x1: float, y1: float, x2: float, y2: float) -> Box:
+    """What a line covers, up or across."""
+    return Box(min(x1, x2) - 1, min(y1, y2) - 1, abs(x2 - x1) + 2, abs(y2 - y1) + 2)
 
 
 def _of_bound(bound: Bound) -> Text:

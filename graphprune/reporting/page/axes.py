@@ -11,7 +11,7 @@ from graphprune.reporting.page.numbers import fixed, significant
 LARGE_SPREAD = 5.0
 """From this ratio of the largest value to the smallest on, an axis of positive values is logarithmic."""
 
-_PAD = 0.06
+_PAD = 0.1
 _ALONE = 0.05
 """How far, as a share of the value, an axis goes to both sides where all values are the same."""
 

@@ -37,8 +37,8 @@ class Format:
         return Box(_LEFT, _TOP, self.width - _LEFT - _RIGHT, self.height - _TOP - _BOTTOM)
 
 
-WIDE = Format("wide", 1180, 540, 260, 10)
-NARROW = Format("narrow", 360, 420, 130, 5)
+WIDE = Format("wide", 960, 460, 240, 9)
+NARROW = Format("narrow", 360, 500, 150, 5)
 
 
 @dataclass(frozen=True)

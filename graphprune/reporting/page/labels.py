@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 _NEAR = 11.0
-_DISTANCES = (_NEAR, 18.0, 28.0, 40.0, 55.0, 75.0, 100.0)
+_DISTANCES = (_NEAR, 18.0, 28.0, 40.0, 55.0, 70.0)
 """How far from its point a label may begin; from the second on, a line leads to it."""
 
 _AROUND = (1.0, -1.0, 0.0, 0.5, -0.5)
@@ -17,6 +17,8 @@ _SIDES = sorted(
 """How far to the right and down of its point a label is; the best first: beside it, then above and below."""
 
 _DIAGONAL = 0.7
+_DOT = 3.0
+_MARGIN = 6.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ class Box:
             and self.y + self.height <= outer.y + outer.height
         )
 
+    def widened(self, margin: float) -> Box:
+        """The rectangle with a margin around it."""
+        return Box(self.x - margin, self.y - margin, self.width + 2 * margin, self.height + 2 * margin)
+
+    def holds(self, x: float, y: float) -> bool:
+        """Whether a place lies in it."""
+        return self.x <= x <= self.x + self.width and self.y <= y <= self.y + self.height
+
 
 @dataclass(frozen=True)
 class Label:
@@ -59,10 +69,15 @@ class Label:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a label lies, and whether it is so far from its point that a line has to lead there."""
+    """Where a label lies and, where it is so far from its point that a line has to lead there, the ends of that."""
 
     box: Box
-    is_far: bool
+    leader: tuple[float, float, float, float] | None
+
+    @property
+    def covered(self) -> list[Box]:
+        """What the label and its line cover."""
+        return [self.box, *(_dots(*self.leader) if self.leader else ())]
 
 
 def place(labels: Sequence[Label], taken: Iterable[Box], lines: Sequence[Box], area: Box) -> list[Place | None]:
@@ -71,17 +86,25 @@ def place(labels: Sequence[Label], taken: Iterable[Box], lines: Sequence[Box], a
     Args:
         labels: What has to be placed.
         taken: What no label may lie over.
-        lines: What a label lies over only where there is no other place.
+        lines: What a label lies over only where there is no other place, as it comes near a mark that is not its own.
         area: What all of them lie in.
     """
-    used = list(taken)
+    marks, used = list(taken), list[Box]()
     found: list[Place | None] = []
     for label in labels:
-        free = [each for each in _places(label) if each.box.is_in(area) and not any(map(each.box.overlaps, used))]
-        clear = (each for each in free if not any(map(each.box.overlaps, lines)))
+        free = [each for each in _places(label) if each.box.is_in(area) and _is_free(each, marks, used)]
+        avoided = [*lines, *(mark.widened(_MARGIN) for mark in marks if not mark.holds(label.x, label.y))]
+        clear = (each for each in free if not any(map(each.box.overlaps, avoided)))
         found.append(next(clear, free[0] if free else None))
-        used += [each.box for each in found[-1:] if each is not None]
+        used += [box for each in found[-1:] if each for box in each.covered]
     return found
+
+
+def _is_free(place: Place, marks: Iterable[Box], used: Iterable[Box]) -> bool:
+    """Whether a label there hides no mark, and neither it nor its line meets another label or the line of one."""
+    return not any(map(place.box.overlaps, marks)) and not any(
+        part.overlaps(other) for other in used for part in place.covered
+    )
 
 
 def _places(label: Label) -> Iterator[Place]:
@@ -91,4 +114,20 @@ def _places(label: Label) -> Iterator[Place]:
             reach = distance * (_DIAGONAL if right and down else 1)
             x = label.x + right * reach + (right - 1) * label.width / 2
             y = label.y + down * reach + (down - 1) * label.height / 2
-            yield Place(Box(x, y, label.width, label.height), is_far=distance > _NEAR)
+            box = Box(x, y, label.width, label.height)
+            yield Place(box, _leader(label, box) if distance > _NEAR else None)
+
+
+def _leader(label: Label, box: Box) -> tuple[float, float, float, float]:
+    """From the point to the nearest place of the box."""
+    x = min(max(label.x, box.x), box.x + box.width)
+    y = min(max(label.y, box.y), box.y + box.height)
+    return label.x, label.y, x, y
+
+
+def _dots(x1: float, y1: float, x2: float, y2: float) -> Iterator[Box]:
+    """Small boxes along a line, which stand for it."""
+    count = int(max(abs(x2 - x1), abs(y2 - y1)) / _DOT)
+    for number in range(count):
+        share = number / count
+        yield Box(x1 + share * (x2 - x1), y1 + share * (y2 - y1), 1, 1)

@@ -21,6 +21,7 @@ _LINE = 15.0
 _BASE = 11.5
 """Where in its line of that height text stands."""
 
+_BOUND = "bound-label"
 _TOLD = 20
 """How many models of the Pareto set the description of a picture names."""
 
@@ -102,7 +103,7 @@ def _around(x1: float, y1: float, x2: float, y2: float) -> Box:
 
 
 def _of_bound(bound: Bound) -> Text:
-    return Text(bound.text, bound.x, bound.y, "bound-label")
+    return Text(bound.text, bound.x, bound.y, _BOUND)
 
 
 def _of_point(point: Point, frame: Frame) -> Text:
@@ -118,10 +119,8 @@ def _box(point: Point, frame: Frame) -> Box:
 
 def _draw(text: Text, where: Place) -> Iterator[Markup]:
     box = where.box
-    if where.is_far:
-        x = min(max(text.x, box.x), box.x + box.width)
-        y = min(max(text.y, box.y), box.y + box.height)
-        yield line(text.x, text.y, x, y, class_="leader")
+    if where.leader and text.look != _BOUND:
+        yield line(*where.leader, class_="leader")
     anchor, x = ("end", box.x + box.width) if box.x + box.width < text.x else ("start", box.x)
     if box.x < text.x < box.x + box.width:
         anchor, x = "middle", box.x + box.width / 2

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from graphprune.reporting.page.numbers import ratio
 from graphprune.reporting.report import CandidateReport, Report, RivalReport
 
-_DRAWN = 1e100
+_DRAWN = 1e12
 """What is larger is beside all that can be compared, and no picture shows it."""
 
 

@@ -12,11 +12,15 @@ from graphprune.reporting.page.entries import Point, is_drawn
 from graphprune.reporting.page.labels import Box
 from graphprune.reporting.page.numbers import ms, significant
 from graphprune.reporting.page.svg import line, tag
-from graphprune.reporting.page.text import shorten
+from graphprune.reporting.page.text import shorten, width
 from graphprune.reporting.report import Report
 
 FONT = 12.0
-_TOP, _RIGHT, _BOTTOM, _LEFT = 34.0, 14.0, 48.0, 66.0
+_TICK = 11.0
+_TOP, _RIGHT, _BOTTOM = 34.0, 14.0, 48.0
+_BESIDE = 8.0
+"""How far from the edge of the picture, and from the axis, numbers are."""
+
 _INSIDE = 10.0
 """How far from the end of its line a bound's words are."""
 
@@ -30,11 +34,6 @@ class Format:
     height: float
     label: float
     ticks: int
-
-    @property
-    def area(self) -> Box:
-        """Where points lie."""
-        return Box(_LEFT, _TOP, self.width - _LEFT - _RIGHT, self.height - _TOP - _BOTTOM)
 
 
 WIDE = Format("wide", 960, 460, 240, 9)
@@ -57,6 +56,7 @@ class Frame:
 
     form: Format
     metric: str
+    area: Box
     across: Axis
     up: Axis
     most_ms: float | None
@@ -69,9 +69,11 @@ class Frame:
         least = report.least_quality if is_drawn(report.least_quality) else None
         times = [each.ms for each in shown] + [value for value in (most,) if value is not None]
         qualities = [each.quality for each in shown] + [value for value in (least,) if value is not None]
-        area = form.area
-        across = Axis.fit(times, area.x, area.x + area.width, may_be_log=True)
-        return cls(form, report.metric, across, Axis.fit(qualities, area.y + area.height, area.y), most, least)
+        up = Axis.fit(qualities, form.height - _BOTTOM, _TOP)
+        left = max(width(text, _TICK) for _, text in up.ticks()) + 2 * _BESIDE
+        across = Axis.fit(times, left, form.width - _RIGHT, may_be_log=True)
+        area = Box(left, _TOP, form.width - _RIGHT - left, form.height - _BOTTOM - _TOP)
+        return cls(form, report.metric, area, across, up, most, least)
 
     def place(self, point: Point) -> tuple[float, float]:
         """Where a point lies."""
@@ -95,18 +97,18 @@ class Frame:
             yield tag("text", text, x=x, y=bottom + 17, text_anchor="middle", class_="tick")
         for y, text in self.up.ticks():
             yield line(left, y, right, y, class_="grid")
-            yield tag("text", text, x=left - 8, y=y + 4, text_anchor="end", class_="tick")
+            yield tag("text", text, x=left - _BESIDE, y=y + 4, text_anchor="end", class_="tick")
         yield from (line(*bound.ends, class_="bound") for bound in self.bounds())
         yield from self._words()
 
     def _words(self) -> Iterator[Markup]:
         left, _, right, bottom = self._edges()
         scale = ", logarithmic" if self.across.is_log else ""
-        quality = shorten(f"↑ better: {self.metric}", right - 8, FONT)
-        yield tag("text", quality, x=8, y=18, class_="axis")
-        time = f"← faster: median time of a run in ms{scale}"
-        yield tag("text", time, x=left, y=bottom + 38, class_="axis")
+        room = right - _BESIDE
+        yield tag("text", shorten(f"↑ better: {self.metric}", room, FONT), x=_BESIDE, y=18, class_="axis")
+        time = f"← faster: median ms{scale}"
+        yield tag("text", shorten(time, right - left, FONT), x=left, y=bottom + 38, class_="axis")
 
     def _edges(self) -> tuple[float, float, float, float]:
-        area = self.form.area
+        area = self.area
         return area.x, area.y, area.x + area.width, area.y + area.height

@@ -102,9 +102,8 @@ def place(labels: Sequence[Label], taken: Iterable[Box], lines: Sequence[Box], a
 
 def _is_free(place: Place, marks: Iterable[Box], used: Iterable[Box]) -> bool:
     """Whether a label there hides no mark, and neither it nor its line meets another label or the line of one."""
-    return not any(map(place.box.overlaps, marks)) and not any(
-        part.overlaps(other) for other in used for part in place.covered
-    )
+    is_hiding = any(map(place.box.overlaps, marks))
+    return not is_hiding and not any(part.overlaps(other) for part in place.covered for other in used)
 
 
 def _places(label: Label) -> Iterator[Place]:
@@ -126,8 +125,8 @@ def _leader(label: Label, box: Box) -> tuple[float, float, float, float]:
 
 
 def _dots(x1: float, y1: float, x2: float, y2: float) -> Iterator[Box]:
-    """Small boxes along a line, which stand for it."""
+    """Small boxes along a line, which stand for it outside its mark."""
     count = int(max(abs(x2 - x1), abs(y2 - y1)) / _DOT)
-    for number in range(count):
+    for number in range(int(_NEAR / _DOT), count):
         share = number / count
         yield Box(x1 + share * (x2 - x1), y1 + share * (y2 - y1), 1, 1)

@@ -12,6 +12,7 @@ SMALLEST = 1e-3
 LARGEST = 1e9
 """From this on too."""
 
+_LONGEST = 1e15
 _MINUS = "\N{MINUS SIGN}"
 _KILO = 1000
 
@@ -31,6 +32,8 @@ def fixed(value: float, places: int, *, plus: bool = False) -> str:
     """So many places behind the point; with `plus`, a sign in front of what is above zero too."""
     if not math.isfinite(value):
         return "not finite"
+    if abs(value) >= _LONGEST:
+        return significant(value)
     text = f"{value:+,.{places}f}" if plus and value > 0 else f"{value:,.{places}f}"
     return _signed(text)
 
@@ -50,7 +53,9 @@ def ms(value: float | None) -> str:
 
 def percent(value: float | None, *, plus: bool = False) -> str:
     """A share, `12.3%`."""
-    return UNKNOWN if value is None else f"{fixed(100 * value, 1, plus=plus)}%"
+    if value is None or not math.isfinite(value):
+        return significant(value)
+    return f"{fixed(100 * value, 1, plus=plus)}%"
 
 
 def times(value: float | None) -> str:

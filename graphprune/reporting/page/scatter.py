@@ -59,7 +59,7 @@ def scatter(report: Report, form: Format) -> Scatter | None:
     texts = [*bounds, *(_of_point(each, frame) for each in shown)]
     lines = [_around(*each.ends) for each in frame.bounds()]
     lines += [_around(*start, *end) for start, end in pairwise(_corners(shown, frame))]
-    places = place([each.label for each in texts], [_box(each, frame) for each in shown], lines, form.area)
+    places = place([each.label for each in texts], [_box(each, frame) for each in shown], lines, frame.area)
     names = Names(f"pareto-{form.name}", "Quality against time", _describe(report, shown))
     drawn = picture(names, form.width, form.height, *frame.draw(), *_content(shown, frame, texts, places))
     return Scatter(drawn, sum(each is None for each in places[len(bounds) :]))

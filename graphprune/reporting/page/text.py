@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
+from functools import cache
 from typing import Any
 
 from graphprune.reporting.report import Report
@@ -46,6 +48,7 @@ def width(text: str, height: float, *, bold: bool = False, monospaced: bool = Fa
     return height * (_BOLD if bold else 1) * sum(_em(letter, monospaced=monospaced) for letter in text)
 
 
+@cache
 def _em(letter: str, *, monospaced: bool) -> float:
     if unicodedata.east_asian_width(letter) in "WF" or ord(letter) > _LAST_OF_SCRIPTS:
         return _WIDE
@@ -59,9 +62,15 @@ def _em(letter: str, *, monospaced: bool) -> float:
 def shorten(text: str, room: float, height: float, *, bold: bool = False, monospaced: bool = False) -> str:
     """`text` on one line and no wider than `room`: what is too much goes out of its middle, as names differ at ends."""
     line = " ".join(text.split())
-    kept = len(line)
-    shown = line
-    while kept > 1 and width(shown, height, bold=bold, monospaced=monospaced) > room:
-        kept -= 1
-        shown = line[: (kept + 1) // 2].rstrip() + "…" + line[len(line) - kept // 2 :].lstrip()
-    return shown
+
+    def needed(kept: int) -> float:
+        return width(_without_middle(line, kept), height, bold=bold, monospaced=monospaced)
+
+    fitting = bisect_right(range(1, len(line) + 1), room, key=needed)
+    return _without_middle(line, max(fitting, 1))
+
+
+def _without_middle(line: str, kept: int) -> str:
+    if kept >= len(line):
+        return line
+    return line[: (kept + 1) // 2].rstrip() + "…" + line[len(line) - kept // 2 :].lstrip()

@@ -197,10 +197,7 @@ def test_other_verdicts(given: Report, text: str) -> None:
 
 def test_the_table_of_candidates() -> None:
     rows = [each.text for each in FULL.all("tr")[1:5]]
-    assert (
-        rows[0]
-        == "net (dense) 0.9500 0.0000 10.0 ms 11.0 ms 0.900x not known not known 1.23 MB not known not known yes"
-    )
+    assert rows[0] == "net (dense) 0.9500 0.0000 10.0 ms 11.0 ms 0.900x none none 1.23 MB none none yes"
     assert rows[1] == (
         "wanda 60% 0.9100 \N{MINUS SIGN}0.0400 4.50 ms 4.95 ms 2.00x 4.70 ms +4.4% 1.23 MB 457 kB "
         "3.3e\N{MINUS SIGN}07 yes"

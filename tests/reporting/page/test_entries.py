@@ -24,7 +24,7 @@ def test_the_pareto_set_is_that_of_the_report() -> None:
 
 
 def test_of_two_that_are_the_same_one_is_in_the_pareto_set() -> None:
-    found = entries(report(candidate("a", 0.96, 1.0), candidate("b", 0.96, 1.0), candidate("b", 0.96, 1.0)))
+    found = entries(report(candidate("a", 0.96, 1.0), candidate("b", 0.96, 1.0), candidate("a", 0.96, 1.0)))
     assert [each.in_pareto for each in found] == [False, True, False, False]
 
 

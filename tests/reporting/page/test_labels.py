@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import combinations
 
 import pytest
@@ -90,6 +91,15 @@ def test_the_line_of_a_label_keeps_others_off() -> None:
 def test_what_has_no_room_has_no_label() -> None:
     assert put((100, 100), width=500) == [None]
     assert None in put(*[(200, 150)] * 100)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_in_a_crowd_no_label_lies_over_the_line_of_another(seed: int) -> None:
+    draw = random.Random(seed)
+    found = put(*[(draw.uniform(0, 400), draw.uniform(0, 300)) for _ in range(40)])
+    placed = [each for each in found if each]
+    assert any(each.leader for each in placed)
+    assert not any(a.overlaps(b) for one, other in combinations(placed, 2) for a in one.covered for b in other.covered)
 
 
 @given(st.lists(PLACES, max_size=25))

@@ -67,6 +67,16 @@ def test_what_has_no_label_is_counted(form: Format) -> None:
     assert found.unnamed == len(points(given)) - len(labels) > 0
 
 
+def test_words_of_a_bound_that_have_no_room_are_no_mark_without_a_name() -> None:
+    crowded = [candidate("c", 0.5 + 0.03 * row, 5 + column) for row in range(16) for column in range(6)]
+    given = report(*crowded, most_ms=7.5, least_quality=0.72)
+    found = scatter(given, NARROW)
+    assert found
+    drawn = parse(found.drawn)
+    assert len(by_class(drawn, "bound-label")) < 2
+    assert found.unnamed == len(points(given)) - len(by_class(drawn, "label"))
+
+
 @FORMS
 def test_the_recommended_one_has_a_label_and_a_ring(form: Format) -> None:
     drawn = draw(full(), form)

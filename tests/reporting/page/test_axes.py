@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphprune.reporting.page.axes import Axis
@@ -56,6 +56,7 @@ def test_equal_values_lie_in_the_middle(value: float) -> None:
     assert len(axis.ticks()) >= 1
 
 
+@settings(deadline=None)
 @given(SPANS, st.integers(2, 12), st.booleans())
 def test_all_values_and_ticks_are_on_the_axis(values: list[float], most: int, may_be_log: bool) -> None:  # noqa: FBT001
     axis = Axis.fit(values, 10.0, 110.0, may_be_log=may_be_log)
@@ -66,6 +67,7 @@ def test_all_values_and_ticks_are_on_the_axis(values: list[float], most: int, ma
     assert [place for place, _ in ticks] == sorted(place for place, _ in ticks)
 
 
+@settings(deadline=None)
 @given(SPANS)
 def test_no_two_ticks_are_written_alike(values: list[float]) -> None:
     shown = texts(Axis.fit(values, 0.0, 1.0, may_be_log=True))

@@ -6,7 +6,7 @@ import random
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphprune.reporting.page.labels import Box, Label, Place, place
@@ -95,13 +95,14 @@ def test_what_has_no_room_has_no_label() -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_in_a_crowd_no_label_lies_over_the_line_of_another(seed: int) -> None:
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311 - the same places each time
     found = put(*[(draw.uniform(0, 400), draw.uniform(0, 300)) for _ in range(40)])
     placed = [each for each in found if each]
     assert any(each.leader for each in placed)
     assert not any(a.overlaps(b) for one, other in combinations(placed, 2) for a in one.covered for b in other.covered)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(PLACES, max_size=25))
 def test_labels_overlap_neither_each_other_nor_marks(points: list[tuple[float, float]]) -> None:
     found = [each for each in put(*points) if each]
@@ -110,6 +111,7 @@ def test_labels_overlap_neither_each_other_nor_marks(points: list[tuple[float, f
     assert all(each.box.is_in(AREA) for each in found)
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.lists(PLACES, min_size=2, max_size=25))
 def test_the_first_label_is_placed_whatever_follows(points: list[tuple[float, float]]) -> None:
     (alone, *_) = place([Label(*points[0], 60, 15)], [mark(*each) for each in points], (), AREA)

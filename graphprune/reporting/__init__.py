@@ -1,4 +1,4 @@
 """What candidates for a model are worth: how good, how fast, how large, as data and as a page to look at.
 
-Imports: planning.
+Imports: files, planning.
 """

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from graphprune.measuring.benchmark import BenchReport, bench
     from graphprune.measuring.profiler import Profile, profile
     from graphprune.native import get_include
+    from graphprune.optimization.optimize import optimize
     from graphprune.passes.normalize import normalize
     from graphprune.passes.pipeline import Pipeline
     from graphprune.planning.planner import plan
     from graphprune.planning.pruning_plan import PruningPlan
     from graphprune.planning.recipe import Recipe
+    from graphprune.reporting.report import Report
     from graphprune.verification.report import VerifyReport
     from graphprune.verification.verifier import verify
     from graphprune_runtime.loading import load_session
@@ -52,6 +54,7 @@ __all__ = [
     "PruningPlan",
     "QuantizeResult",
     "Recipe",
+    "Report",
     "VerifyReport",
     "bench",
     "compile",
@@ -61,6 +64,7 @@ __all__ = [
     "load",
     "load_session",
     "normalize",
+    "optimize",
     "passes",
     "plan",
     "profile",
@@ -83,6 +87,7 @@ _HOMES = {
     "PruningPlan": "graphprune.planning.pruning_plan",
     "QuantizeResult": "graphprune.calibration.quantize",
     "Recipe": "graphprune.planning.recipe",
+    "Report": "graphprune.reporting.report",
     "VerifyReport": "graphprune.verification.report",
     "bench": "graphprune.measuring.benchmark",
     "compile": "graphprune.compiler.compile",
@@ -92,6 +97,7 @@ _HOMES = {
     "load": "graphprune.frontends.onnx_file",
     "load_session": "graphprune_runtime.loading",
     "normalize": "graphprune.passes.normalize",
+    "optimize": "graphprune.optimization.optimize",
     "plan": "graphprune.planning.planner",
     "profile": "graphprune.measuring.profiler",
     "prune": "graphprune.calibration.prune",

@@ -17,6 +17,7 @@ from graphprune.cli.harden import harden_command
 from graphprune.cli.include import include_command
 from graphprune.cli.inspect import inspect_command
 from graphprune.cli.mask import mask_command
+from graphprune.cli.optimize import optimize_command
 from graphprune.cli.output import print_line
 from graphprune.cli.pack import pack_command
 from graphprune.cli.prune import prune_command
@@ -55,6 +56,7 @@ def _global_options(
 
 app.command("inspect")(inspect_command)
 app.command("prune")(prune_command)
+app.command("optimize")(optimize_command)
 app.command("fold")(fold_command)
 app.command("quantize")(quantize_command)
 app.command("mask")(mask_command)

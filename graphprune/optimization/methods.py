@@ -43,7 +43,7 @@ class Method:
         return prune(model, chosen, feeds, repair=self.repairs, most_samples=len(feeds), resume_in=resume_in)
 
 
-_ALL = (Repair.BIAS, Repair.DRIFT, Repair.LEAST_SQUARES)
+_ALL = (Repair.BIAS, Repair.DRIFT, Repair.LEAST_SQUARES, Repair.BATCH_NORM)
 
 METHODS = (Method("sparsegpt", _ALL), Method("magnitude", _ALL), Method("sparsegpt", ()))
 """Those that are tried: none of them is the best on every network (`docs/one-shot.md`)."""

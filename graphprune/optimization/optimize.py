@@ -36,6 +36,7 @@ from graphprune.optimization.plain import INTEGERS, as_it_is, on_integers
 from graphprune.optimization.searching import Commands, Search
 from graphprune.optimization.timing import timed
 from graphprune.optimization.workspace import Workspace
+from graphprune.reporting.page import write_page
 from graphprune.reporting.report import CandidateReport, MachineReport, RefusedReport, Report
 from graphprune.stages.stage import Stage, get_stage
 
@@ -157,6 +158,7 @@ class _Tried:
             machine=MachineReport(threads=bench.threads, target=bench.target, **asdict(machine)),
         )
         found.save(bench.folder / "report.json")
+        write_page(found, bench.folder / "report.html")
         return found
 
 

@@ -15,7 +15,12 @@ def as_it_is(search: Search) -> CandidateReport:
     """Return the dense model, compiled."""
     name = "model-dense"
     steps = (search.commands.compiled(name, search.bench.target),)
-    return search.finished(name, lambda: Candidate("dense", name, search.model, steps))
+
+    def make() -> Candidate:
+        search.say("the dense model")
+        return Candidate("dense", name, search.model, steps)
+
+    return search.finished(name, make)
 
 
 def on_integers(search: Search) -> CandidateReport:

@@ -23,6 +23,7 @@ from graphprune.cli.pack import pack_command
 from graphprune.cli.prune import prune_command
 from graphprune.cli.quantize import quantize_command
 from graphprune.cli.recipe_schema import recipe_schema_command
+from graphprune.cli.report import report_command
 from graphprune.cli.run import run_command
 from graphprune.cli.targets import targets_command
 from graphprune.cli.unpack import unpack_command
@@ -67,6 +68,7 @@ app.command("compile")(compile_command)
 app.command("run")(run_command)
 app.command("verify")(verify_command)
 app.command("bench")(bench_command)
+app.command("report")(report_command)
 app.command("targets")(targets_command)
 app.command("include")(include_command)
 app.command("recipe-schema")(recipe_schema_command)

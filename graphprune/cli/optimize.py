@@ -66,13 +66,13 @@ def optimize_command(  # noqa: PLR0913, PLR0917 - one argument an option
     given = read_calibration(calibration, preprocess)
     assert given is not None, "the option must be given"
     commands = Commands(str(source), str(output), " ".join(map(shlex.quote, calibration)), _command())
-    with _steps() as say:
+    with steps() as say:
         model = load_fixed(source, input_value)
         report = optimize(
             model,
             output,
             by_input(given, model),
-            metric=None if metric is None else (imported(metric, "metric") or metric),
+            metric=chosen_metric(metric),
             max_drop=max_drop,
             target_latency_ms=most_ms,
             target=target,
@@ -112,7 +112,7 @@ def _command() -> str:
 
 
 @contextmanager
-def _steps() -> Iterator[Callable[[str], None]]:
+def steps() -> Iterator[Callable[[str], None]]:
     """Say what is being done, on stderr: by a line that is replaced in a terminal, by lines elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -122,7 +122,17 @@ def _steps() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(printable(text).replace("[", r"\["))
 
 
-def _print(report: Report, folder: Path) -> None:
+def chosen_metric(text: str | None) -> str | Callable[..., Any] | None:
+    """Return the function that `--metric` names, or its word.
+
+    Raises:
+        InputError: There is no such function (GP568).
+    """
+    return None if text is None else (imported(text, "metric") or text)
+
+
+def print_report(report: Report) -> None:
+    """Print how good, fast and large each model is, and what is left out."""
     baseline = report.rivals[0].median_ms
     columns = ("", ">quality", ">p50 ms", ">speed-up", ">MB", ">expected ms", "file")
     rivals = (
@@ -132,6 +142,10 @@ def _print(report: Report, folder: Path) -> None:
     print_table(f"quality: {report.metric}", columns, [*rivals, *own])
     for each in report.refused:
         print_line(f"left out: {each.name}: {each.reason} [{each.code}]")
+
+
+def _print(report: Report, folder: Path) -> None:
+    print_report(report)
     print_line(f"{folder / 'report.html'}: the same as a page")
     if report.recommended is None:
         print_line(f"nothing is recommended: {report.why}")
@@ -144,7 +158,14 @@ def _row(each: CandidateReport, baseline: float, *, best: bool) -> tuple[Any, ..
     expected = "" if each.predicted_ms is None else f"{each.predicted_ms:.3g}"
     megabytes = f"{(each.compiled_bytes or 0) / 1e6:.1f}"
     name = f"{each.name} *" if best else each.name
-    return name, f"{each.quality:.4g}", *_time(each.median_ms, baseline), megabytes, expected, str(each.compiled)
+    return (
+        name,
+        f"{each.quality:.4g}",
+        *_time(each.median_ms, baseline),
+        megabytes,
+        expected,
+        each.compiled or each.model,
+    )
 
 
 def _time(ms: float, baseline: float) -> tuple[str, str]:

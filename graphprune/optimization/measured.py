@@ -15,6 +15,7 @@ from graphprune.backends.tvm.building.roofline import Roofline, measure_roofline
 from graphprune.calibration.ranges import Feed
 from graphprune.compiler.compile import compile as compile_model
 from graphprune.diagnostics import Skip
+from graphprune.errors import BackendError, PassError, RecipeError, UnsupportedModelError, VerificationError
 from graphprune.frontends.onnx_file import save
 from graphprune.measuring.environment import pinned
 from graphprune.measuring.profiler import KernelTime, profile
@@ -23,6 +24,9 @@ from graphprune.reporting.report import CandidateReport, KernelReport, LayerRepo
 from graphprune.targets.target import resolve_target
 from graphprune.verification.report import VerifyReport
 from graphprune.verification.verifier import verify
+
+CANNOT_BE = (BackendError, PassError, RecipeError, UnsupportedModelError, VerificationError)
+"""What says of a candidate that it cannot be; what is wrong with samples, a metric or a disk ends the run."""
 
 _ON_INTEGERS = "_quantized"
 """What `Quantize` adds to the name of a weight."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,33 +16,21 @@ from graphprune.backends.base import tensor_infos
 from graphprune.calibration.finished import digest
 from graphprune.calibration.ranges import Feed
 from graphprune.calibration.samples import SAMPLES, check_varied, take
-from graphprune.errors import (
-    BackendError,
-    InputError,
-    PassError,
-    PreconditionError,
-    RecipeError,
-    UnsupportedModelError,
-    VerificationError,
-)
+from graphprune.errors import InputError, PreconditionError
 from graphprune.graph.arguments import check_model
-from graphprune.measuring.environment import read_environment
 from graphprune.optimization.bounds import Bounds
 from graphprune.optimization.families import FAMILIES
-from graphprune.optimization.measured import Bench
+from graphprune.optimization.measured import CANNOT_BE, Bench
 from graphprune.optimization.metrics import Metric, MetricFunction, metric_for
 from graphprune.optimization.plain import INTEGERS, as_it_is, on_integers
 from graphprune.optimization.searching import Commands, Search
-from graphprune.optimization.timing import timed
+from graphprune.optimization.timing import machine_report, timed
 from graphprune.optimization.workspace import Workspace
 from graphprune.reporting.page import write_page
-from graphprune.reporting.report import CandidateReport, MachineReport, RefusedReport, Report
+from graphprune.reporting.report import CandidateReport, RefusedReport, Report
 from graphprune.stages.stage import Stage, get_stage
 
 _LOG = logging.getLogger("graphprune")
-
-_CANNOT_BE = (BackendError, PassError, RecipeError, UnsupportedModelError, VerificationError)
-"""What says of a kind of candidate that it cannot be; what is wrong with samples, a metric or a disk ends the run."""
 
 _PRUNED_BY = 2 / 3
 """The share of the samples that are pruned by, if there are few."""
@@ -131,7 +118,7 @@ class _Tried:
         try:
             for found in make():
                 self._candidates += [found] if found not in self._candidates else []
-        except _CANNOT_BE as error:
+        except CANNOT_BE as error:
             self._refused.append(RefusedReport(name=name, code=error.code or "", reason=error.message))
 
     def report(self, metric: Metric, samples: int | None) -> Report:
@@ -141,7 +128,6 @@ class _Tried:
         times = timed(search.model, bench, (self._dense, *self._candidates), INTEGERS)
         dense, *candidates = times.candidates
         chosen, why = self._bounds.best(dense, candidates)
-        machine = read_environment()
         found = Report(
             source=search.commands.source,
             command=search.commands.run,
@@ -155,7 +141,7 @@ class _Tried:
             refused=(*self._refused, *_skipped(candidates)),
             recommended=None if chosen is None else chosen.name,
             why=why,
-            machine=MachineReport(threads=bench.threads, target=bench.target, **asdict(machine)),
+            machine=machine_report(bench),
         )
         found.save(bench.folder / "report.json")
         write_page(found, bench.folder / "report.html")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import onnx_ir as ir
 
 from graphprune.backends.onnxruntime import session_for, session_for_file
 from graphprune.measuring.benchmark import bench
-from graphprune.measuring.environment import pinned
+from graphprune.measuring.environment import pinned, read_environment
 from graphprune.optimization.measured import Bench
-from graphprune.reporting.report import CandidateReport, RivalReport
+from graphprune.reporting.report import CandidateReport, MachineReport, RivalReport
 from graphprune_runtime.interface import Session
 from graphprune_runtime.loading import load_session
 
@@ -29,14 +29,14 @@ class Timed:
     rivals: tuple[RivalReport, ...]
 
 
-def timed(model: ir.Model, where: Bench, candidates: Sequence[CandidateReport], integers: str) -> Timed:
+def timed(model: ir.Model, where: Bench, candidates: Sequence[CandidateReport], integers: str | None = None) -> Timed:
     """Time candidates and rivals in turns, on one sample.
 
     Args:
         model: The dense one.
         where: Where they lie.
         candidates: Written and compiled.
-        integers: The name of that of integers without zeros, which the rival runs too.
+        integers: The name of one that the rival runs too: of integers without zeros.
     """
     with pinned(where.threads):
         rivals: dict[str, Session] = {"onnxruntime, float32": session_for(model, where.threads)}
@@ -53,3 +53,8 @@ def timed(model: ir.Model, where: Bench, candidates: Sequence[CandidateReport], 
         tuple(each.model_copy(update=found[each.name]) for each in candidates),
         tuple(RivalReport(name=name, quality=qualities[name], **found[name]) for name in rivals),
     )
+
+
+def machine_report(where: Bench) -> MachineReport:
+    """Return where times were taken."""
+    return MachineReport(threads=where.threads, target=where.target, **asdict(read_environment()))

@@ -236,9 +236,8 @@ def test_what_lies_in_files_gives_the_same() -> None:
 
 
 def test_an_unknown_repair() -> None:
-    with pytest.raises(
-        InputError, match=r"repair is 'prayer', expected some of bias, drift, least-squares, batch-norm \[GP586\]"
-    ):
+    known = "bias, drift, least-squares, batch-norm, blocks"
+    with pytest.raises(InputError, match=rf"repair is 'prayer', expected some of {known} \[GP586\]"):
         pruned(small(), gp.Recipe(sparsity=0.5), repair=["prayer"])
 
 

@@ -118,4 +118,5 @@ class _Training:
 
 
 def _relative(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    return (found - wanted).square().mean() / wanted.square().mean().clamp_min(torch.finfo(torch.float32).tiny)
+    size = wanted.square().mean()
+    return (found - wanted).square().mean() / (size if size > 0 else 1)

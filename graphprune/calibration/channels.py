@@ -30,7 +30,7 @@ from graphprune.graph.nodes import describe
 from graphprune.masks.channel_criteria import FLAP
 from graphprune.passes.base import clone_apart, run_pass
 from graphprune.passes.fresh_names import FreshNames
-from graphprune.passes.product_bias import add_bias
+from graphprune.passes.product_bias import add_bias, output_scale
 from graphprune.passes.prune_channels import PruneChannels
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.planning.channels.names import NamedGroups
@@ -171,7 +171,7 @@ def _shifted(model: ir.Model, consumers: Collection[Consumer], gone: Mapping[str
     for each in consumers:
         weight, node = each.weight, each.weight.node
         is_float = node.outputs[0].dtype == ir.DataType.FLOAT and weight.uses[0].index == 1
-        amounts = node.attributes.get_float("alpha", 1.0) * each.lost(np.array(gone[weight.name]))
+        amounts = output_scale(node) * each.lost(np.array(gone[weight.name]))
         if not is_float or not add_bias(node, amounts, names):
             reason = f"{describe(node)} has no bias of float32 that could be shifted"
             skips.append(Skip("GP319", weight.name, reason))

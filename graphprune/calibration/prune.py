@@ -33,7 +33,7 @@ from graphprune.masks.patterns import parse_pattern
 from graphprune.masks.refinement import Refinement, why_not_refined
 from graphprune.passes.base import clone_apart
 from graphprune.passes.fresh_names import FreshNames
-from graphprune.passes.product_bias import shift_bias
+from graphprune.passes.product_bias import output_scale, shift_bias
 from graphprune.passes.prune_weights import PruneWeights
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.planning.pruning_plan import PruningPlan, WeightPlan
@@ -243,7 +243,7 @@ class _Pruner:
         if Repair.BATCH_NORM in repairs:
             error = Matched.of(weight).match(inputs.outputs(node), self._names)
         elif Repair.BIAS in repairs:
-            shift_bias(node, done.shift, self._names)
+            shift_bias(node, output_scale(node) * done.shift, self._names)
         zeros = done.weight.size - int(np.count_nonzero(weight.real_values()))
         self.layers.append(PrunedLayer(weight.name, zeros, done.weight.size, error))
 

@@ -31,6 +31,11 @@ def output_channels(product: ir.Node) -> int:
     return shape[-1] if len(shape) > 1 else 1
 
 
+def output_scale(product: ir.Node) -> float:
+    """Return what a product of its operands is multiplied by, before the bias is added."""
+    return product.attributes.get_float("alpha", 1.0)
+
+
 def read_bias(product: ir.Node, channels: int) -> Array | None:
     """Return what Conv, ConvTranspose or Gemm adds to each output channel, float64 [channels].
 

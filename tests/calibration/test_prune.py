@@ -111,6 +111,18 @@ def test_each_step_up_brings_outputs_closer(name: str) -> None:
     assert error("sparsegpt", "bias", "drift") < 0.95 * error("sparsegpt", "bias")
 
 
+@pytest.mark.parametrize("repair", ["bias", "batch-norm"])
+def test_biases_take_what_means_lose_where_a_product_is_scaled(repair: str) -> None:
+    text = "g (float[n,8] x) => (float[n,6] y) { y = Gemm<alpha=0.25,beta=2.0>(x,u,b) }"
+    model = parse(text, {"u": (8, 6), "b": (6,)})
+    result = pruned(model, gp.Recipe(sparsity=0.5), repair=[repair])
+    before, after = (
+        gp.compile(each, backend="onnxruntime").run(None, {"x": SAMPLES})[0] for each in (model, result.model)
+    )
+    np.testing.assert_allclose(after.mean(axis=0), before.mean(axis=0), atol=1e-5)
+    assert np.abs(after - before).max() > 0.1
+
+
 def test_biases_take_what_means_lose() -> None:
     model = small()
     result = pruned(model, gp.Recipe(sparsity=0.5), repair=["bias"])

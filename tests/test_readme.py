@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 
 import graphprune
+from graphprune.optimization import optimize
 from tests.invoke import invoke
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -49,17 +50,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_commands(folder: Path) -> None:
-    images = np.random.default_rng(1).standard_normal((4, 8, 9, 9)).astype(np.float32)
+def test_commands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(1).standard_normal((12, 8, 9, 9)).astype(np.float32)
     np.savez(folder / "images.npz", input=images)
     lines = [line for text in blocks("Use it", "bash") for line in text.splitlines()]
     commands = [line for line in lines if not line.startswith("#")]
-    assert len(commands) == 7 + 1 + 4
+    assert len(commands) == 1 + 8 + 4
+    (folder / "my_task.py").write_text("def accuracy(session): return float(len(session.get_outputs()))\n")
+    monkeypatch.setattr(optimize, "FAMILIES", ())  # whose search has tests of its own, and takes a minute
     for line in commands:
         program, *arguments = shlex.split(line, comments=True)
         assert program == "graphprune"
         outcome = invoke(*arguments)
-        assert outcome.code == 0, (line, outcome)
+        may_end = {0, 1} if arguments[0] == "optimize" else {0}  # of so small a model, integers may be no faster
+        assert outcome.code in may_end, (line, outcome)
+    assert (folder / "out" / "report.html").is_file()
     assert (folder / "resnet50.so").is_file()
 
 

@@ -144,7 +144,7 @@ class Report(Document):
         rivals: The same work without graphprune; the first runs the dense model and is what speed-ups are relative to.
         refused: What could not be done.
         recommended: The name of a candidate, or of the dense model.
-        why: Why that one.
+        why: Why that one, or none, as the rest of a sentence.
         machine: Where times were taken.
     """
 

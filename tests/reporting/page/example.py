@@ -76,7 +76,7 @@ def full() -> Report:
         rivals=(rival(), rival("openvino", 0.94, 8.0)),
         refused=(RefusedReport(name="2:4", code="GP310", reason="w has 3 inputs"),),
         recommended="sparsegpt 60%",
-        why="It is the fastest with an agreement of 0.92.",
+        why="it is the fastest with an agreement of 0.92",
         least_quality=0.92,
         most_ms=5.25,
         samples=777,

@@ -175,7 +175,7 @@ def test_sections_are_in_order() -> None:
 
 def test_the_recommendation_and_its_reason_come_first() -> None:
     (verdict,) = FULL.all("p", "verdict")
-    assert verdict.text == "Recommended: sparsegpt 60%. It is the fastest with an agreement of 0.92."
+    assert verdict.text == "Recommended: sparsegpt 60%: it is the fastest with an agreement of 0.92."
     titles = [each.text for each in FULL.all("dt")[:5]]
     assert titles == ["Quality", "Median time of a run", "Speed-up", "Speed-up over dense", "Model file"]
     values = [each.text for each in FULL.all("span", "key")]
@@ -186,7 +186,7 @@ def test_the_recommendation_and_its_reason_come_first() -> None:
     ("given", "text"),
     [
         (report(), "Nothing is recommended."),
-        (report(why="None is good enough."), "Nothing is recommended. None is good enough."),
+        (report(why="none is good enough"), "Nothing is recommended: none is good enough."),
         (report(recommended="net"), "Recommended: net (the dense model)."),
         (report(recommended="other"), "Nothing is recommended."),
     ],

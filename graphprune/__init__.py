@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from graphprune import passes, training
+    from graphprune.allocation.share_out import allocate
     from graphprune.calibration.channels import ChannelPruneResult, prune_channels
     from graphprune.calibration.prune import PruneResult, prune
     from graphprune.calibration.quantize import QuantizeResult, quantize
@@ -56,6 +57,7 @@ __all__ = [
     "Recipe",
     "Report",
     "VerifyReport",
+    "allocate",
     "bench",
     "compile",
     "export_for_onnxruntime",
@@ -89,6 +91,7 @@ _HOMES = {
     "Recipe": "graphprune.planning.recipe",
     "Report": "graphprune.reporting.report",
     "VerifyReport": "graphprune.verification.report",
+    "allocate": "graphprune.allocation.share_out",
     "bench": "graphprune.measuring.benchmark",
     "compile": "graphprune.compiler.compile",
     "export_for_onnxruntime": "graphprune.compiler.custom_op",

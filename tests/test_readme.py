@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 
 import graphprune
+from graphprune.measuring import benchmark
 from graphprune.optimization import optimize
 from tests.invoke import invoke
 
@@ -50,6 +51,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.usefixtures("quick_roofline")
 def test_commands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.random.default_rng(1).standard_normal((12, 8, 9, 9)).astype(np.float32)
     np.savez(folder / "images.npz", input=images)
@@ -57,6 +59,7 @@ def test_commands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = [line for line in lines if not line.startswith("#")]
     assert len(commands) == 1 + 8 + 4
     (folder / "my_task.py").write_text("def accuracy(session): return float(len(session.get_outputs()))\n")
+    monkeypatch.setattr(benchmark, "FASTEST_MS", 1.0)
     monkeypatch.setattr(optimize, "FAMILIES", ())  # whose search has tests of its own, and takes a minute
     for line in commands:
         program, *arguments = shlex.split(line, comments=True)

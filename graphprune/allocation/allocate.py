@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array, vstack
 
 from graphprune.allocation.damage import Damages
 from graphprune.allocation.levels import at_level
@@ -16,10 +14,10 @@ from graphprune.allocation.times import Times
 from graphprune.errors import RecipeError
 from graphprune.planning.pruning_plan import PruningPlan
 
-Costs = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float64]
 
-_GAP = 1e-4
-"""How far the sum of the damages may be from the least possible, relative to that."""
+STEPS = 50_000
+"""Into which what may be spent is divided."""
 
 
 def within_time(plan: PruningPlan, damages: Damages, times: Times, most_ms: float) -> tuple[PruningPlan, float]:
@@ -60,41 +58,55 @@ def of_sparsity(plan: PruningPlan, damages: Damages, sparsity: float) -> Pruning
     """
     sizes = {each.name: math.prod(each.shape) for each in plan.weights}
     names = list(damages.weights)
-    zeros = np.outer([sizes[name] for name in names], damages.levels)
-    chosen = choose(np.array([damages.weights[name] for name in names]), -zeros, -sparsity * sum(sizes.values()))
+    costs = np.array([damages.weights[name] for name in names])
+    zeros = np.where(np.isfinite(costs), np.outer([sizes[name] for name in names], damages.levels), 0.0)
+    chosen = choose(costs, -zeros, -sparsity * sum(sizes.values()))
     if chosen is None:
         most = zeros.max(axis=1).sum() / sum(sizes.values())
         raise RecipeError(f"at most {most:.1%} of the weights can go, {sparsity:.1%} were asked for", code="GP641")
     return _planned(plan, dict(zip(names, chosen, strict=True)), damages.levels)
 
 
-def choose(damages: Costs, costs: Costs, most: float) -> Sequence[int] | None:
+def choose(damages: Floats, costs: Floats, most: float) -> list[int] | None:
     """Return the column of each row for which the sum of the damages is the least and that of the costs at most `most`.
 
-    A multiple-choice knapsack (SPDY, Frantar and Alistarh 2022, arXiv 2201.13096, section 3.1), as integer program.
+    A multiple-choice knapsack by dynamic programming (SPDY, Frantar and Alistarh 2022, arXiv 2201.13096, section 3.1):
+    what rows cost beyond their cheapest column is counted in whole steps, rounded up.
 
     Args:
-        damages: [rows, columns].
+        damages: [rows, columns]; infinite where a column is no choice.
         costs: Likewise.
         most: In the unit of the costs.
 
     Returns:
         A column a row; None where no choice costs so little.
     """
-    rows, columns = damages.shape
-    scale = float(damages.max()) or 1.0
-    one_a_row = csr_array(np.kron(np.eye(rows), np.ones(columns)))
-    limits = vstack([one_a_row, csr_array(costs.reshape(1, -1))])
-    lower = np.append(np.ones(rows), -np.inf)
-    upper = np.append(np.ones(rows), most)
-    found = milp(
-        damages.ravel() / scale,
-        integrality=np.ones(damages.size),
-        bounds=Bounds(0, 1),
-        constraints=LinearConstraint(limits, lower, upper),
-        options={"mip_rel_gap": _GAP, "time_limit": 30.0},
-    )
-    return None if found.x is None else found.x.reshape(rows, columns).argmax(axis=1).tolist()
+    cheapest = costs.min(axis=1, keepdims=True)
+    room = most - float(cheapest.sum())
+    if room < 0:
+        return None
+    step = max(room, np.finfo(np.float64).tiny) / STEPS
+    extra = np.minimum(np.ceil((costs - cheapest) / step), STEPS + 1).astype(int)
+    least, chosen = np.zeros(STEPS + 1), []  # by how many steps there are for the rows so far
+    for damage, steps in zip(damages, extra, strict=True):
+        options = np.stack([_later(least, count) + each for each, count in zip(damage, steps, strict=True)])
+        chosen.append(options.argmin(axis=0))
+        least = options.min(axis=0)
+    return _traced(chosen, extra) if np.isfinite(least[-1]) else None
+
+
+def _later(least: Floats, steps: int) -> Floats:
+    """What there is where so many steps are taken by another row."""
+    return np.concatenate([np.full(steps, np.inf), least])[: len(least)]
+
+
+def _traced(chosen: Sequence[npt.NDArray[np.intp]], extra: npt.NDArray[np.int_]) -> list[int]:
+    """The columns, from the last row to the first, with all steps at its disposal."""
+    left, found = STEPS, []
+    for columns, steps in zip(reversed(chosen), reversed(extra), strict=True):
+        found.append(int(columns[left]))
+        left -= int(steps[found[-1]])
+    return found[::-1]
 
 
 def _planned(plan: PruningPlan, chosen: Mapping[str, int], levels: Sequence[float]) -> PruningPlan:

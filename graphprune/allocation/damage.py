@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx_ir as ir
+from pydantic import ConfigDict
 
 from graphprune.allocation.levels import at_level, levels_of
 from graphprune.allocation.sensitivity import Sensitivity
@@ -31,8 +32,10 @@ class Damages(Document):
     Attributes:
         levels: Shares of zeros.
         weights: By name, the mean square of what the model's outputs differ by, over that of the outputs, at each of
-            the levels.
+            the levels; infinite where the weight has no such form.
     """
+
+    model_config = ConfigDict(ser_json_inf_nan="strings")
 
     levels: tuple[float, ...]
     weights: dict[str, tuple[float, ...]]
@@ -94,9 +97,9 @@ def _damage(
     entries = [at_level(planned, level) for level in levels]
     solutions = [None if entry is None else solve(entry, array, moments, ()) for entry in entries]
     errors = np.array([0.0 if solution is None else solution.error for solution in solutions])
+    impossible = np.array([entry is None and level > 0 for entry, level in zip(entries, levels, strict=True)])
     reference = int(np.argmin(np.where(errors > 0, np.abs(np.array(levels) - _REFERENCE), np.inf)))
-    known = solutions[reference]
-    if known is None or not errors[reference]:
-        return (0.0,) * len(levels)
-    outputs = sensitivity.error(weight, known.weight.astype(array.dtype))
-    return tuple((outputs * np.square(errors / errors[reference])).tolist())
+    known, gain = solutions[reference], 0.0
+    if known is not None and errors[reference]:
+        gain = sensitivity.error(weight, known.weight.astype(array.dtype)) / errors[reference] ** 2
+    return tuple(np.where(impossible, np.inf, gain * np.square(errors)).tolist())

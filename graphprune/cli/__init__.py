@@ -1,8 +1,8 @@
 """The command line: one file a command, each a thin face on the Python function of the same name.
 
-Imports: analysis, backends, calibration, compiler, diagnostics, errors, files, frontends, graph, graphprune, masked,
-masks, measuring, native, optimization, packed, passes, planning, reporting, runtime, stages, targets, testing,
-verification.
+Imports: allocation, analysis, backends, calibration, compiler, diagnostics, errors, files, frontends, graph,
+graphprune, masked, masks, measuring, native, optimization, packed, passes, planning, reporting, runtime, stages,
+targets, testing, verification.
 """
 
 from __future__ import annotations

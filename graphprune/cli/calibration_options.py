@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from graphprune.cli.inputs import Samples
+from graphprune.cli.options import parse_duration
 from graphprune.cli.preprocessing import FORM, Preprocessed, by_input, read_calibration
 from graphprune.errors import InputError
 
@@ -44,6 +45,47 @@ Preprocess = Annotated[
 Refine = Annotated[
     str | None, typer.Option(metavar="dsnot", help="Let zeros change places first, so that means of outputs stay.")
 ]
+
+
+TargetLatency = Annotated[
+    str | None,
+    typer.Option(metavar="12ms", help="What a run may take: zeros go where they cost the least for it, by samples."),
+]
+TargetSpeedup = Annotated[
+    float | None, typer.Option(metavar="2", help="The same: how many times as fast as the dense model, compiled.")
+]
+
+
+@dataclass(frozen=True)
+class TimeBound:
+    """How fast a pruned model is to be on this machine.
+
+    Attributes:
+        latency_ms: What a run may take.
+        speedup: How many times as fast as the dense model it is to be.
+    """
+
+    latency_ms: float | None = None
+    speedup: float | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there is one."""
+        return self.latency_ms is not None or self.speedup is not None
+
+    @classmethod
+    def of(cls, latency: str | None, speedup: float | None, sparsity: float | None, *, samples: bool) -> TimeBound:
+        """Read the options.
+
+        Raises:
+            InputError: A share of zeros is given beside, or there are no samples (GP608); a time is misspelt (GP648).
+        """
+        found = cls(None if latency is None else parse_duration(latency), speedup)
+        if found.is_given and sparsity is not None:
+            raise InputError("a time and --sparsity are given, expected one of them", code="GP608")
+        if found.is_given and not samples:
+            raise InputError("zeros for a time go by samples, give --calibration too", code="GP608")
+        return found
 
 
 @dataclass(frozen=True)
@@ -97,6 +139,26 @@ class Calibrated:
             most_samples=self.most_samples,
             resume_in=_finished_in(output),
             on_layer=lambda done: on_layer(done, len(plan.weights) * (2 if Repair.BLOCKS in self.repairs else 1)),
+        )
+
+    def plan(self, model: ir.Model, recipe: Recipe, on_layer: Callable[..., Any], bound: TimeBound) -> PruningPlan:
+        """Plan single weights: where all are compared, or a time is asked for, by what zeros in each of them cost."""
+        from graphprune.allocation.share_out import allocate
+        from graphprune.masks.criteria import parse_criterion
+        from graphprune.planning.planner import plan
+
+        by_damage = recipe.scope == "global" and parse_criterion(recipe.criterion).needs_samples
+        if not by_damage and not bound.is_given:
+            return plan(model, recipe)
+        samples = by_input(self.samples, model)
+        return allocate(
+            model,
+            recipe,
+            samples,
+            latency_ms=bound.latency_ms,
+            speedup=bound.speedup,
+            most_samples=self.most_samples,
+            on_layer=on_layer,
         )
 
     def prune_channels(self, model: ir.Model, recipe: Recipe, on_layer: Callable[..., Any]) -> ChannelPruneResult:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -17,16 +16,13 @@ from graphprune.cli.calibration_options import Calibration, MostSamples, Preproc
 from graphprune.cli.exit_codes import FAILED_VERIFICATION
 from graphprune.cli.folding import load_fixed
 from graphprune.cli.inputs import imported
-from graphprune.cli.options import InputValues, Json, Target, Threads
+from graphprune.cli.options import InputValues, Json, Target, Threads, parse_duration
 from graphprune.cli.output import print_json, print_line, print_table, printable
 from graphprune.cli.preprocessing import by_input, read_calibration
-from graphprune.errors import InputError, ModelFileError
+from graphprune.errors import ModelFileError
 
 if TYPE_CHECKING:
     from graphprune.reporting.report import CandidateReport, Report
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s)")
-_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 MetricText = Annotated[
     str | None,
@@ -87,17 +83,6 @@ def optimize_command(  # noqa: PLR0913, PLR0917 - one argument an option
         _print(report, output)
     if report.recommended is None:
         raise typer.Exit(FAILED_VERIFICATION)
-
-
-def parse_duration(text: str) -> float:
-    """Return the milliseconds of `12ms`, `800us` or `1.5s`.
-
-    Raises:
-        InputError: It has another form (GP648).
-    """
-    if (found := _DURATION.fullmatch(text)) is None:
-        raise InputError(f"latency {text!r} is not of the form 12ms, 800us or 1.5s", code="GP648")
-    return float(found[1]) * _MS[found[2]]
 
 
 def _check_folder(path: Path) -> None:

@@ -39,6 +39,9 @@ InputValues = Annotated[
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random inputs.")]
 
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s)")
+_MS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
 
 def parse_input_shapes(texts: Iterable[str] | None) -> dict[str, list[Shape]]:
     """Read `name:1x3x224x224` texts, or `name:1x16,1x32` for several shapes; a name may hold colons itself.
@@ -79,6 +82,17 @@ def _number(text: str) -> float | None:
         with contextlib.suppress(ValueError):
             return kind(text)
     return None
+
+
+def parse_duration(text: str) -> float:
+    """Return the milliseconds of `12ms`, `800us` or `1.5s`.
+
+    Raises:
+        InputError: It has another form (GP648).
+    """
+    if (found := _DURATION.fullmatch(text)) is None:
+        raise InputError(f"latency {text!r} is not of the form 12ms, 800us or 1.5s", code="GP648")
+    return float(found[1]) * _MS[found[2]]
 
 
 def check_output_path(path: Path, suffixes: Iterable[str], source: Path | None = None) -> None:

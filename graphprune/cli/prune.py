@@ -15,6 +15,9 @@ from graphprune.cli.calibration_options import (
     Preprocess,
     Refine,
     Repairs,
+    TargetLatency,
+    TargetSpeedup,
+    TimeBound,
 )
 from graphprune.cli.channel_options import (
     Fold,
@@ -66,6 +69,8 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     samples: MostSamples = 128,
     refine: Refine = None,
     repair: Repairs = None,
+    target_latency: TargetLatency = None,
+    target_speedup: TargetSpeedup = None,
     input_value: InputValues = None,
     *,
     permute: Annotated[
@@ -82,25 +87,29 @@ def prune_command(  # noqa: PLR0913, PLR0917 - one argument an option
     channels = unit | channel_choice(round_to, min_kept)
     chosen = read_recipe(recipe, share, pattern, scope, ignore, channels, criterion)
     given = Calibrated.of(calibration, samples, repair, refine, preprocess)
+    bound = TimeBound.of(target_latency, target_speedup, sparsity, samples=given is not None)
     if fold and not chosen.of_channels:
         raise InputError(f"--fold takes channels out, and the pattern is '{chosen.pattern}'", code="GP609")
     order = PermuteChannels(chosen.pattern, chosen.sparsity or 0.0) if permute else None
     load = load_for_channels if chosen.of_channels or permute else load_fixed
     with progress(f"pruning {source}") as advance:
         model = load(source, input_value)
-        outcome = _prune(model, output, chosen, order, given, advance, fold=chosen.of_channels and fold is not False)
+        outcome = _prune(
+            model, output, chosen, order, given, bound, advance, fold=chosen.of_channels and fold is not False
+        )
     if json:
         print_json(outcome.report())
     else:
         outcome.print()
 
 
-def _prune(
+def _prune(  # noqa: PLR0913 - what the options say
     model: ir.Model,
     output: Path,
     chosen: Recipe,
     order: PermuteChannels | None,
     given: Calibrated | None,
+    bound: TimeBound,
     advance: Callable[..., Any],
     *,
     fold: bool,
@@ -122,7 +131,12 @@ def _prune(
     model = model if orders is None else orders.model
     by_flap = chosen.of_channels and chosen.channels.criterion == FLAP
     by_channel = given.prune_channels(model, chosen, advance) if given is not None and by_flap else None
-    chosen_plan = plan(model, chosen) if by_channel is None else by_channel.plan
+    if by_channel is not None:
+        chosen_plan = by_channel.plan
+    elif given is None or chosen.of_channels:
+        chosen_plan = plan(model, chosen)
+    else:
+        chosen_plan = given.plan(model, chosen, advance, bound)
     by_samples = by_channel or (None if given is None else given.prune(model, chosen_plan, output, advance))
     pruned = run_pass(prune(plan=chosen_plan), model).model if by_samples is None else by_samples.model
     folded = run_pass(FoldChannels(), pruned) if fold else None
@@ -130,12 +144,17 @@ def _prune(
     save(written, output)
     if given is not None:
         given.forget(output)
+    unfit = unfit_weights(model, chosen.model_copy(update={"scope": None}))
     cost = None if folded is None else describe_fold(model, folded)
     counts = weight_counts(written)
     return Outcome(
         output=output,
         plan=chosen_plan,
-        skips=[*prunable(model)[1], *unfit_weights(model, chosen), *(by_samples.skips if by_samples else ())],
+        skips=[
+            *prunable(model)[1],
+            *unfit,
+            *(by_samples.skips if by_samples else ()),
+        ],
         folded=cost,
         budget=Budget.of(chosen, cost),
         orders=() if orders is None else orders.rewrites,

@@ -20,9 +20,7 @@ from graphprune.errors import InputError
 def report_command(  # noqa: PLR0913, PLR0917 - one argument an option
     dense: Annotated[Path, typer.Argument(metavar="DENSE", help="What the others are to take the place of.")],
     others: Annotated[list[Path], typer.Argument(metavar="OTHER", help="Pruned or quantized models, .onnx files.")],
-    samples: Annotated[
-        list[str], typer.Option("--input", "--inputs", metavar="DATA", help="Real inputs, as for verify.")
-    ],
+    samples: Annotated[list[str], typer.Option("--input", metavar="DATA", help="Real inputs, as for verify.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE.html", help="Page to write.")],
     preprocess: Preprocess = None,
     most_samples: MostSamples = 128,

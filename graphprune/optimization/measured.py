@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
 from graphprune.analysis.sparsity import weight_counts
 from graphprune.analysis.weights import prunable_weights
-from graphprune.backends.tvm.building.roofline import Roofline, measure_roofline
 from graphprune.calibration.ranges import Feed
 from graphprune.compiler.compile import compile as compile_model
 from graphprune.diagnostics import Skip
@@ -24,6 +24,9 @@ from graphprune.reporting.report import CandidateReport, KernelReport, LayerRepo
 from graphprune.targets.target import resolve_target
 from graphprune.verification.report import VerifyReport
 from graphprune.verification.verifier import verify
+
+if TYPE_CHECKING:
+    from graphprune.backends.tvm.building.roofline import Roofline
 
 CANNOT_BE = (BackendError, PassError, RecipeError, UnsupportedModelError, VerificationError)
 """What says of a candidate that it cannot be; what is wrong with samples, a metric or a disk ends the run."""
@@ -78,6 +81,8 @@ class Bench:
 
     @cached_property
     def _roofline(self) -> Roofline:
+        from graphprune.backends.tvm.building.roofline import measure_roofline
+
         with pinned(self.threads):
             return measure_roofline(resolve_target("native"), self.threads)
 

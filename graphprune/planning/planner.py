@@ -182,7 +182,7 @@ def _scoped(scope: str | None, criterion: str, pattern: Pattern) -> tuple[str, P
     by_default = parse_criterion(criterion)
     if scope == "global" and by_default.needs_samples:
         message = f"scope 'global' compares all weights at once, but criterion '{criterion}' sees them one by one"
-        raise RecipeError(f"{message}; use scope 'layer' or 'row', or other sparsities in rules", code="GP333")
+        raise RecipeError(f"{message}; use scope 'layer' or 'row', or graphprune.allocate with samples", code="GP333")
     if isinstance(pattern, Block) and scope == "row":
         raise RecipeError(f"scope 'row' with pattern '{pattern}', expected 'unstructured' or N:M", code="GP332")
     chosen = scope or by_default.scope

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphprune.allocation.allocate import choose, of_sparsity, within_time
+from graphprune.allocation.allocate import STEPS, choose, of_sparsity, within_time
 from graphprune.allocation.damage import Damages
 from graphprune.allocation.times import Times
 from graphprune.errors import RecipeError
@@ -35,13 +35,34 @@ def test_no_other_choice_within_the_bound_costs_less(seed: int, rows: int, colum
     found = choose(damages, costs, most)
     every = itertools.product(range(columns), repeat=rows)
     sums = [(damages[range(rows), each].sum(), costs[range(rows), each].sum()) for each in every]
-    within = [damage for damage, cost in sums if cost <= most]
-    if not within:
+    if not any(cost <= most for _, cost in sums):
         assert found is None
         return
     assert found is not None
-    assert costs[range(rows), found].sum() <= most + 1e-6
-    assert damages[range(rows), found].sum() <= min(within) * (1 + 1e-3) + 1e-9
+    assert costs[range(rows), found].sum() <= most + 1e-9
+    rounded = rows * (most - costs.min(axis=1).sum()) / STEPS
+    least = min((damage for damage, cost in sums if cost <= most - rounded), default=np.inf)
+    assert damages[range(rows), found].sum() <= least
+
+
+def test_many_layers_come_near_the_bound_that_a_relaxation_has() -> None:
+    """By weak duality, no choice within the bound costs less than the least of damages plus a price times the costs."""
+    rng = np.random.default_rng(0)
+    damages = np.cumsum(rng.random((200, 9)) ** 3, axis=1) * rng.random((200, 1))
+    costs = rng.random((200, 1)) * np.linspace(1, 0.1, 9)
+    most = 0.5 * costs[:, 0].sum()
+    found = choose(damages, costs, most)
+    assert found is not None
+    assert costs[range(200), found].sum() <= most
+    prices = np.linspace(0, 20, 2001)
+    bound = max(float((damages + price * costs).min(axis=1).sum() - price * most) for price in prices)
+    assert damages[range(200), found].sum() < 1.02 * bound
+
+
+def test_columns_of_infinite_damage_are_no_choice() -> None:
+    damages, costs = np.array([[1.0, np.inf], [1.0, 2.0]]), np.array([[5.0, 1.0], [5.0, 3.0]])
+    assert choose(damages, costs, 8.0) == [0, 1]
+    assert choose(damages, costs, 7.9) is None
 
 
 def test_zeros_go_where_they_cost_the_least_for_the_time() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 import pytest
 
+from graphprune.allocation.allocate import of_sparsity
 from graphprune.allocation.damage import Damages, measure_damages
 from graphprune.allocation.levels import LEVELS, at_level
 from graphprune.analysis.constants import replace_constant
@@ -15,6 +17,7 @@ from graphprune.analysis.weights import linear_weights
 from graphprune.backends.onnxruntime import session_for
 from graphprune.calibration.prune import prune
 from graphprune.calibration.ranges import Feed
+from graphprune.errors import RecipeError
 from graphprune.planning.pruning_plan import PruningPlan
 from tests.allocation.network import feeds, network, plan_of
 from tests.backends.tvm.graphs import parse
@@ -83,3 +86,17 @@ def test_a_weight_of_zeros_costs_nothing() -> None:
     weight = next(each for each in linear_weights(model)[0] if each.name == "v")
     replace_constant(weight.value, np.zeros((24, 24), np.float32))
     assert measure_damages(model, plan_of(model), feeds()).weights["v"] == (0.0,) * len(LEVELS)
+
+
+def test_shares_that_a_small_weight_does_not_have_are_never_chosen(tmp_path: Path) -> None:
+    text = "g (float[1,16] x) => (float[1,4] y) { a = MatMul(x,u) c = Relu(a) y = MatMul(c,v) }"
+    model = parse(text, {"u": (16, 8), "v": (8, 4)})
+    plan = plan_of(model, scope="row")
+    found = measure_damages(model, plan, feeds())
+    assert [level for level, damage in zip(LEVELS, found.weights["v"], strict=True) if np.isinf(damage)] == [0.95]
+    assert np.isfinite(found.weights["u"]).all()
+    assert {each.name: each.sparsity for each in of_sparsity(plan, found, 0.93).weights} == {"u": 0.95, "v": 0.9}
+    with pytest.raises(RecipeError, match=r"at most 94\.0% of the weights can go"):
+        of_sparsity(plan, found, 0.945)
+    found.save(tmp_path / "damages.json")
+    assert Damages.load(tmp_path / "damages.json") == found

@@ -10,19 +10,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from graphprune.cli.optimize import parse_duration
+from graphprune.cli.options import parse_duration
 from graphprune.errors import InputError
 from graphprune.frontends.onnx_file import save
+from graphprune.measuring import benchmark
 from graphprune.optimization import optimize as module
 from graphprune.optimization.families import FAMILIES
 from graphprune.optimization.methods import METHODS
 from tests.allocation.network import feeds, network
 from tests.invoke import Outcome, assert_refused, invoke
 
+pytestmark = pytest.mark.usefixtures("quick_roofline")
+
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(module, "FAMILIES", ())
+    monkeypatch.setattr(benchmark, "FASTEST_MS", 1.0)
     save(network(), tmp_path / "m.onnx")
     np.savez(tmp_path / "data.npz", x=np.stack([feed["x"] for feed in feeds(24)]))
     return tmp_path / "m.onnx"

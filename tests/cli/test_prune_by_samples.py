@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
+from graphprune.allocation import times
+from graphprune.analysis.sparsity import weight_counts
 from graphprune.calibration.layer import Solution, solve
 from graphprune.frontends.onnx_file import load, save
 from graphprune.planning.pruning_plan import WeightPlan
@@ -121,7 +124,10 @@ def test_what_is_wrong_is_one_line(source: Path) -> None:
     assert_refused(prune(source, "--refine", "luck"), "refine is 'luck', expected dsnot", "[GP590]")
     assert_refused(prune(source, "--refine", "dsnot", "--pattern", "block 2x2"), "weight 'u' cannot be", "[GP591]")
     assert_refused(prune(source, "--criterion", "l2"), "unknown criterion 'l2'", "[GP327]")
-    assert_refused(prune(source, "--criterion", "wanda", "--scope", "global"), "[GP333]")
+    assert_refused(invoke("prune", source, output, "--criterion", "wanda", "--scope", "global"), "[GP333]")
+    latency = ("prune", source, output, "--target-latency", "1ms")
+    assert_refused(invoke(*latency), "zeros for a time go by samples, give --calibration too", "[GP608]")
+    assert_refused(prune(source, "--target-speedup", 2), "a time and --sparsity are given", "[GP608]")
     assert_refused(prune(source, "--pattern", "block 2x2", "--scope", "row"), "[GP332]")
     assert_refused(prune(source, calibration="none.npz"), "none.npz", "[GP606]")
     np.savez(source.with_name("bad.npz"), x=np.full((2, 8), np.nan, np.float32))
@@ -132,3 +138,27 @@ def test_what_is_wrong_is_one_line(source: Path) -> None:
     assert_refused(prune(source, calibration="other.npz"), "[GP51")
     assert not output.exists()
     assert not source.with_name("o.onnx.layers").exists()
+
+
+def test_zeros_of_all_weights_are_shared_out_by_what_they_cost(source: Path) -> None:
+    data = source.with_name("data.npz")
+    outcome = invoke(
+        *("prune", source, source.with_name("o.onnx"), "--sparsity", 0.65, "--calibration", data),
+        *("--criterion", "wanda", "--scope", "global"),
+    )
+    assert outcome.code == 0
+    found = zeros(source)
+    assert abs(found["u"] / 128 - found["v"] / 64) > 0.05
+    assert 0.63 <= sum(found.values()) / (128 + 64) < 0.7
+
+
+def test_zeros_for_a_time(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def node_times(model: ir.Model, *_: object) -> dict[str, float]:
+        counts = weight_counts(model)
+        return {"one": 1 - counts["u"].zeros / 128, "two": 0.5}
+
+    monkeypatch.setattr(times, "_node_times", node_times)
+    given = ("--calibration", source.with_name("data.npz"), "--criterion", "wanda")
+    for option in (("--target-latency", "0.9ms"), ("--target-speedup", 1.5 / 0.9)):
+        assert invoke("prune", source, source.with_name("o.onnx"), *given, *option).code == 0
+        assert zeros(source) == {"u": round(0.6 * 128 / 16) * 16, "v": 0}

@@ -14,11 +14,14 @@ from graphprune.allocation import times
 from graphprune.analysis.sparsity import weight_counts
 from graphprune.calibration.ranges import Feed
 from graphprune.errors import InputError, PreconditionError
+from graphprune.measuring import benchmark
 from graphprune.optimization import ladder
 from graphprune.optimization.optimize import optimize
 from graphprune.reporting.report import Report
 from graphprune.stages.stage import Stage, set_stage
 from tests.allocation.network import feeds, network
+
+pytestmark = pytest.mark.usefixtures("quick_roofline")
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +39,7 @@ def _made_up_times(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(times, "_node_times", node_times)
     monkeypatch.setattr(ladder, "_TRIES", 2)
+    monkeypatch.setattr(benchmark, "FASTEST_MS", 1.0)
 
 
 class Said(list[str]):

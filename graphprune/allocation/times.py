@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import onnx_ir as ir
 
 from graphprune.allocation.levels import at_level, levels_of
@@ -39,9 +40,9 @@ class Times(Document):
         """The milliseconds of a run that no weight changes."""
         return sum(self.others) / len(self.others)
 
-    def whole(self, level: float) -> float:
-        """Return the milliseconds of a run with all weights at one of the levels."""
-        return self.rest + sum(times[self.levels.index(level)] for times in self.weights.values())
+    def whole(self, share: float) -> float:
+        """Return the milliseconds of a run with all weights at a share of zeros, in between by what the levels take."""
+        return self.rest + float(np.interp(share, self.levels, np.sum(list(self.weights.values()), axis=0)))
 
 
 def measure_times(

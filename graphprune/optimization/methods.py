@@ -32,9 +32,8 @@ class Method:
         return "-".join((self.criterion, *(("repaired",) if self.repairs else ())))
 
     def options(self) -> str:
-        """Return the options of `graphprune prune`."""
-        repair = f" --repair {','.join(self.repairs)}" if self.repairs else ""
-        return f"--criterion {self.criterion}{repair}"
+        """Return the options of `graphprune prune`, beside a recipe that has the criterion."""
+        return f"--repair {','.join(self.repairs)} " if self.repairs else ""
 
     def applied(self, model: ir.Model, plan: PruningPlan, feeds: Sequence[Feed], resume_in: Path) -> PruneResult:
         """Prune by a plan whose criteria do not matter."""

@@ -154,7 +154,7 @@ def _skipped(candidates: Iterable[CandidateReport]) -> tuple[RefusedReport, ...]
 
 
 def _split(feeds: Sequence[Feed], most: int) -> tuple[Sequence[Feed], Sequence[Feed]]:
-    """Samples to prune by, spread over all of them, and the others, to be judged by.
+    """Samples to prune by, the first ones, which `--samples` takes too, and others to be judged by.
 
     Raises:
         InputError: There are too few (GP644), or they never vary (GP577).
@@ -163,8 +163,7 @@ def _split(feeds: Sequence[Feed], most: int) -> tuple[Sequence[Feed], Sequence[F
         raise InputError(f"{len(feeds)} samples are given, expected at least {_FEWEST}", code="GP644")
     check_varied(feeds)
     count = min(most, round(len(feeds) * _PRUNED_BY))
-    chosen = set(np.linspace(0, len(feeds) - 1, count).astype(int).tolist())
-    return [feeds[each] for each in sorted(chosen)], [feed for at, feed in enumerate(feeds) if at not in chosen]
+    return feeds[:count], feeds[count:]
 
 
 def _run(model: ir.Model, feeds: Sequence[Feed], metric: Metric, others: Sequence[object]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from graphprune.calibration.quantize import quantize
 from graphprune.optimization.measured import Candidate
 from graphprune.optimization.searching import Search
@@ -27,7 +29,7 @@ def on_integers(search: Search) -> CandidateReport:
     """Return it with weights and activations on integers of 8 bits."""
     name, samples = "model-int8", f"--calibration {search.commands.data} --samples {len(search.feeds)}"
     steps = (
-        f"graphprune quantize {search.commands.source} {search.commands.file(name)}.onnx {samples}",
+        f"graphprune quantize {shlex.quote(search.commands.source)} {search.commands.file(name)}.onnx {samples}",
         search.commands.compiled(name, search.bench.target),
     )
 

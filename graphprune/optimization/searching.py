@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -64,8 +65,8 @@ class Commands:
     run: str = "graphprune.optimize(...)"
 
     def file(self, name: str) -> str:
-        """Return what a file of a candidate is called."""
-        return str(Path(self.folder) / name)
+        """Return what a file of a candidate is called in a command, without its ending."""
+        return shlex.quote(str(Path(self.folder) / name))
 
     def compiled(self, name: str, target: str) -> str:
         """Return the command that compiles a candidate."""
@@ -106,9 +107,7 @@ class Search:
         zeros = _Zeros(self, family)
         least = bounds.least_quality(dense.quality)
         if bounds.most_ms is not None:
-            yield from descend(
-                lambda most_ms: zeros.made(f"{most_ms:.3g} ms", f"{most_ms:.3g}ms", most_ms), bounds.most_ms
-            )
+            yield from descend(zeros.within, bounds.most_ms)
         elif least is not None:
             yield from _some(climb(zeros.at_share, least), family)
 
@@ -157,9 +156,8 @@ class _Zeros:
 
     def at_share(self, share: float) -> CandidateReport | None:
         """Return the one that is as fast as with this share of zeros in each weight; None if that gains nothing."""
-        times = self.times
-        most_ms = float(np.interp(share, times.levels, [times.whole(level) for level in times.levels]))
-        return self.made(f"{share:.0%}", f"{share * 100:.0f}", most_ms) if most_ms < times.whole(0.0) else None
+        most_ms = self.times.whole(share)
+        return self.made(f"{share:.0%}", f"{share * 100:.0f}", most_ms) if most_ms < self.times.whole(0.0) else None
 
     def within(self, most_ms: float) -> CandidateReport:
         """Return the one that costs the least and is expected to take so many milliseconds."""
@@ -203,9 +201,7 @@ class _Zeros:
 
     def _compared(self) -> _Chosen:
         """Try all methods; the metric says which is the best, on models in float32 in ONNX Runtime."""
-        times = self.times
-        most_ms = float(np.interp(_TRIED_AT, times.levels, [times.whole(level) for level in times.levels]))
-        chosen, _ = within_time(self.plan, self.damages, times, most_ms)
+        chosen, _ = within_time(self.plan, self.damages, self.times, self.times.whole(_TRIED_AT))
         found = []
         for method in METHODS:
             self.search.say(f"{self.family.name}: trying {method.words}")
@@ -216,8 +212,8 @@ class _Zeros:
     def _steps(self, method: Method, name: str) -> Iterator[str]:
         commands = self.search.commands
         file, samples = commands.file(name), f"--calibration {commands.data} --samples {len(self.search.feeds)}"
-        pruned = f"{file}-float.onnx" if self.family.on_integers else f"{file}.onnx"
-        yield f"graphprune prune {commands.source} {pruned} --recipe {file}.yaml {method.options()} {samples}"
+        source, pruned = shlex.quote(commands.source), f"{file}{'-float' if self.family.on_integers else ''}.onnx"
+        yield f"graphprune prune {source} {pruned} --recipe {file}.yaml {method.options()}{samples}"
         if self.family.on_integers:
             yield f"graphprune quantize {pruned} {file}.onnx {samples}"
         yield commands.compiled(name, self.search.bench.target)

@@ -120,3 +120,4 @@ def test_more_zeros_than_there_can_be_are_refused() -> None:
 def test_times_of_a_whole_run() -> None:
     assert TIMES.rest == pytest.approx(0.6)
     assert TIMES.whole(0.5) == pytest.approx(0.6 + 2 + 5 + 1)
+    assert TIMES.whole(0.6) == pytest.approx(0.6 + (2 * 8 + 2.5) / 3)

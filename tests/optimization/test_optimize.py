@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ import pytest
 
 import graphprune as gp
 from graphprune.allocation import times
+from graphprune.analysis.constants import named_constants
 from graphprune.analysis.sparsity import weight_counts
+from graphprune.backends.tvm.building import roofline
 from graphprune.calibration.ranges import Feed
 from graphprune.errors import InputError, PreconditionError
 from graphprune.measuring import benchmark
@@ -19,27 +23,33 @@ from graphprune.optimization import ladder
 from graphprune.optimization.optimize import optimize
 from graphprune.reporting.report import Report
 from graphprune.stages.stage import Stage, set_stage
+from graphprune.targets.target import Target
 from tests.allocation.network import feeds, network
+from tests.invoke import invoke
 
 pytestmark = pytest.mark.usefixtures("quick_roofline")
 
 
-@pytest.fixture(autouse=True)
-def _made_up_times(monkeypatch: pytest.MonkeyPatch) -> None:
+def node_times(model: ir.Model, *_: object) -> dict[str, float]:
     """Layers take as long as they have elements that are not zero: the real times of so small ones are noise."""
+    counts = weight_counts(model)
+    return {"": 0.1} | {
+        node: float(counts[name].elements - counts[name].zeros) / 1000
+        for node, weight in {"one": "u", "two": "v", "three": "w"}.items()
+        for name in (weight, f"{weight}_quantized")
+        if name in counts
+    }
 
-    def node_times(model: ir.Model, *_: object) -> dict[str, float]:
-        counts = weight_counts(model)
-        return {"": 0.1} | {
-            node: float(counts[name].elements - counts[name].zeros) / 1000
-            for node, weight in {"one": "u", "two": "v", "three": "w"}.items()
-            for name in (weight, f"{weight}_quantized")
-            if name in counts
-        }
 
-    monkeypatch.setattr(times, "_node_times", node_times)
-    monkeypatch.setattr(ladder, "_TRIES", 2)
-    monkeypatch.setattr(benchmark, "FASTEST_MS", 1.0)
+def make_quick(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(times, "_node_times", node_times)
+    patch.setattr(ladder, "_TRIES", 2)
+    patch.setattr(benchmark, "FASTEST_MS", 1.0)
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_quick(monkeypatch)
 
 
 class Said(list[str]):
@@ -56,13 +66,19 @@ def run(folder: Path, samples: list[Feed] | None = None, **options: object) -> t
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("optimize")
+def folder(tmp_path_factory: pytest.TempPathFactory, measured_once: Callable[[Target, int], roofline.Roofline]) -> Path:
+    """The folder of a run that is done."""
+    made = tmp_path_factory.mktemp("optimize")
+    with pytest.MonkeyPatch.context() as patch:
+        make_quick(patch)
+        patch.setattr(roofline, "measure_roofline", measured_once)
+        _, said = run(made, metric="closeness", max_drop=0.3)
+    assert len(said) > 5
+    return made
 
 
 def test_files_and_report(folder: Path) -> None:
-    report, said = run(folder, metric="closeness", max_drop=0.3)
-    assert Report.load(folder / "report.json") == report
+    report = Report.load(folder / "report.json")
     names = [each.name for each in report.candidates]
     assert names[0] == "int8"
     assert any(name.startswith("zeros anywhere, ") for name in names)
@@ -77,7 +93,6 @@ def test_files_and_report(folder: Path) -> None:
     assert report.dense.quality == pytest.approx(1, abs=1e-5)
     assert report.least_quality == pytest.approx(report.dense.quality - 0.3)
     assert [rival.name for rival in report.rivals] == ["onnxruntime, float32", "onnxruntime, int8"]
-    assert len(said) > 5
 
 
 def test_a_second_run_makes_nothing_again(folder: Path) -> None:
@@ -179,3 +194,22 @@ def test_samples_to_prune_by_and_to_judge_by_are_others(tmp_path: Path, monkeypa
     assert (len(calibration), len(held_out)) == (20, 40)
     assert not set(calibration) & set(held_out)
     assert len({*calibration, *held_out}) == 60
+    assert calibration == [feed["x"].tobytes() for feed in feeds(60)[:20]]  # what `--samples 20` takes again
+
+
+def test_the_commands_of_a_candidate_make_it_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gp.save(network(), tmp_path / "dense.onnx")
+    np.savez(tmp_path / "samples.npz", x=np.stack([feed["x"] for feed in feeds(48)]))
+    monkeypatch.chdir(tmp_path)
+    for each in Report.load(folder / "report.json").candidates:
+        recipe = (folder / each.model).with_suffix(".yaml")
+        if recipe.exists():
+            shutil.copy(recipe, tmp_path)
+        for step in each.steps[:-1]:
+            assert invoke(*shlex.split(step)[1:]).code == 0
+        again, before = (named_constants(gp.load(place / each.model)) for place in (tmp_path, folder))
+        assert again.keys() == before.keys()
+        for name, (_, tensor) in before.items():
+            np.testing.assert_array_equal(again[name][1].numpy(), tensor.numpy(), err_msg=f"{each.name}: {name}")

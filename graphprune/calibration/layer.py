@@ -29,6 +29,7 @@ class Repair(StrEnum):
         BIAS: Biases take what the mean of an output loses.
         DRIFT: Weights first make up for what earlier layers have changed: they become those that, of what they multiply
             now, are closest to the outputs of the dense model.
+        DAMPING: Where drift is made up for, second moments are damped by what samples that are held back ask for.
         LEAST_SQUARES: Weights that stay go to the optimum of their output.
         BATCH_NORM: Each output channel gets the mean and the deviation that it has in the dense model, of pruned layers
             and of those behind them.
@@ -38,6 +39,7 @@ class Repair(StrEnum):
 
     BIAS = "bias"
     DRIFT = "drift"
+    DAMPING = "damping"
     LEAST_SQUARES = "least-squares"
     BATCH_NORM = "batch-norm"
     BLOCKS = "blocks"
@@ -154,7 +156,7 @@ def solve(
     each_drift = drifts if drifts is not None else [None] * len(moments)
     centred = Repair.BIAS in repairs
     groups = [
-        Group(*each, centred, choose_damping(*each, centred=centred))
+        Group(*each, centred, choose_damping(*each, centred=centred) if Repair.DAMPING in repairs else DAMPING)
         for each in zip(exact, moments, each_drift, strict=True)
     ]
     targets = [group.target() for group in groups]

@@ -114,7 +114,8 @@ def prune(  # noqa: PLR0913 - one argument an option
         GraphPruneError: Blocks are to be trained, and there is no torch (GP122).
         InputError: Of samples that do not fit (GP512 to GP515, GP567 to GP569) or never vary (GP577), NaN in what a
             layer multiplies (GP581), singular moments (GP582), a full disk (GP584), a folder of another run (GP585), an
-            unknown repair (GP586) or refinement (GP590), too few samples for blocks (GP595).
+            unknown repair (GP586) or refinement (GP590), damping without drift (GP596), too few samples for blocks
+            (GP595).
         PreconditionError: The model is masked or packed (GP255).
         RecipeError: The plan is for another model (GP324), or of channels (GP587); a weight holds NaN (GP323), or has a
             pattern whose masks are not refined (GP591).
@@ -146,6 +147,8 @@ def _known(repair: Collection[str]) -> frozenset[Repair]:
     for name in repair:
         if name not in set(Repair):
             raise InputError(f"repair is '{name}', expected some of {', '.join(Repair)}", code="GP586")
+    if Repair.DAMPING in repair and Repair.DRIFT not in repair:
+        raise InputError("repair 'damping' is of what makes up for drift, give 'drift' too", code="GP596")
     return frozenset(map(Repair, repair))
 
 

@@ -29,7 +29,8 @@ class Method:
     @property
     def words(self) -> str:
         """What it is called in names of files."""
-        return "-".join((self.criterion, *(("repaired",) if self.repairs else ())))
+        repaired = ("repaired",) if self.repairs else ()
+        return "-".join((self.criterion, *repaired, *(("damped",) if Repair.DAMPING in self.repairs else ())))
 
     def options(self) -> str:
         """Return the options of `graphprune prune`, beside a recipe that has the criterion."""
@@ -42,7 +43,13 @@ class Method:
         return prune(model, chosen, feeds, repair=self.repairs, most_samples=len(feeds), resume_in=resume_in)
 
 
-_ALL = (Repair.BIAS, Repair.DRIFT, Repair.LEAST_SQUARES, Repair.BATCH_NORM)
+_FOUR = (Repair.BIAS, Repair.DRIFT, Repair.LEAST_SQUARES, Repair.BATCH_NORM)
+_DAMPED = (Repair.BIAS, Repair.DRIFT, Repair.DAMPING, Repair.LEAST_SQUARES, Repair.BATCH_NORM)
 
-METHODS = (Method("sparsegpt", _ALL), Method("magnitude", _ALL), Method("sparsegpt", ()))
+METHODS = (
+    Method("sparsegpt", _FOUR),
+    Method("sparsegpt", _DAMPED),
+    Method("magnitude", _DAMPED),
+    Method("sparsegpt", ()),
+)
 """Those that are tried: none of them is the best on every network (`docs/one-shot.md`)."""

@@ -137,7 +137,7 @@ def test_products_are_summed_where_somebody_asks_for_them() -> None:
         if needs_products(plan(criterion), [repair])
     }
     every = set(itertools.product(CRITERIA, Repair))
-    cheap = Repair.BIAS, Repair.BATCH_NORM, Repair.BLOCKS
+    cheap = Repair.BIAS, Repair.DAMPING, Repair.BATCH_NORM, Repair.BLOCKS
     assert every - asked == set(itertools.product(("magnitude", "wanda"), cheap))
 
 
@@ -191,11 +191,17 @@ def test_of_few_samples_less_is_believed() -> None:
     dense = [rows + RNG.standard_normal(rows.shape) for rows in samples]
     drifts = gather_drift(([rows] for rows in dense), ([rows] for rows in samples))
     moments = gather(([rows] for rows in samples), "w", products=True)
-    careful = solve(plan("magnitude"), weight, moments, [Repair.DRIFT], drifts).weight
-    drifts[0].held = None
-    believed = solve(plan("magnitude"), weight, moments, [Repair.DRIFT], drifts).weight
+    careful, believed, unknown = (
+        solve(plan("magnitude"), weight, moments, repairs, drifts).weight
+        for repairs, drifts[0].held in (
+            ([Repair.DRIFT, Repair.DAMPING], drifts[0].held),
+            ([Repair.DRIFT], drifts[0].held),
+            ([Repair.DRIFT, Repair.DAMPING], None),
+        )
+    )
     errors = [np.square(found - np.where(found != 0, weight, 0)).mean() for found in (careful, believed)]
     assert errors[0] < 0.2 * errors[1]
+    np.testing.assert_array_equal(unknown, believed)
 
 
 @pytest.mark.parametrize("pattern", ["unstructured", "unstructured rows", "2:4"])

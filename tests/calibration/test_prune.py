@@ -248,9 +248,15 @@ def test_what_lies_in_files_gives_the_same() -> None:
 
 
 def test_an_unknown_repair() -> None:
-    known = "bias, drift, least-squares, batch-norm, blocks"
+    known = "bias, drift, damping, least-squares, batch-norm, blocks"
     with pytest.raises(InputError, match=rf"repair is 'prayer', expected some of {known} \[GP586\]"):
         pruned(small(), gp.Recipe(sparsity=0.5), repair=["prayer"])
+
+
+def test_damping_is_chosen_where_drift_is_made_up_for() -> None:
+    with pytest.raises(InputError, match="give 'drift' too") as caught:
+        pruned(small(), gp.Recipe(sparsity=0.5), repair=["damping", "bias"])
+    assert caught.value.code == "GP596"
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,12 @@ def test_texts_that_are_no_durations(text: str) -> None:
 
 def test_what_is_tried() -> None:
     assert [family.pattern for family in FAMILIES] == ["unstructured", "block 1x4"]
-    assert [method.words for method in METHODS] == ["sparsegpt-repaired", "magnitude-repaired", "sparsegpt"]
+    assert [method.words for method in METHODS] == [
+        "sparsegpt-repaired",
+        "sparsegpt-repaired-damped",
+        "magnitude-repaired-damped",
+        "sparsegpt",
+    ]
     assert METHODS[0].options() == "--repair bias,drift,least-squares,batch-norm "
-    assert not METHODS[2].options()
+    assert METHODS[2].options() == "--repair bias,drift,damping,least-squares,batch-norm "
+    assert not METHODS[3].options()

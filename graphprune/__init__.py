@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from graphprune import passes, training
     from graphprune.allocation.share_out import allocate
     from graphprune.calibration.channels import ChannelPruneResult, prune_channels
-    from graphprune.calibration.prune import PruneResult, prune
+    from graphprune.calibration.prune import prune
+    from graphprune.calibration.pruner import PruneResult
     from graphprune.calibration.quantize import QuantizeResult, quantize
     from graphprune.compiler.compile import compile  # noqa: A004 - it is the verb for what a compiler does
     from graphprune.compiler.custom_op import export_for_onnxruntime
@@ -85,7 +86,7 @@ _HOMES = {
     "GraphPruneError": "graphprune.errors",
     "Pipeline": "graphprune.passes.pipeline",
     "Profile": "graphprune.measuring.profiler",
-    "PruneResult": "graphprune.calibration.prune",
+    "PruneResult": "graphprune.calibration.pruner",
     "PruningPlan": "graphprune.planning.pruning_plan",
     "QuantizeResult": "graphprune.calibration.quantize",
     "Recipe": "graphprune.planning.recipe",

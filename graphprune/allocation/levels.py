@@ -11,6 +11,9 @@ from graphprune.planning.pruning_plan import PruningPlan, WeightPlan
 LEVELS = (0.0, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 """Of patterns that take any share."""
 
+ANY_SHARE = 0.5
+"""Of a plan whose shares are chosen later."""
+
 
 def levels_of(plan: PruningPlan) -> tuple[float, ...]:
     """Return the shares of zeros that the weights of a plan may have, from none to the most.

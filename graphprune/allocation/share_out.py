@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from graphprune.allocation.allocate import of_sparsity, within_time
 from graphprune.allocation.damage import measure_damages
+from graphprune.allocation.levels import ANY_SHARE
 from graphprune.allocation.times import measure_times
 from graphprune.backends.base import tensor_infos
 from graphprune.calibration.samples import SAMPLES, check_varied, take
@@ -18,9 +19,6 @@ from graphprune.graph.arguments import check_model
 from graphprune.planning.planner import plan
 from graphprune.planning.pruning_plan import PruningPlan
 from graphprune.planning.recipe import Recipe
-
-_ANY_SHARE = 0.5
-"""Of a plan whose shares are chosen later."""
 
 
 def allocate(  # noqa: PLR0913 - one argument an option
@@ -59,7 +57,7 @@ def allocate(  # noqa: PLR0913 - one argument an option
     if recipe.of_channels:
         raise RecipeError("allocate: the recipe is of channels, which have a search of their own", code="GP587")
     by_time = latency_ms is not None or speedup is not None
-    share = _ANY_SHARE if by_time and recipe.sparsity is None else recipe.sparsity
+    share = ANY_SHARE if by_time and recipe.sparsity is None else recipe.sparsity
     entries = plan(model, recipe.model_copy(update={"scope": None, "sparsity": share}))
     feeds = take(samples, tensor_infos(model.graph.inputs), most_samples)
     check_varied(feeds)

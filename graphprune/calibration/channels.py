@@ -17,7 +17,7 @@ from graphprune.analysis.weights import LinearWeight, linear_weights
 from graphprune.backends.base import tensor_infos
 from graphprune.calibration.consumers import Consumer, group_fluctuations, observe, pruned_inputs
 from graphprune.calibration.inputs import LayerInputs
-from graphprune.calibration.prune import PruneResult
+from graphprune.calibration.pruner import PruneResult
 from graphprune.calibration.ranges import Feed
 from graphprune.calibration.samples import SAMPLES, check_varied, take
 from graphprune.calibration.streaming.activations import MEMORY

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from graphprune.calibration.channels import ChannelPruneResult
-    from graphprune.calibration.prune import PruneResult
+    from graphprune.calibration.pruner import PruneResult
     from graphprune.planning.pruning_plan import PruningPlan
     from graphprune.planning.recipe import Recipe
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import onnx_ir as ir
 
 from graphprune.calibration.layer import Repair
-from graphprune.calibration.prune import PruneResult, prune
+from graphprune.calibration.prune import prune
+from graphprune.calibration.pruner import PruneResult
 from graphprune.calibration.ranges import Feed
 from graphprune.planning.pruning_plan import PruningPlan
 

@@ -13,10 +13,11 @@ import onnx_ir as ir
 
 from graphprune.allocation.allocate import within_time
 from graphprune.allocation.damage import Damages, measure_damages
+from graphprune.allocation.levels import ANY_SHARE
 from graphprune.allocation.recipe import as_recipe
 from graphprune.allocation.times import Times, measure_times
 from graphprune.backends.onnxruntime import session_for
-from graphprune.calibration.prune import PruneResult
+from graphprune.calibration.pruner import PruneResult
 from graphprune.calibration.quantize import quantize
 from graphprune.calibration.ranges import Feed
 from graphprune.errors import RecipeError
@@ -31,9 +32,6 @@ from graphprune.planning.planner import plan
 from graphprune.planning.pruning_plan import PruningPlan
 from graphprune.planning.recipe import Recipe
 from graphprune.reporting.report import CandidateReport
-
-_ANY_SHARE = 0.5
-"""Of a plan whose shares are chosen later."""
 
 _ROUGHLY = 8
 """Samples for integers whose time is all that counts."""
@@ -136,7 +134,7 @@ class _Zeros:
     @cached_property
     def plan(self) -> PruningPlan:
         """Which weights, whatever their shares."""
-        recipe = Recipe(sparsity=_ANY_SHARE, pattern=self.family.pattern, criterion=METHODS[0].criterion)
+        recipe = Recipe(sparsity=ANY_SHARE, pattern=self.family.pattern, criterion=METHODS[0].criterion)
         return plan(self.search.model, recipe)
 
     @cached_property

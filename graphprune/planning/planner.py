@@ -87,6 +87,11 @@ class _Group:
         return [weight for weight in self.chosen if self.pattern.defect(weight.shape, weight.axes) is None]
 
     def planned(self) -> Iterator[WeightPlan]:
+        """Yield the entry of each weight.
+
+        Raises:
+            RecipeError: All of one would go (GP322).
+        """
         for weight, share in zip(self.weights, self._shares(), strict=True):
             count, size = self.pattern.pruned_count(weight.shape, weight.axes, share), weight.tensor.size
             if count == size:

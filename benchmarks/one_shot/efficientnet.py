@@ -28,6 +28,7 @@ class EfficientNetLite0:
     """A network of depthwise and pointwise convolutions, trained on ImageNet."""
 
     metric = "agreement of top-1"
+    more_is_better = True
 
     def prepare(self, sources: Sources) -> Prepared:
         """Export, and ask the dense network about the held-out crops."""

@@ -28,6 +28,7 @@ class MiniLM:
     """A BERT of 6 blocks and the mean of its outputs."""
 
     metric = "rank correlation"
+    more_is_better = True
 
     def prepare(self, sources: Sources) -> Prepared:
         """Export, and ask the dense network about the held-out sentences."""

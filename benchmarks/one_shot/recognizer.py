@@ -24,6 +24,7 @@ class Recognizer:
     """A network of convolutions and attention whose outputs are classes of characters along the line."""
 
     metric = "characters right"
+    more_is_better = True
 
     def prepare(self, sources: Sources) -> Prepared:
         """Open the file for one line of a fixed size, and draw lines."""

@@ -20,6 +20,7 @@ class ResNet20:
     """The dense network that the study of training starts from."""
 
     metric = "top-1"
+    more_is_better = True
 
     def prepare(self, sources: Sources) -> Prepared:
         """Export the checkpoint; all test images are held out."""

@@ -26,6 +26,7 @@ class SmolLM2:
     """A decoder of 30 blocks, whose weights are those of a file of 4 bits."""
 
     metric = "perplexity"
+    more_is_better = False
 
     def prepare(self, sources: Sources) -> Prepared:
         """Open the weights as float32, and cut the books into windows."""

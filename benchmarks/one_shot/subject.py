@@ -13,8 +13,9 @@ import onnx_ir as ir
 
 import graphprune as gp
 from benchmarks.one_shot.sources import Sources
-from graphprune.backends.onnxruntime import OnnxRuntimeSession, session_for_file
+from graphprune.backends.onnxruntime import session_for_file
 from graphprune.verification.samples import feeds_of
+from graphprune_runtime.interface import Session
 
 THREADS = 2
 
@@ -46,6 +47,9 @@ class Subject(Protocol):
     metric: str
     """What `score` returns, in words."""
 
+    more_is_better: bool
+    """Whether a better network has a higher score."""
+
     def prepare(self, sources: Sources) -> Prepared:
         """Fetch and export."""
         ...
@@ -66,13 +70,17 @@ def write(prepared: Prepared, cache: Path) -> None:
 
 def score_file(subject: Subject, cache: Path, file: Path) -> float:
     """The score of an ONNX file in ONNX Runtime, on what `write` left in `cache`."""
-    session = session_for_file(file, THREADS)
+    return score_session(subject, cache, session_for_file(file, THREADS))
+
+
+def score_session(subject: Subject, cache: Path, session: Session) -> float:
+    """The score of what runs, on what `write` left in `cache`."""
     with np.load(cache / "held_out.npz", allow_pickle=False) as archive:
         held_out = dict(archive)
     return subject.score(answers(session, held_out), np.load(cache / "expected.npy", allow_pickle=False))
 
 
-def answers(session: OnnxRuntimeSession, samples: Samples) -> Iterator[Array]:
+def answers(session: Session, samples: Samples) -> Iterator[Array]:
     """The first output of each sample."""
     return (session.run(None, feed)[0] for feed in feeds_of([samples], session.get_inputs()))
 

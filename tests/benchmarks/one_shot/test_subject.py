@@ -17,6 +17,7 @@ class Sums:
     """Half of the sums are as expected."""
 
     metric = "share"
+    more_is_better = True
 
     def prepare(self, sources: Sources) -> Prepared:  # noqa: ARG002
         samples = {"x": np.array([[1, 2], [3, 4]], np.float32)}

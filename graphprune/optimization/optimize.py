@@ -63,7 +63,8 @@ def optimize(  # noqa: PLR0913 - one argument an option
     Args:
         model: Dense.
         folder: For the files; made if need be.
-        samples: Arrays by input name. Some of them are pruned by, the others say how good a candidate is.
+        samples: Arrays by input name. Some of them are pruned by; where `metric` is no function, the others say how
+            good a candidate is.
         metric: How good a session is, more is better; `agreement` or `closeness` with the dense model, on samples that
             are held out; None for the one that fits.
         max_drop: What the metric may lose against the dense model; 0.01 where nothing is asked for.
@@ -87,7 +88,7 @@ def optimize(  # noqa: PLR0913 - one argument an option
         raise PreconditionError(f"optimize: the model is {get_stage(model)}, expected dense", code="GP255")
     bounds = Bounds.of(max_drop, target_latency_ms)
     feeds = take(samples, tensor_infos(model.graph.inputs), _TAKEN * most_samples)
-    calibration, held_out = _split(feeds, most_samples)
+    calibration, held_out = _split(feeds, most_samples, judged=not callable(metric))
     chosen = metric_for(model, held_out, metric)
     work = Workspace(folder, _run(model, feeds, chosen, (target, threads, most_samples)))
     bench = Bench(folder, target, threads, chosen, held_out)
@@ -153,8 +154,10 @@ def _skipped(candidates: Iterable[CandidateReport]) -> tuple[RefusedReport, ...]
     return tuple(dict.fromkeys(skip for each in candidates for skip in each.skips))
 
 
-def _split(feeds: Sequence[Feed], most: int) -> tuple[Sequence[Feed], Sequence[Feed]]:
-    """Samples to prune by, the first ones, which `--samples` takes too, and others to be judged by.
+def _split(feeds: Sequence[Feed], most: int, *, judged: bool) -> tuple[Sequence[Feed], Sequence[Feed]]:
+    """Samples to prune by, the first ones, which `--samples` takes too, and those to verify and to be timed on.
+
+    If models are judged by the latter, they are others; a function of the user's has samples of its own.
 
     Raises:
         InputError: There are too few (GP644), or they never vary (GP577).
@@ -162,8 +165,8 @@ def _split(feeds: Sequence[Feed], most: int) -> tuple[Sequence[Feed], Sequence[F
     if len(feeds) < _FEWEST:
         raise InputError(f"{len(feeds)} samples are given, expected at least {_FEWEST}", code="GP644")
     check_varied(feeds)
-    count = min(most, round(len(feeds) * _PRUNED_BY))
-    return feeds[:count], feeds[count:]
+    count = min(most, round(len(feeds) * _PRUNED_BY) if judged else len(feeds))
+    return feeds[:count], feeds[count:] or feeds
 
 
 def _run(model: ir.Model, feeds: Sequence[Feed], metric: Metric, others: Sequence[object]) -> dict[str, Any]:

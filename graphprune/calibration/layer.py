@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
@@ -14,35 +13,13 @@ import numpy.typing as npt
 
 from graphprune.calibration.damping import choose_damping
 from graphprune.calibration.moments import DriftMoments, Floats, InputMoments
+from graphprune.calibration.repair import Repair
 from graphprune.masks.criteria import SPARSEGPT, WeightValues, parse_criterion
 from graphprune.masks.least_squares import Mask, solve_kept
 from graphprune.masks.patterns import Pattern, parse_pattern
 from graphprune.masks.refinement import InputStatistics, Refinement, refine
 from graphprune.masks.second_order import DAMPING, prune_by_second_order
 from graphprune.planning.pruning_plan import WeightPlan
-
-
-class Repair(StrEnum):
-    """What is done so that outputs stay closer to what they were.
-
-    Attributes:
-        BIAS: Biases take what the mean of an output loses.
-        DRIFT: Weights first make up for what earlier layers have changed: they become those that, of what they multiply
-            now, are closest to the outputs of the dense model.
-        DAMPING: Where drift is made up for, second moments are damped by what samples that are held back ask for.
-        LEAST_SQUARES: Weights that stay go to the optimum of their output.
-        BATCH_NORM: Each output channel gets the mean and the deviation that it has in the dense model, of pruned layers
-            and of those behind them.
-        BLOCKS: Blocks of several layers are trained in the end, if the model's outputs are then closer to the dense
-            model's on samples that are held back from all else.
-    """
-
-    BIAS = "bias"
-    DRIFT = "drift"
-    DAMPING = "damping"
-    LEAST_SQUARES = "least-squares"
-    BATCH_NORM = "batch-norm"
-    BLOCKS = "blocks"
 
 
 @dataclass(frozen=True)
@@ -137,6 +114,7 @@ def solve(
     repairs: Collection[Repair],
     drifts: Sequence[DriftMoments] | None = None,
     refinement: Refinement | None = None,
+    kept: Mask | None = None,
 ) -> Solution:
     """Prune a weight as the plan says, by what it multiplies, and repair the rest.
 
@@ -147,6 +125,7 @@ def solve(
         repairs: What is done beside.
         drifts: How those inputs differ from the dense model's, where that is repaired.
         refinement: What is done to the mask, for a pattern that takes it.
+        kept: Which elements stay, of the shape of the weight, where something else than the plan says that.
 
     Raises:
         RecipeError: The weight holds NaN or an infinity (GP323).
@@ -161,13 +140,13 @@ def solve(
     ]
     targets = [group.target() for group in groups]
     rows = np.concatenate(targets).reshape(plan.axes.rows_shape(plan.shape))
-    pruned, keep = _pruned(plan, rows, groups)
+    pruned, keep = _pruned(plan, rows, groups) if kept is None else _kept(rows, plan.axes.rows(kept))
     if refinement is not None:
         pruned, keep = _refined(plan, rows, groups, pruned, keep)
     found = _matrices(pruned, len(groups))
     if Repair.LEAST_SQUARES in repairs:
         parts = zip(groups, found, targets, _matrices(keep, len(groups)), strict=True)
-        found = [group.best(start, target, kept) for group, start, target, kept in parts]
+        found = [group.best(start, target, stays) for group, start, target, stays in parts]
     return _solution(plan, groups, found, keep)
 
 
@@ -181,12 +160,15 @@ def _pruned(plan: WeightPlan, rows: Floats, groups: Sequence[Group]) -> tuple[Fl
     pattern, stored = parse_pattern(plan.pattern), plan.axes.restore(rows, plan.shape)
     scores = parse_criterion(plan.criterion).score(WeightValues(plan.name, stored, _scale(plan, groups)))
     if plan.criterion != SPARSEGPT.name:
-        keep = plan.axes.rows(pattern.keep_mask(scores, plan.axes, plan.pruned))
-        return np.where(keep, rows, 0.0), keep
+        return _kept(rows, plan.axes.rows(pattern.keep_mask(scores, plan.axes, plan.pruned)))
     counts = pairwise(round(plan.pruned * number / len(groups)) for number in range(len(groups) + 1))
     parts = zip(groups, np.split(rows, len(groups)), counts, strict=True)
     pruned = np.concatenate([group.swept(part, pattern, stop - start) for group, part, (start, stop) in parts])
     return pruned, pruned != 0
+
+
+def _kept(rows: Floats, keep: Mask) -> tuple[Floats, Mask]:
+    return np.where(keep, rows, 0.0), keep
 
 
 def _refined(

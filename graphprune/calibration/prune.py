@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from graphprune.backends.base import tensor_infos
-from graphprune.calibration.finished import FinishedLayers, digest
-from graphprune.calibration.inputs import LayerInputs
-from graphprune.calibration.layer import Repair
+from graphprune.calibration.finished import FinishedLayers
+from graphprune.calibration.passing import pass_through, run_key
 from graphprune.calibration.pruner import Pruner, PruneResult
-from graphprune.calibration.ranges import Feed
+from graphprune.calibration.repair import known_repairs
 from graphprune.calibration.samples import SAMPLES, check_varied, take
 from graphprune.calibration.streaming.activations import MEMORY
-from graphprune.errors import InputError, PreconditionError, RecipeError, torch_is_missing
-from graphprune.files import work_folder
+from graphprune.errors import InputError, PreconditionError, RecipeError
 from graphprune.graph.arguments import check_model
 from graphprune.masks.patterns import parse_pattern
 from graphprune.masks.refinement import Refinement, why_not_refined
 from graphprune.passes.prune_weights import PruneWeights
 from graphprune.planning.pruning_plan import PruningPlan
 from graphprune.stages.stage import get_stage
-
-_BY_DENSE = frozenset({Repair.DRIFT, Repair.BATCH_NORM})
-"""What goes by samples behind dense layers."""
 
 
 def prune(  # noqa: PLR0913 - one argument an option
@@ -71,49 +63,14 @@ def prune(  # noqa: PLR0913 - one argument an option
             pattern whose masks are not refined (GP591).
     """
     check_model("prune", model)
-    repairs, refinement = _known(repair), _refinement(refine, plan)
+    repairs, refinement = known_repairs(repair), _refinement(refine, plan)
     if (stage := get_stage(model)) not in PruneWeights.consumes:
         raise PreconditionError(f"prune: the model is {stage}, expected dense or sparse", code="GP255")
-    blocks = reconstruction() if Repair.BLOCKS in repairs else None
     feeds = take(samples, tensor_infos(model.graph.inputs), most_samples)
     check_varied(feeds)
-    fitted = feeds if blocks is None else blocks.part(feeds)[0]
     pruner = Pruner(model, plan, repairs, refinement)
-    finished = None if resume_in is None else FinishedLayers(resume_in, _run(plan, repairs, refinement, feeds))
-    with work_folder() as folder:
-        asked = {"products": pruner.needs_products, "dense": not repairs.isdisjoint(_BY_DENSE)}
-        inputs = LayerInputs(pruner.model, [*pruner.by_node, *pruner.moved], fitted, folder, memory, **asked)
-        for nodes in inputs.stops():
-            for node in nodes:
-                pruner.visit(node, inputs, finished)
-                if on_layer:
-                    on_layer(len(pruner.layers))
-    if blocks is not None:
-        pruner.reconstruct(blocks, feeds, memory, finished, on_layer)
-    return pruner.result(len(feeds))
-
-
-def _known(repair: Collection[str]) -> frozenset[Repair]:
-    for name in repair:
-        if name not in set(Repair):
-            raise InputError(f"repair is '{name}', expected some of {', '.join(Repair)}", code="GP586")
-    if Repair.DAMPING in repair and Repair.DRIFT not in repair:
-        raise InputError("repair 'damping' is of what makes up for drift, give 'drift' too", code="GP596")
-    return frozenset(map(Repair, repair))
-
-
-def reconstruction() -> ModuleType:
-    """Return the module that trains blocks.
-
-    Raises:
-        GraphPruneError: There is no torch (GP122).
-    """
-    try:
-        return importlib.import_module("graphprune.calibration.reconstruction.reconstruct")
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise torch_is_missing(error) from error
+    finished = None if resume_in is None else FinishedLayers(resume_in, run_key(plan, repairs, feeds, refinement))
+    return pass_through(pruner, feeds, memory, finished, on_layer)
 
 
 def _refinement(name: str | None, plan: PruningPlan) -> Refinement | None:
@@ -125,12 +82,3 @@ def _refinement(name: str | None, plan: PruningPlan) -> Refinement | None:
         if (reason := why_not_refined(parse_pattern(weight.pattern))) is not None:
             raise RecipeError(f"weight '{weight.name}' cannot be refined by {name}: it {reason}", code="GP591")
     return Refinement(name)
-
-
-def _run(
-    plan: PruningPlan, repairs: Collection[Repair], refinement: Refinement | None, feeds: Sequence[Feed]
-) -> dict[str, Any]:
-    """What a run is known by."""
-    arrays = (feed[name] for feed in feeds for name in sorted(feed))
-    done = {"repairs": sorted(repairs), "refinement": refinement}
-    return {"plan": plan.model_dump(mode="json"), **done, "samples": digest(arrays)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -14,14 +14,16 @@ from graphprune.analysis.constants import replace_constant
 from graphprune.analysis.weights import LinearWeight
 from graphprune.calibration.finished import FinishedLayer, FinishedLayers
 from graphprune.calibration.inputs import LayerInputs
-from graphprune.calibration.layer import Repair, needs_products, solve
+from graphprune.calibration.layer import needs_products, solve
 from graphprune.calibration.matching import Matched, can_shift, moved
 from graphprune.calibration.ranges import Feed
+from graphprune.calibration.repair import Repair
 from graphprune.calibration.streaming.columns import why_no_columns
 from graphprune.diagnostics import Skip
 from graphprune.errors import RecipeError
 from graphprune.files import work_folder
 from graphprune.graph.nodes import describe
+from graphprune.masks.least_squares import Mask
 from graphprune.masks.refinement import Refinement
 from graphprune.passes.base import clone_apart
 from graphprune.passes.fresh_names import FreshNames
@@ -75,9 +77,21 @@ class Pruner:
     """A clone of a model, of which layer after layer is pruned."""
 
     def __init__(
-        self, model: ir.Model, plan: PruningPlan, repairs: frozenset[Repair], refinement: Refinement | None
+        self,
+        model: ir.Model,
+        plan: PruningPlan,
+        repairs: frozenset[Repair],
+        refinement: Refinement | None = None,
+        kept: Mapping[str, Mask] | None = None,
     ) -> None:
         """Take the weights of a plan; those that samples say nothing of are left alone, with a warning.
+
+        Args:
+            model: Dense or pruned.
+            plan: Of weights, for this model.
+            repairs: What is done to the weights that stay.
+            refinement: What is done to the masks before.
+            kept: Which elements stay, by the name of the weight, where something else than the plan says that.
 
         Raises:
             RecipeError: GP324, GP326, GP587.
@@ -85,6 +99,7 @@ class Pruner:
         if plan.channels:
             raise RecipeError("prune: the plan is of channels, which samples do not choose", code="GP587")
         self.model, self.repairs, self._refinement = clone_apart(model), repairs, refinement
+        self._kept = kept or {}
         self.model.graph.sort()
         infer_shapes(self.model)
         self._dense = self.model.clone()
@@ -124,7 +139,7 @@ class Pruner:
         repairs = self._allowed(node, weight)
         done = None if finished is None else finished.get(weight.name, dense)
         if done is None:
-            done = _solved(planned, weight, inputs, repairs, self._refinement)
+            done = self._solved(planned, weight, inputs, repairs)
             done = done if finished is None else finished.put(weight.name, dense, done)
         replace_constant(weight.value, done.weight)
         error = done.error
@@ -134,6 +149,16 @@ class Pruner:
             shift_bias(node, output_scale(node) * done.shift, self._names)
         zeros = done.weight.size - int(np.count_nonzero(weight.real_values()))
         self.layers.append(PrunedLayer(weight.name, zeros, done.weight.size, error))
+
+    def _solved(
+        self, planned: WeightPlan, weight: LinearWeight, inputs: LayerInputs, repairs: Collection[Repair]
+    ) -> FinishedLayer:
+        drifts, kept = inputs.drifts(weight) if Repair.DRIFT in repairs else None, self._kept.get(weight.name)
+        given, moments = weight.real_values(), inputs.moments(weight)
+        found = solve(planned, given, moments, repairs, drifts, self._refinement, kept)
+        stored = weight.zeroed(found.keep)
+        array = stored if weight.quantization is not None else found.weight.astype(stored.dtype)
+        return FinishedLayer(array, found.shift, found.error)
 
     def _allowed(self, node: ir.Node, weight: LinearWeight) -> frozenset[Repair]:
         """The repairs that a layer takes; where those of biases are among them, it has a bias then, if of zeros."""
@@ -171,17 +196,3 @@ class Pruner:
         set_stage(self.model, Stage.SPARSE)
         verify_stage(self.model)
         return PruneResult(self.model, tuple(self.layers), tuple(self.skips), samples)
-
-
-def _solved(
-    planned: WeightPlan,
-    weight: LinearWeight,
-    inputs: LayerInputs,
-    repairs: Collection[Repair],
-    refinement: Refinement | None,
-) -> FinishedLayer:
-    drifts = inputs.drifts(weight) if Repair.DRIFT in repairs else None
-    found = solve(planned, weight.real_values(), inputs.moments(weight), repairs, drifts, refinement)
-    stored = weight.zeroed(found.keep)
-    array = stored if weight.quantization is not None else found.weight.astype(stored.dtype)
-    return FinishedLayer(array, found.shift, found.error)

@@ -127,8 +127,8 @@ class Calibrated:
 
     def prune(self, model: ir.Model, plan: PruningPlan, output: Path, on_layer: Callable[..., Any]) -> PruneResult:
         """Prune; layers that an earlier run for this output has finished are not pruned again."""
-        from graphprune.calibration.layer import Repair
         from graphprune.calibration.prune import prune
+        from graphprune.calibration.repair import Repair
 
         return prune(
             model,
@@ -161,19 +161,26 @@ class Calibrated:
             on_layer=on_layer,
         )
 
-    def prune_channels(self, model: ir.Model, recipe: Recipe, on_layer: Callable[..., Any]) -> ChannelPruneResult:
-        """Plan and prune channels.
+    def prune_channels(
+        self, model: ir.Model, recipe: Recipe, output: Path, on_layer: Callable[..., Any]
+    ) -> ChannelPruneResult:
+        """Plan and prune channels; layers that an earlier run for this output has repaired are not repaired again.
 
         Raises:
-            InputError: Single weights are to be repaired or refined (GP608), or as `graphprune.prune_channels`.
+            InputError: Masks are to be refined (GP608), or as `graphprune.prune_channels`.
         """
         from graphprune.calibration.channels import prune_channels
 
-        for option, value in (("--repair", self.repairs), ("--refine", self.refine)):
-            if value:
-                raise InputError(f"{option} is for single weights, and the pattern is '{recipe.pattern}'", code="GP608")
+        if self.refine is not None:
+            raise InputError(f"--refine is for single weights, and the pattern is '{recipe.pattern}'", code="GP608")
         return prune_channels(
-            model, recipe, by_input(self.samples, model), most_samples=self.most_samples, on_layer=on_layer
+            model,
+            recipe,
+            by_input(self.samples, model),
+            repair=self.repairs,
+            most_samples=self.most_samples,
+            resume_in=_finished_in(output),
+            on_layer=on_layer,
         )
 
     @staticmethod

@@ -130,7 +130,7 @@ def _prune(  # noqa: PLR0913 - what the options say
     orders = None if order is None else run_pass(order, model)
     model = model if orders is None else orders.model
     by_flap = chosen.of_channels and chosen.channels.criterion == FLAP
-    by_channel = given.prune_channels(model, chosen, advance) if given is not None and by_flap else None
+    by_channel = given.prune_channels(model, chosen, output, advance) if given is not None and by_flap else None
     if by_channel is not None:
         chosen_plan = by_channel.plan
     elif given is None or chosen.of_channels:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from graphprune.calibration.layer import Repair
 from graphprune.calibration.prune import prune
 from graphprune.calibration.pruner import PruneResult
 from graphprune.calibration.ranges import Feed
+from graphprune.calibration.repair import Repair
 from graphprune.planning.pruning_plan import PruningPlan
 
 

@@ -7,8 +7,9 @@ import itertools
 import numpy as np
 import pytest
 
-from graphprune.calibration.layer import Group, Repair, Solution, needs_products, solve
+from graphprune.calibration.layer import Group, Solution, needs_products, solve
 from graphprune.calibration.moments import DriftMoments, Floats, InputMoments, gather, gather_drift
+from graphprune.calibration.repair import Repair
 from graphprune.masks.axes import WeightAxes
 from graphprune.masks.patterns import parse_pattern
 from graphprune.masks.refinement import InputStatistics, Refinement, refine

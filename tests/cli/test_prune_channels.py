@@ -93,9 +93,9 @@ def test_layers_that_take_no_bias_are_listed(source: Path, tmp_path: Path) -> No
 def test_what_samples_of_channels_do_not_go_with(source: Path, samples: Path) -> None:
     output, given = source.with_name("o.onnx"), ("--calibration", samples)
     assert_refused(invoke("prune", source, output, *FLAP), "criterion 'flap' needs samples for group 'w1'", "[GP306]")
-    for option, value in (("--repair", "bias"), ("--refine", "dsnot")):
-        refused = invoke("prune", source, output, *FLAP, *given, option, value)
-        assert_refused(refused, f"{option} is for single weights, and the pattern is 'channel'", "[GP608]")
+    refused = invoke("prune", source, output, *FLAP, *given, "--refine", "dsnot")
+    assert_refused(refused, "--refine is for single weights, and the pattern is 'channel'", "[GP608]")
+    assert_refused(invoke("prune", source, output, *FLAP, *given, "--repair", "luck"), "repair is 'luck'", "[GP586]")
     single = invoke("prune", source, output, "--criterion", "flap", *given)
     assert_refused(single, "unknown criterion 'flap'", "[GP327]")
     for criterion in ("wanda", "sparsegpt"):

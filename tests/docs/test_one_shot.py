@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from graphprune.analysis.cost import model_cost
-from graphprune.calibration.layer import Repair
+from graphprune.calibration.repair import Repair
 from graphprune.masks.channel_criteria import FLAP
 from graphprune.masks.criteria import CRITERIA
 from graphprune.masks.refinement import Refinement

@@ -53,9 +53,9 @@ def optimize_command(  # noqa: PLR0913, PLR0917 - one argument an option
     *,
     json: Json = False,
 ) -> None:
-    """Try zeros, integers and both on real inputs, and write the fastest file that is good enough, with a report."""
+    """Try fewer channels, zeros and integers on real inputs; write the fastest that is good enough, and a report."""
     from graphprune.optimization.optimize import optimize
-    from graphprune.optimization.searching import Commands
+    from graphprune.optimization.search import Commands
 
     _check_folder(output)
     most_ms = None if target_latency is None else parse_duration(target_latency)

@@ -33,7 +33,7 @@ def report_command(  # noqa: PLR0913, PLR0917 - one argument an option
     """Compile, verify, time and profile models, and write one page that shows how good, fast and large they are."""
     from graphprune.frontends.onnx_file import load
     from graphprune.optimization.compare import compare
-    from graphprune.optimization.searching import Commands
+    from graphprune.optimization.search import Commands
     from graphprune.reporting.page import write_page
 
     check_output_path(output, [".html"])

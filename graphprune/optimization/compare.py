@@ -12,7 +12,7 @@ from graphprune.calibration.samples import SAMPLES, take
 from graphprune.files import work_folder
 from graphprune.optimization.measured import CANNOT_BE, Bench, Candidate
 from graphprune.optimization.metrics import MetricFunction, metric_for
-from graphprune.optimization.searching import Commands
+from graphprune.optimization.search import Commands
 from graphprune.optimization.timing import machine_report, timed
 from graphprune.reporting.report import CandidateReport, RefusedReport, Report
 

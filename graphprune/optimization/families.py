@@ -1,29 +1,35 @@
-"""Kinds of candidates: where zeros lie, and in what numbers the model computes."""
+"""Kinds of candidates beside the dense model: what is taken away, and in what numbers the model computes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Protocol
+
+from graphprune.optimization.bounds import Bounds
+from graphprune.optimization.channels import Channels
+from graphprune.optimization.search import Search
+from graphprune.optimization.zeros import Zeros
+from graphprune.reporting.report import CandidateReport
 
 
-@dataclass(frozen=True)
-class Family:
-    """Candidates that differ in how many zeros they have.
+class Family(Protocol):
+    """Candidates that differ in how much of the model is left."""
 
-    Attributes:
-        name: What they are called.
-        file: What their files are called.
-        pattern: How zeros lie.
-        on_integers: Whether they compute with integers of 8 bits.
-    """
+    @property
+    def name(self) -> str:
+        """What they are called."""
 
-    name: str
-    file: str
-    pattern: str
-    on_integers: bool
+    def candidates(self, search: Search, bounds: Bounds, dense: CandidateReport) -> Iterator[CandidateReport]:
+        """Yield them, each when it is finished.
+
+        Raises:
+            GraphPruneError: There is nothing to take away, or the bound cannot be reached.
+        """
 
 
-FAMILIES = (
-    Family("zeros anywhere", "zeros", "unstructured", on_integers=False),
-    Family("runs of 4 zeros, int8", "zeros-int8", "block 1x4", on_integers=True),
+FAMILIES: tuple[Family, ...] = (
+    Channels(),
+    Zeros("zeros anywhere", "zeros", "unstructured", on_integers=False),
+    Zeros("runs of 4 zeros, int8", "zeros-int8", "block 1x4", on_integers=True),
 )
-"""Those that are tried: the patterns whose kernels gain the most, in float32 and on integers."""
+"""Those that are tried: smaller models, and the patterns whose kernels gain the most, in float32 and on integers."""

@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from graphprune.reporting.report import CandidateReport
 
-_FIRST, _STEP, _TRIES = 0.70, 0.14, 4
-_LEAST, _MOST = 0.40, 0.95
+_TRIES = 4
 
 
-def climb(make: Callable[[float], CandidateReport | None], least_quality: float) -> Iterator[CandidateReport]:
+@dataclass(frozen=True)
+class Ladder:
+    """Shares of a model that may be taken away.
+
+    Attributes:
+        first: The one that is tried first.
+        step: By how much the second differs from it.
+        least: The smallest that is tried.
+        most: The largest.
+    """
+
+    first: float
+    step: float
+    least: float
+    most: float
+
+
+def climb(
+    make: Callable[[float], CandidateReport | None], least_quality: float, ladder: Ladder
+) -> Iterator[CandidateReport]:
     """Yield candidates on the way to the fastest one of a quality, by halving.
 
     Args:
-        make: Returns the candidate that is as fast as one with this share of zeros in each weight; None where that is
-            no faster than the dense model.
+        make: Returns the candidate of a share; None where that is no faster than the dense model.
         least_quality: What it has to reach.
+        ladder: The shares.
     """
-    share, step = _FIRST, _STEP
+    share, step = ladder.first, ladder.step
     for _ in range(_TRIES):
         found = make(round(share, 2))
         if found is not None:
             yield found
         is_good = found is None or found.quality >= least_quality
-        share = min(_MOST, max(_LEAST, share + (step if is_good else -step)))
+        share = min(ladder.most, max(ladder.least, share + (step if is_good else -step)))
         step /= 2
 
 

@@ -50,6 +50,7 @@ class Candidate:
         damages: What the outputs of a layer err by, by the name of its weight.
         predicted_ms: How long a run was expected to take.
         skips: What it leaves as it was.
+        whole: How many elements weights have in the dense model, by name, where channels are taken out.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Candidate:
     damages: Mapping[str, float] = field(default_factory=dict)
     predicted_ms: float | None = None
     skips: Sequence[Skip] = ()
+    whole: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ class Bench:
 def _layers(candidate: Candidate) -> Iterator[LayerReport]:
     counts = weight_counts(candidate.model)
     for weight in prunable_weights(candidate.model)[0]:
-        elements, zeros = counts[weight.name].elements, counts[weight.name].zeros
+        elements = candidate.whole.get(weight.name, counts[weight.name].elements)
+        zeros = elements - (counts[weight.name].elements - counts[weight.name].zeros)
         damage = candidate.damages.get(weight.name.removesuffix(_ON_INTEGERS))
         yield LayerReport(name=weight.name, elements=elements, zeros=zeros, damage=damage)
 

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import onnx_ir as ir
 
+from graphprune.backends.onnxruntime import session_for
 from graphprune.calibration.prune import prune
 from graphprune.calibration.pruner import PruneResult
 from graphprune.calibration.ranges import Feed
 from graphprune.calibration.repair import Repair
+from graphprune.masks.channel_criteria import FLAP
+from graphprune.optimization.search import Search
+from graphprune.planning.documents import Document
 from graphprune.planning.pruning_plan import PruningPlan
 
 
-@dataclass(frozen=True)
-class Method:
+class Method(Document):
     """A criterion and what is done to the weights that stay.
 
     Attributes:
@@ -44,13 +46,36 @@ class Method:
         return prune(model, chosen, feeds, repair=self.repairs, most_samples=len(feeds), resume_in=resume_in)
 
 
+def best_method(
+    search: Search, family: str, file: str, methods: Sequence[Method], pruned: Callable[[Method], ir.Model]
+) -> Method:
+    """Return the method after which the metric says that models are best, in float32 in ONNX Runtime.
+
+    Args:
+        search: What was found by an earlier run is taken from there.
+        family: What is pruned, in words.
+        file: The same in names of files.
+        methods: To choose from.
+        pruned: Returns the model by a method.
+    """
+
+    def quality(method: Method) -> float:
+        search.say(f"{family}: trying {method.words}")
+        return search.bench.metric.of(session_for(pruned(method), search.bench.threads))
+
+    return search.work.finished(f"{file}-method", Method, lambda: max(methods, key=quality))
+
+
 _FOUR = (Repair.BIAS, Repair.DRIFT, Repair.LEAST_SQUARES, Repair.BATCH_NORM)
 _DAMPED = (Repair.BIAS, Repair.DRIFT, Repair.DAMPING, Repair.LEAST_SQUARES, Repair.BATCH_NORM)
 
 METHODS = (
-    Method("sparsegpt", _FOUR),
-    Method("sparsegpt", _DAMPED),
-    Method("magnitude", _DAMPED),
-    Method("sparsegpt", ()),
+    Method(criterion="sparsegpt", repairs=_FOUR),
+    Method(criterion="sparsegpt", repairs=_DAMPED),
+    Method(criterion="magnitude", repairs=_DAMPED),
+    Method(criterion="sparsegpt", repairs=()),
 )
 """Those that are tried: none of them is the best on every network (`docs/one-shot.md`)."""
+
+CHANNEL_METHODS = (Method(criterion=FLAP, repairs=_FOUR), Method(criterion=FLAP, repairs=_DAMPED))
+"""Those that are tried of whole channels."""

@@ -23,7 +23,7 @@ from graphprune.optimization.families import FAMILIES
 from graphprune.optimization.measured import CANNOT_BE, Bench
 from graphprune.optimization.metrics import Metric, MetricFunction, metric_for
 from graphprune.optimization.plain import INTEGERS, as_it_is, on_integers
-from graphprune.optimization.searching import Commands, Search
+from graphprune.optimization.search import Commands, Search
 from graphprune.optimization.timing import machine_report, timed
 from graphprune.optimization.workspace import Workspace
 from graphprune.reporting.page import write_page
@@ -56,7 +56,7 @@ def optimize(  # noqa: PLR0913 - one argument an option
     commands: Commands | None = None,
     on_step: Callable[[str], None] | None = None,
 ) -> Report:
-    """Try zeros, integers and both; write the files, `report.json` and `report.html`, and say which is recommended.
+    """Try fewer channels, zeros and integers; write files, `report.json` and `report.html`, and recommend one.
 
     A run that was stopped goes on in the same folder: what is finished is not made again.
 
@@ -112,7 +112,7 @@ class _Tried:
         """Try everything."""
         self._keep(INTEGERS, lambda: iter([on_integers(self._search)]))
         for family in FAMILIES:
-            self._keep(family.name, partial(self._search.candidates, family, self._bounds, self._dense))
+            self._keep(family.name, partial(family.candidates, self._search, self._bounds, self._dense))
 
     def _keep(self, name: str, make: Callable[[], Iterator[CandidateReport]]) -> None:
         """Keep candidates as they are finished; what cannot be made leaves a reason."""

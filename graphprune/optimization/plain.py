@@ -6,7 +6,7 @@ import shlex
 
 from graphprune.calibration.quantize import quantize
 from graphprune.optimization.measured import Candidate
-from graphprune.optimization.searching import Search
+from graphprune.optimization.search import Search
 from graphprune.reporting.report import CandidateReport
 
 INTEGERS = "int8"
@@ -27,7 +27,7 @@ def as_it_is(search: Search) -> CandidateReport:
 
 def on_integers(search: Search) -> CandidateReport:
     """Return it with weights and activations on integers of 8 bits."""
-    name, samples = "model-int8", f"--calibration {search.commands.data} --samples {len(search.feeds)}"
+    name, samples = "model-int8", search.commands.samples(len(search.feeds))
     steps = (
         f"graphprune quantize {shlex.quote(search.commands.source)} {search.commands.file(name)}.onnx {samples}",
         search.commands.compiled(name, search.bench.target),

@@ -13,7 +13,7 @@ class LayerReport(Document):
     Attributes:
         name: Of the weight.
         elements: How many it has.
-        zeros: How many of them are zero.
+        zeros: How many of them are zero, or went with channels.
         damage: What the layer's outputs err by on samples, as a share of their size; None where that is not known.
     """
 

@@ -16,7 +16,7 @@ from graphprune.frontends.onnx_file import save
 from graphprune.measuring import benchmark
 from graphprune.optimization import optimize as module
 from graphprune.optimization.families import FAMILIES
-from graphprune.optimization.methods import METHODS
+from graphprune.optimization.methods import CHANNEL_METHODS, METHODS
 from tests.allocation.network import feeds, network
 from tests.invoke import Outcome, assert_refused, invoke
 
@@ -124,7 +124,8 @@ def test_texts_that_are_no_durations(text: str) -> None:
 
 
 def test_what_is_tried() -> None:
-    assert [family.pattern for family in FAMILIES] == ["unstructured", "block 1x4"]
+    assert [family.name for family in FAMILIES] == ["channels", "zeros anywhere", "runs of 4 zeros, int8"]
+    assert [method.words for method in CHANNEL_METHODS] == ["flap-repaired", "flap-repaired-damped"]
     assert [method.words for method in METHODS] == [
         "sparsegpt-repaired",
         "sparsegpt-repaired-damped",

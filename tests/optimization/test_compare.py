@@ -9,7 +9,7 @@ import graphprune as gp
 from graphprune.errors import InputError
 from graphprune.measuring import benchmark
 from graphprune.optimization.compare import compare
-from graphprune.optimization.searching import Commands
+from graphprune.optimization.search import Commands
 from graphprune.passes import PruneWeights
 from tests.allocation.network import feeds, network, plan_of
 from tests.backends.tvm.graphs import parse

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from graphprune.optimization.ladder import climb, descend
+from graphprune.optimization.ladder import Ladder, climb, descend
 from graphprune.reporting.report import CandidateReport
+
+LADDER = Ladder(first=0.70, step=0.14, least=0.40, most=0.95)
 
 
 def candidate(quality: float, ms: float) -> CandidateReport:
@@ -20,15 +22,26 @@ def test_climbing_ends_near_the_most_zeros_that_are_good_enough(most: float) -> 
         tried.append(share)
         return candidate(1.0 if share <= most else 0.0, 1 - share)
 
-    assert len(list(climb(make, 0.5))) == len(tried) == 4
+    assert len(list(climb(make, 0.5, LADDER))) == len(tried) == 4
     good = [share for share in tried if share <= most]
     assert not good or min(most, 0.95) - max(good) < 0.05 or max(good) == pytest.approx(0.95, abs=0.01)
     assert good or most < 0.47
     assert all(0.4 <= share <= 0.95 for share in tried)
 
 
+def test_a_ladder_says_where_it_begins_and_ends() -> None:
+    tried: list[float] = []
+
+    def make(share: float) -> CandidateReport:
+        tried.append(share)
+        return candidate(0.0, 1.0)
+
+    list(climb(make, 0.5, Ladder(first=0.2, step=0.1, least=0.05, most=0.6)))
+    assert tried == [0.2, 0.1, 0.05, 0.05]
+
+
 def test_shares_that_gain_nothing_are_left_out() -> None:
-    found = list(climb(lambda share: candidate(0.0, 1.0) if share > 0.82 else None, 0.5))
+    found = list(climb(lambda share: candidate(0.0, 1.0) if share > 0.82 else None, 0.5, LADDER))
     assert len(found) == 1  # 70% gains nothing, 84% is too much, 77% and 81% gain nothing
 
 

@@ -81,6 +81,7 @@ def test_files_and_report(folder: Path) -> None:
     report = Report.load(folder / "report.json")
     names = [each.name for each in report.candidates]
     assert names[0] == "int8"
+    assert any(name.startswith("channels, ") for name in names)
     assert any(name.startswith("zeros anywhere, ") for name in names)
     assert any(name.startswith("runs of 4 zeros, int8, ") for name in names)
     for each in (report.dense, *report.candidates):
@@ -105,7 +106,7 @@ def test_a_second_run_makes_nothing_again(folder: Path) -> None:
 
 def test_zeros_by_layer_are_those_of_the_file(folder: Path) -> None:
     report = Report.load(folder / "report.json")
-    for each in report.candidates:
+    for each in (each for each in report.candidates if not each.name.startswith("channels")):
         counts = weight_counts(gp.load(folder / each.model))
         assert {layer.name: layer.zeros for layer in each.layers} == {
             layer.name: counts[layer.name].zeros for layer in each.layers
@@ -114,6 +115,21 @@ def test_zeros_by_layer_are_those_of_the_file(folder: Path) -> None:
     assert sum(layer.zeros for layer in zeros.layers) > 0.3 * sum(layer.elements for layer in zeros.layers)
     assert all(layer.damage is None or 0 < layer.damage < 1 for layer in zeros.layers)
     assert any(layer.damage is not None for layer in zeros.layers)
+
+
+def test_channels_that_went_are_counted_by_layer(folder: Path) -> None:
+    report = Report.load(folder / "report.json")
+    small = next(each for each in report.candidates if each.name.startswith("channels"))
+    weights = named_constants(gp.load(folder / small.model))
+    sizes = {layer.name: layer.elements for layer in report.dense.layers}
+    assert {layer.name: layer.elements for layer in small.layers} == sizes == {"u": 384, "v": 576, "w": 192}
+    assert {layer.name: layer.zeros for layer in small.layers} == {
+        name: size - weights[name][1].size for name, size in sizes.items()
+    }
+    gone = sum(layer.zeros for layer in small.layers) / sum(sizes.values())
+    assert gone == pytest.approx(0.2, abs=0.05)
+    assert small.model_bytes < report.dense.model_bytes
+    assert any(layer.damage for layer in small.layers)
 
 
 def test_the_recipe_of_a_candidate_makes_its_zeros_again(folder: Path) -> None:

@@ -31,6 +31,7 @@ class LayerInputs:
         *,
         products: bool,
         dense: bool,
+        held: bool = False,
     ) -> None:
         """Begin at the inputs of a model that is sorted, of known types and still dense.
 
@@ -42,8 +43,9 @@ class LayerInputs:
             memory: Bytes of activations that it does.
             products: Whether second moments of any two inputs are summed up.
             dense: Whether the samples go through the dense model too.
+            held: Whether samples that are held back are summed up for themselves too.
         """
-        self._products = products
+        self._products, self._held = products, held
         self._seen: dict[Hashable, list[InputMoments]] = {}
         self._drifts: dict[Hashable, list[DriftMoments]] = {}
         self._dense: Stream | None = None
@@ -73,7 +75,7 @@ class LayerInputs:
         if key not in self._seen:
             matrices = (columns(weight, array) for array in self._stream.inputs(value))
             where = f"weight '{weight.name}', {describe(weight.node)}"
-            self._seen = {key: gather(matrices, where, products=self._products)}
+            self._seen = {key: gather(matrices, where, products=self._products, held=self._held)}
         return self._seen[key]
 
     def drifts(self, weight: LinearWeight) -> list[DriftMoments] | None:
@@ -83,7 +85,8 @@ class LayerInputs:
         value, key = multiplied(weight), _key(weight)
         if key not in self._drifts:
             streams = self._dense.inputs(self._before[value]), self._stream.inputs(value)
-            self._drifts = {key: gather_drift(*((columns(weight, each) for each in stream) for stream in streams))}
+            sides = ((columns(weight, each) for each in stream) for stream in streams)
+            self._drifts = {key: gather_drift(*sides, held=self._held)}
         return self._drifts[key]
 
     def outputs(self, node: ir.Node) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -160,13 +160,16 @@ def is_held(sample: int) -> bool:
     return sample % HELD == HELD - 1
 
 
-def gather(matrices: Iterable[list[Matrix]], where: str, *, products: bool) -> list[InputMoments]:
+def gather(
+    matrices: Iterable[list[Matrix]], where: str, *, products: bool, held: bool = False
+) -> list[InputMoments]:
     """Return the moments over samples, for each group of a layer.
 
     Args:
         matrices: Of each sample, the rows of each group.
         where: What the layer is called in messages.
         products: Whether those of any two columns are needed.
+        held: Whether those of samples that are held back are needed for themselves too.
 
     Raises:
         InputError: A value is NaN or infinite (GP581).
@@ -176,22 +179,24 @@ def gather(matrices: Iterable[list[Matrix]], where: str, *, products: bool) -> l
         found = found or [InputMoments(group.shape[1], products=products) for group in groups]
         for moments, group in zip(found, groups, strict=True):
             moments.add(group)
-            if products and is_held(sample):
-                moments.held = moments.held or InputMoments(group.shape[1], products=True)
+            if held and is_held(sample):
+                moments.held = moments.held or InputMoments(group.shape[1], products=products)
                 moments.held.add(group)
         if not all(np.isfinite(moments.squares).all() for moments in found):
             raise InputError(f"{where}: its input is NaN or infinite on sample {sample}", code="GP581")
     return found
 
 
-def gather_drift(dense: Iterable[list[Matrix]], now: Iterable[list[Matrix]]) -> list[DriftMoments]:
-    """Return how rows differ from those of the dense model over samples, for each group of a layer."""
+def gather_drift(
+    dense: Iterable[list[Matrix]], now: Iterable[list[Matrix]], *, held: bool = False
+) -> list[DriftMoments]:
+    """Return how rows differ from those of the dense model over samples, for each group of a layer; see `gather`."""
     found: list[DriftMoments] = []
     for sample, (one, other) in enumerate(zip(dense, now, strict=True)):
         found = found or [DriftMoments(group.shape[1]) for group in one]
         for drift, *pair in zip(found, one, other, strict=True):
             drift.add(*pair)
-            if is_held(sample):
+            if held and is_held(sample):
                 drift.held = drift.held or DriftMoments(pair[0].shape[1])
                 drift.held.add(*pair)
     return found

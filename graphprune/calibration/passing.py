@@ -44,7 +44,11 @@ def pass_through(
     blocks = _reconstruction() if Repair.BLOCKS in pruner.repairs else None
     fitted = feeds if blocks is None else blocks.part(feeds)[0]
     with work_folder() as folder:
-        asked = {"products": pruner.needs_products, "dense": not pruner.repairs.isdisjoint(_BY_DENSE)}
+        asked = {
+            "products": pruner.needs_products,
+            "dense": not pruner.repairs.isdisjoint(_BY_DENSE),
+            "held": Repair.DAMPING in pruner.repairs,
+        }
         inputs = LayerInputs(pruner.model, [*pruner.by_node, *pruner.moved], fitted, folder, memory, **asked)
         for nodes in inputs.stops():
             for node in nodes:

@@ -21,8 +21,8 @@ def seen(samples: int, rows: int, noise: float) -> tuple[list[np.ndarray], list[
 
 
 def summed(now: list[np.ndarray], before: list[np.ndarray]) -> tuple[InputMoments, DriftMoments]:
-    (moments,) = gather(([array] for array in now), "here", products=True)
-    (drift,) = gather_drift(([array] for array in before), ([array] for array in now))
+    (moments,) = gather(([array] for array in now), "here", products=True, held=True)
+    (drift,) = gather_drift(([array] for array in before), ([array] for array in now), held=True)
     return moments, drift
 
 

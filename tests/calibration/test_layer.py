@@ -190,8 +190,8 @@ def test_of_few_samples_less_is_believed() -> None:
     """Drift that is noise is not made up for, where samples that are held back say so."""
     weight, samples = RNG.standard_normal((CHANNELS, INPUTS)), [RNG.standard_normal((1, INPUTS)) for _ in range(40)]
     dense = [rows + RNG.standard_normal(rows.shape) for rows in samples]
-    drifts = gather_drift(([rows] for rows in dense), ([rows] for rows in samples))
-    moments = gather(([rows] for rows in samples), "w", products=True)
+    drifts = gather_drift(([rows] for rows in dense), ([rows] for rows in samples), held=True)
+    moments = gather(([rows] for rows in samples), "w", products=True, held=True)
     careful, believed, unknown = (
         solve(plan("magnitude"), weight, moments, repairs, drifts).weight
         for repairs, drifts[0].held in (

@@ -350,3 +350,13 @@ def test_samples_that_say_nothing() -> None:
         prune(model, plan, [{"x": np.full((4, 8), 0.5, np.float32)}] * 2)
     varied = [{"x": np.full((1, 8), number, np.float32)} for number in (1, 2)]
     assert prune(model, plan, varied).samples == 2
+
+
+def test_damping_is_chosen_by_samples_that_are_held_back() -> None:
+    model, feeds = small(), [{"x": SAMPLES[row : row + 1]} for row in range(12)]
+    plan = gp.plan(model, gp.Recipe(criterion="wanda", sparsity=0.5))
+    plain, damped = (
+        weights(prune(model, plan, feeds, repair=repair).model) for repair in (["drift"], ["drift", "damping"])
+    )
+    assert np.array_equal(plain["u"], damped["u"])  # nothing has changed before it
+    assert not np.array_equal(plain["v"], damped["v"])

@@ -11,7 +11,7 @@ from pydantic import ConfigDict
 from graphprune.allocation.levels import at_level, levels_of
 from graphprune.allocation.sensitivity import Sensitivity
 from graphprune.analysis.weights import LinearWeight
-from graphprune.calibration.inputs import LayerInputs
+from graphprune.calibration.inputs import LayerInputs, Wanted
 from graphprune.calibration.layer import needs_products, solve
 from graphprune.calibration.ranges import Feed
 from graphprune.calibration.streaming.activations import MEMORY
@@ -72,7 +72,7 @@ def measure_damages(
     sensitivity = Sensitivity(model, [weight for _, weight in found], feeds)
     damages: dict[str, tuple[float, ...]] = {}
     with work_folder() as folder:
-        inputs = LayerInputs(model, by_node, feeds, folder, MEMORY, products=products, dense=False)
+        inputs = LayerInputs(model, by_node, feeds, folder, MEMORY, Wanted(products=products))
         for nodes in inputs.stops():
             for node in nodes:
                 planned, weight = by_node[node]

@@ -18,7 +18,7 @@ from graphprune.analysis.weights import LinearWeight, linear_weights
 from graphprune.backends.base import tensor_infos
 from graphprune.calibration.consumers import group_fluctuations, observe
 from graphprune.calibration.finished import FinishedLayers
-from graphprune.calibration.inputs import LayerInputs
+from graphprune.calibration.inputs import LayerInputs, Wanted
 from graphprune.calibration.moments import Floats
 from graphprune.calibration.passing import pass_through, run_key
 from graphprune.calibration.pruner import Pruner, PruneResult
@@ -181,5 +181,5 @@ def _observed(
     weights = [weight for weight in linear_weights(model)[0] if weight.name in readers]
     with work_folder() as folder:
         nodes = [weight.node for weight in weights]
-        inputs = LayerInputs(model, nodes, feeds, folder, memory, products=False, dense=False)
+        inputs = LayerInputs(model, nodes, feeds, folder, memory, Wanted())
         return observe(weights, inputs, on_layer)

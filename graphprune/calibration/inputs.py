@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,21 @@ from graphprune.calibration.moments import DriftMoments, InputMoments, gather, g
 from graphprune.calibration.streaming.columns import columns, how_multiplied, multiplied
 from graphprune.calibration.streaming.stream import Stream
 from graphprune.graph.nodes import describe
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is summed up of what layers multiply.
+
+    Attributes:
+        products: Whether second moments of any two inputs are.
+        dense: Whether the samples go through the dense model too.
+        held: Whether samples that are held back are summed up for themselves too.
+    """
+
+    products: bool = False
+    dense: bool = False
+    held: bool = False
 
 
 class LayerInputs:
@@ -28,10 +44,7 @@ class LayerInputs:
         feeds: Sequence[Mapping[str, np.ndarray]],
         folder: Path,
         memory: int,
-        *,
-        products: bool,
-        dense: bool,
-        held: bool = False,
+        wanted: Wanted,
     ) -> None:
         """Begin at the inputs of a model that is sorted, of known types and still dense.
 
@@ -41,15 +54,13 @@ class LayerInputs:
             feeds: The samples.
             folder: For activations that memory does not hold.
             memory: Bytes of activations that it does.
-            products: Whether second moments of any two inputs are summed up.
-            dense: Whether the samples go through the dense model too.
-            held: Whether samples that are held back are summed up for themselves too.
+            wanted: What is asked for later.
         """
-        self._products, self._held = products, held
+        self._wanted = wanted
         self._seen: dict[Hashable, list[InputMoments]] = {}
         self._drifts: dict[Hashable, list[DriftMoments]] = {}
         self._dense: Stream | None = None
-        if dense:
+        if wanted.dense:
             memory //= 2
             other = model.clone()
             self._before = dict(zip(_values(model), _values(other), strict=True))
@@ -75,7 +86,7 @@ class LayerInputs:
         if key not in self._seen:
             matrices = (columns(weight, array) for array in self._stream.inputs(value))
             where = f"weight '{weight.name}', {describe(weight.node)}"
-            self._seen = {key: gather(matrices, where, products=self._products, held=self._held)}
+            self._seen = {key: gather(matrices, where, products=self._wanted.products, held=self._wanted.held)}
         return self._seen[key]
 
     def drifts(self, weight: LinearWeight) -> list[DriftMoments] | None:
@@ -86,7 +97,7 @@ class LayerInputs:
         if key not in self._drifts:
             streams = self._dense.inputs(self._before[value]), self._stream.inputs(value)
             sides = ((columns(weight, each) for each in stream) for stream in streams)
-            self._drifts = {key: gather_drift(*sides, held=self._held)}
+            self._drifts = {key: gather_drift(*sides, held=self._wanted.held)}
         return self._drifts[key]
 
     def outputs(self, node: ir.Node) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -160,9 +160,7 @@ def is_held(sample: int) -> bool:
     return sample % HELD == HELD - 1
 
 
-def gather(
-    matrices: Iterable[list[Matrix]], where: str, *, products: bool, held: bool = False
-) -> list[InputMoments]:
+def gather(matrices: Iterable[list[Matrix]], where: str, *, products: bool, held: bool = False) -> list[InputMoments]:
     """Return the moments over samples, for each group of a layer.
 
     Args:

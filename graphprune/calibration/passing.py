@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from graphprune.calibration.finished import FinishedLayers, digest
-from graphprune.calibration.inputs import LayerInputs
+from graphprune.calibration.inputs import LayerInputs, Wanted
 from graphprune.calibration.pruner import Pruner, PruneResult
 from graphprune.calibration.ranges import Feed
 from graphprune.calibration.repair import Repair
@@ -44,12 +44,12 @@ def pass_through(
     blocks = _reconstruction() if Repair.BLOCKS in pruner.repairs else None
     fitted = feeds if blocks is None else blocks.part(feeds)[0]
     with work_folder() as folder:
-        asked = {
-            "products": pruner.needs_products,
-            "dense": not pruner.repairs.isdisjoint(_BY_DENSE),
-            "held": Repair.DAMPING in pruner.repairs,
-        }
-        inputs = LayerInputs(pruner.model, [*pruner.by_node, *pruner.moved], fitted, folder, memory, **asked)
+        wanted = Wanted(
+            products=pruner.needs_products,
+            dense=not pruner.repairs.isdisjoint(_BY_DENSE),
+            held=Repair.DAMPING in pruner.repairs,
+        )
+        inputs = LayerInputs(pruner.model, [*pruner.by_node, *pruner.moved], fitted, folder, memory, wanted)
         for nodes in inputs.stops():
             for node in nodes:
                 pruner.visit(node, inputs, finished)

@@ -10,7 +10,7 @@ import pytest
 
 from graphprune.analysis.constants import replace_constant
 from graphprune.analysis.weights import linear_weights
-from graphprune.calibration.inputs import LayerInputs
+from graphprune.calibration.inputs import LayerInputs, Wanted
 from graphprune.passes.shape_inference import infer_shapes
 from graphprune.verification.intermediate import run_with_outputs
 from tests.backends.tvm.graphs import parse
@@ -35,7 +35,7 @@ def seen(model: ir.Model, name: str) -> np.ndarray:
 def test_drifts_are_between_the_dense_model_and_what_has_become_of_it(memory: int, tmp_path: Path) -> None:
     model, dense = network(), network()
     by_node = {weight.node: weight for weight in linear_weights(model)[0]}
-    inputs = LayerInputs(model, by_node, FEEDS, tmp_path, memory, products=True, dense=True)
+    inputs = LayerInputs(model, by_node, FEEDS, tmp_path, memory, Wanted(products=True, dense=True))
     found = {}
     for nodes in inputs.stops():
         for node in nodes:
@@ -57,7 +57,7 @@ def test_drifts_are_between_the_dense_model_and_what_has_become_of_it(memory: in
 def test_layers_that_multiply_the_same_have_the_same_sums(tmp_path: Path) -> None:
     model = network()
     by_node = {weight.node: weight for weight in linear_weights(model)[0]}
-    inputs = LayerInputs(model, by_node, FEEDS, tmp_path, 1 << 20, products=False, dense=False)
+    inputs = LayerInputs(model, by_node, FEEDS, tmp_path, 1 << 20, Wanted())
     first, second = (inputs.moments(by_node[node]) for node in next(inputs.stops()))
     assert first is second
     assert first[0].products is None

@@ -84,7 +84,9 @@ class InputMoments:
         """Return the mean products of any two columns, around their means if `centred`, [columns, columns]."""
         assert self.products is not None, "they were not asked for"
         found = self.products / max(1, self.rows)
-        return found - np.outer(self.mean, self.mean) if centred else found
+        if centred:
+            found -= np.outer(self.mean, self.mean)
+        return found
 
     def without(self, part: InputMoments) -> InputMoments:
         """Return the sums without those of some samples; no rows are kept."""

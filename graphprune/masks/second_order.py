@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import LinAlgError, cholesky
-from scipy.linalg.lapack import dtrtri
+from scipy.linalg.lapack import dpotrf, dtrtri
 
 from graphprune.errors import InputError
 from graphprune.masks.axes import WeightAxes
@@ -38,24 +37,33 @@ def inverse_factor(moments: Floats, damping: float = DAMPING) -> Floats:
     Inputs that are always zero count as if they were independent of the others, with a moment of one.
 
     Args:
-        moments: Symmetric, of whole inputs, [columns, columns]; left alone.
+        moments: Symmetric, of whole inputs, [columns, columns]; the factor takes their place in memory, as both of a
+            layer of ten thousand inputs would be gigabytes.
         damping: The share of the mean diagonal that is added to it.
 
     Raises:
         InputError: Not even so are they positive definite (GP582).
     """
-    damped = moments[::-1, ::-1].copy()
-    diagonal = np.einsum("ii->i", damped)
+    assert moments.flags.c_contiguous, "LAPACK would work on a copy"
+    diagonal = np.einsum("ii->i", moments)
     diagonal[diagonal == 0] = 1
     diagonal += damping * diagonal.mean()
-    try:
-        # With the order of the columns reversed, a lower factor of the moments is an upper one.
-        factor = cholesky(damped, lower=True, overwrite_a=True, check_finite=False)[::-1, ::-1]
-    except LinAlgError as error:
+    _reverse(moments)
+    # LAPACK sees the transposed matrix. With the order of columns reversed, a lower factor is an upper one.
+    _, singular = dpotrf(moments.T, lower=0, overwrite_a=1)
+    if singular:
         message = f"second moments of {len(moments)} inputs are singular with {damping:g} of their mean added"
-        raise InputError(f"{message}; give more samples, or a larger damping", code="GP582") from error
-    inverse, _ = dtrtri(np.asfortranarray(factor), lower=0, overwrite_c=1)
-    return np.ascontiguousarray(inverse)
+        raise InputError(f"{message}; give more samples, or a larger damping", code="GP582")
+    dtrtri(moments.T, lower=0, overwrite_c=1)
+    _reverse(moments)
+    return moments
+
+
+def _reverse(matrix: Floats) -> None:
+    """Reverse the order of rows and of columns in place."""
+    for first in range((len(matrix) + 1) // 2):
+        last = len(matrix) - 1 - first
+        matrix[[first, last]] = matrix[[last, first], ::-1]
 
 
 @dataclass

@@ -55,7 +55,7 @@ def transcribed(weight: Floats, moments: Floats, share: float = 0.0, group: int 
 
 def solved(rows: Floats, moments: Floats, pattern: Pattern, pruned: int) -> Floats:
     alive = np.diag(moments) != 0
-    return prune_by_second_order(rows, inverse_factor(moments), pattern, pruned, alive).reshape(len(rows), -1)
+    return prune_by_second_order(rows, inverse_factor(moments.copy()), pattern, pruned, alive).reshape(len(rows), -1)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -123,13 +123,20 @@ def test_weights_of_inputs_that_are_always_zero_go_first() -> None:
     assert not solved(rows, moments, Unstructured(), 32)[:, 3].any()
 
 
-def test_the_factor_is_that_of_the_inverse() -> None:
-    _, moments = layer(1, 1, 40)
+@pytest.mark.parametrize("inputs", [1, 2, 40, 41])
+def test_the_factor_is_that_of_the_inverse(inputs: int) -> None:
+    _, moments = layer(1, 1, inputs)
+    damped = moments + 0.05 * np.diag(moments).mean() * np.eye(inputs)
     factor = inverse_factor(moments, damping=0.05)
-    damped = moments + 0.05 * np.diag(moments).mean() * np.eye(40)
+    assert factor is moments
     np.testing.assert_array_equal(factor, np.triu(factor))
-    np.testing.assert_allclose(factor.T @ factor @ damped, np.eye(40), atol=1e-8)
+    np.testing.assert_allclose(factor.T @ factor @ damped, np.eye(inputs), atol=1e-8)
     assert (np.diag(factor) > 0).all()
+
+
+def test_a_matrix_that_cannot_be_overwritten_is_no_argument() -> None:
+    with pytest.raises(AssertionError):
+        inverse_factor(np.eye(8)[::2, ::2])
 
 
 def test_inputs_that_are_always_zero_count_as_independent_ones() -> None:

@@ -45,13 +45,14 @@ def _zeros(entry: Entry) -> Chart:
         return Chart(title, "No layer has zeros." if layers else "No layers are known.")
     shown = _largest(layers, lambda layer: layer.elements)
     rows = [_zero_bar(layer) for layer in shown]
-    note = f"Share of each weight that is zero; a full bar is all of it. {_more(shown, layers, 'largest', 'layers')}"
+    what = "Share of each weight that is zero or went with channels; a full bar is all of it."
+    note = f"{what} {_more(shown, layers, 'largest', 'layers')}"
     return _draw(entry, "zeros", title, note, rows)
 
 
 def _zero_bar(layer: LayerReport) -> Bar:
     share = zero_share(layer)
-    details = f"{layer.name}: {layer.zeros:,} of {layer.elements:,} are zero"
+    details = f"{layer.name}: {layer.zeros:,} of {layer.elements:,} are zero or gone"
     return Bar(layer.name, percent(share), share or 0.0, details=details)
 
 

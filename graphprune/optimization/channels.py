@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from math import floor
+from math import ceil
 
 from graphprune.analysis.sparsity import weight_counts
 from graphprune.calibration.channels import ChannelPruneResult, prune_channels
@@ -72,8 +72,8 @@ class _Made:
 
     def within(self, most_ms: float) -> CandidateReport:
         """Return the one that is expected to take so many milliseconds, as if time went with parameters."""
-        share = 1 - most_ms / self.dense.median_ms
-        return self.at_share(min(_LADDER.most, max(_LADDER.least, floor(share * 100) / 100)))
+        percents = ceil(round(100 * (1 - most_ms / self.dense.median_ms), 6))
+        return self.at_share(min(_LADDER.most, max(_LADDER.least, percents / 100)))
 
     def at_share(self, share: float) -> CandidateReport:
         """Return the one without the channels that count least and have this share of the parameters."""

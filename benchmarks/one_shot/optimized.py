@@ -21,6 +21,7 @@ def optimized(subject: Subject, cache: Path, output: Path, max_drop: float) -> R
     def score(session: Session) -> float:
         return sign * score_session(subject, cache, session)
 
+    score.__module__, score.__name__ = "", subject.metric  # what the report calls it
     model, given = gp.load(cache / "dense.onnx"), read_calibration([str(cache / "calibration.npz")], None)
     assert given is not None, "there is a file"
     show = partial(print, file=sys.stderr, flush=True)

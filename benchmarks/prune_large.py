@@ -33,9 +33,9 @@ def main() -> None:
         export(source, tokens=TOKENS, num_hidden_layers=options.blocks, hidden_size=4096, intermediate_size=11008)
         rows = np.random.default_rng(0).integers(0, _VOCABULARY, (options.samples, TOKENS))
         np.savez(data, input_ids=rows)
-        given = ("--criterion", "sparsegpt", "--pattern", "2:4", "--calibration", data, "--samples", options.samples)
+        given = ("--criterion", "sparsegpt", "--pattern", "2:4", "--ignore", "lm_head.weight", "--calibration", data)
         repair = () if options.repair is None else ("--repair", options.repair)
-        found = measured("prune", source, target, *map(str, given), *repair)
+        found = measured("prune", source, target, *given, "--samples", str(options.samples), *repair)
         tokens, a_block = f"{options.samples} x {TOKENS} tokens", found.seconds / options.blocks
         print(f"{found.last_line}\n{size_of(source):.2f} GB, {options.blocks} blocks, {tokens}")
         print(f"{found.seconds:.0f} s, {a_block:.0f} s a block, {found.peak_mib:.0f} MB at most beyond mapped files")

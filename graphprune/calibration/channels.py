@@ -16,14 +16,14 @@ from graphprune.analysis.channels import ChannelGroup
 from graphprune.analysis.channels.values import constant_values
 from graphprune.analysis.weights import LinearWeight, linear_weights
 from graphprune.backends.base import tensor_infos
-from graphprune.calibration.consumers import group_fluctuations, observe
 from graphprune.calibration.finished import FinishedLayers
+from graphprune.calibration.fluctuations import group_fluctuations, observe
 from graphprune.calibration.inputs import LayerInputs, Wanted
 from graphprune.calibration.moments import Floats
 from graphprune.calibration.passing import pass_through, run_key
 from graphprune.calibration.pruner import Pruner, PruneResult
 from graphprune.calibration.ranges import Feed
-from graphprune.calibration.readers import give_biases, kept_inputs, plan_layers
+from graphprune.calibration.readers import KeptInputs, give_biases, plan_layers
 from graphprune.calibration.repair import Repair, known_repairs
 from graphprune.calibration.samples import SAMPLES, check_varied, take
 from graphprune.calibration.streaming.activations import MEMORY
@@ -118,14 +118,14 @@ def _pruned(
     fluctuations = _observed(model, groups, feeds, memory, on_layer)
     worth = {group.name: group_fluctuations(group, fluctuations) for group in groups}
     plan = PruningPlan(model=fingerprint(linear_weights(model)[0]), channels=plan_channels(model, recipe, worth))
-    kept = kept_inputs(model, plan, fluctuations)
-    if not kept:
+    kept = KeptInputs.of(model, plan, fluctuations)
+    if not kept.gone:
         return _zeroed(PruneResult(model, (), tuple(skips), len(feeds)), plan)
-    give_biases(model, kept)
+    give_biases(model, kept.gone)
     layers = plan_layers(model, kept, everything=Repair.DRIFT in repairs)
     finished = None if resume_in is None else FinishedLayers(resume_in, run_key(_both(plan, layers), repairs, feeds))
     counted = None if on_layer is None else lambda done: on_layer(len(fluctuations) + done)
-    found = pass_through(Pruner(model, layers, repairs, kept=kept), feeds, memory, finished, counted)
+    found = pass_through(Pruner(model, layers, repairs, kept=kept.mask), feeds, memory, finished, counted)
     return _zeroed(replace(found, skips=(*skips, *found.skips)), plan)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -82,7 +82,7 @@ class Pruner:
         plan: PruningPlan,
         repairs: frozenset[Repair],
         refinement: Refinement | None = None,
-        kept: Mapping[str, Mask] | None = None,
+        kept: Callable[[LinearWeight], Mask] | None = None,
     ) -> None:
         """Take the weights of a plan; those that samples say nothing of are left alone, with a warning.
 
@@ -91,7 +91,7 @@ class Pruner:
             plan: Of weights, for this model.
             repairs: What is done to the weights that stay.
             refinement: What is done to the masks before.
-            kept: Which elements stay, by the name of the weight, where something else than the plan says that.
+            kept: Returns which elements of a weight stay, where something else than the plan says that.
 
         Raises:
             RecipeError: GP324, GP326, GP587.
@@ -99,7 +99,7 @@ class Pruner:
         if plan.channels:
             raise RecipeError("prune: the plan is of channels, which samples do not choose", code="GP587")
         self.model, self.repairs, self._refinement = clone_apart(model), repairs, refinement
-        self._kept = kept or {}
+        self._kept = kept
         self.model.graph.sort()
         infer_shapes(self.model)
         self._dense = self.model.clone()
@@ -153,8 +153,8 @@ class Pruner:
     def _solved(
         self, planned: WeightPlan, weight: LinearWeight, inputs: LayerInputs, repairs: Collection[Repair]
     ) -> FinishedLayer:
-        drifts, kept = inputs.drifts(weight) if Repair.DRIFT in repairs else None, self._kept.get(weight.name)
-        given, moments = weight.real_values(), inputs.moments(weight)
+        drifts, moments = inputs.drifts(weight) if Repair.DRIFT in repairs else None, inputs.moments(weight)
+        given, kept = weight.real_values(), None if self._kept is None else self._kept(weight)
         found = solve(planned, given, moments, repairs, drifts, self._refinement, kept)
         stored = weight.zeroed(found.keep)
         array = stored if weight.quantization is not None else found.weight.astype(stored.dtype)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import graphprune as gp
 from graphprune.analysis.sparsity import weight_counts
 from graphprune.calibration.channels import prune_channels
 from graphprune.calibration.pruner import Pruner
@@ -69,6 +70,18 @@ def test_layers_behind_make_up_for_what_changed_before() -> None:
     dense = run(model, feeds, "y")
     assert error(run(repaired.model, feeds, "y"), dense) < 0.7 * error(run(plain.model, feeds, "y"), dense)
     assert not np.array_equal(constant(repaired.model, "z"), constant(model, "z"))  # it loses none of its inputs
+
+
+def test_zeros_of_a_sparse_model_stay() -> None:
+    feeds = [{"x": MIXED}]
+    sparse = gp.prune(
+        made(RESIDUAL, RESIDUAL_WEIGHTS), gp.plan(made(RESIDUAL, RESIDUAL_WEIGHTS), gp.Recipe(sparsity=0.5)), feeds
+    )
+    result = prune_channels(sparse.model, recipe(0.4), feeds, repair=["drift", "least-squares"])
+    for name in ("u", "v", "w", "z"):
+        before, after = constant(sparse.model, name), constant(result.model, name)
+        assert not after[before == 0].any()
+        assert np.count_nonzero(after) > 0.2 * np.count_nonzero(before)
 
 
 @pytest.mark.parametrize("repair", [["least-squares"], ["drift", "batch-norm"], ["drift", "damping", "least-squares"]])

@@ -7,7 +7,7 @@ import pytest
 
 from graphprune.analysis.channels import ChannelGroup, ChannelSlice, IndexMap
 from graphprune.analysis.weights import LinearWeight, linear_weights
-from graphprune.calibration.consumers import fluctuations_of, group_fluctuations
+from graphprune.calibration.fluctuations import fluctuations_of, group_fluctuations
 from graphprune.calibration.moments import Floats, gather
 from tests.backends.tvm.graphs import parse
 

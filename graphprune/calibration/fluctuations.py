@@ -1,4 +1,4 @@
-"""The layers that read channels, and what these are worth there on samples."""
+"""What channels are worth on samples in the layers that read them."""
 
 from __future__ import annotations
 

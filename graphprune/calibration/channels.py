@@ -20,7 +20,6 @@ from graphprune.calibration.finished import FinishedLayers
 from graphprune.calibration.fluctuations import group_fluctuations, observe
 from graphprune.calibration.inputs import LayerInputs, Wanted
 from graphprune.calibration.moments import Floats
-from graphprune.calibration.passing import pass_through, run_key
 from graphprune.calibration.pruner import Pruner, PruneResult
 from graphprune.calibration.ranges import Feed
 from graphprune.calibration.readers import KeptInputs, give_biases, plan_layers
@@ -28,6 +27,7 @@ from graphprune.calibration.repair import Repair, known_repairs
 from graphprune.calibration.samples import SAMPLES, check_varied, take
 from graphprune.calibration.streaming.activations import MEMORY
 from graphprune.calibration.streaming.columns import why_no_columns
+from graphprune.calibration.visiting import run_key, visit_layers
 from graphprune.diagnostics import Skip
 from graphprune.errors import PreconditionError, RecipeError
 from graphprune.files import work_folder
@@ -125,7 +125,7 @@ def _pruned(
     layers = plan_layers(model, kept, everything=Repair.DRIFT in repairs)
     finished = None if resume_in is None else FinishedLayers(resume_in, run_key(_both(plan, layers), repairs, feeds))
     counted = None if on_layer is None else lambda done: on_layer(len(fluctuations) + done)
-    found = pass_through(Pruner(model, layers, repairs, kept=kept.mask), feeds, memory, finished, counted)
+    found = visit_layers(Pruner(model, layers, repairs, kept=kept.mask), feeds, memory, finished, counted)
     return _zeroed(replace(found, skips=(*skips, *found.skips)), plan)
 
 

@@ -10,11 +10,11 @@ import onnx_ir as ir
 
 from graphprune.backends.base import tensor_infos
 from graphprune.calibration.finished import FinishedLayers
-from graphprune.calibration.passing import pass_through, run_key
 from graphprune.calibration.pruner import Pruner, PruneResult
 from graphprune.calibration.repair import known_repairs
 from graphprune.calibration.samples import SAMPLES, check_varied, take
 from graphprune.calibration.streaming.activations import MEMORY
+from graphprune.calibration.visiting import run_key, visit_layers
 from graphprune.errors import InputError, PreconditionError, RecipeError
 from graphprune.graph.arguments import check_model
 from graphprune.masks.patterns import parse_pattern
@@ -70,7 +70,7 @@ def prune(  # noqa: PLR0913 - one argument an option
     check_varied(feeds)
     pruner = Pruner(model, plan, repairs, refinement)
     finished = None if resume_in is None else FinishedLayers(resume_in, run_key(plan, repairs, feeds, refinement))
-    return pass_through(pruner, feeds, memory, finished, on_layer)
+    return visit_layers(pruner, feeds, memory, finished, on_layer)
 
 
 def _refinement(name: str | None, plan: PruningPlan) -> Refinement | None:

@@ -12,7 +12,7 @@ from graphprune.analysis.sparsity import weight_counts
 from graphprune.calibration.channels import ChannelPruneResult, prune_channels
 from graphprune.masks.channel_criteria import FLAP
 from graphprune.optimization.bounds import Bounds
-from graphprune.optimization.ladder import Ladder, climb, descend
+from graphprune.optimization.ladder import Ladder, toward
 from graphprune.optimization.measured import Candidate
 from graphprune.optimization.methods import CHANNEL_METHODS, Method, best_method
 from graphprune.optimization.search import Search
@@ -41,21 +41,17 @@ class Channels:
     file: str = "channels"
 
     def candidates(self, search: Search, bounds: Bounds, dense: CandidateReport) -> Iterator[CandidateReport]:
-        """Yield them, each when it is finished.
+        """Return them, each when it is finished.
 
         Raises:
             GraphPruneError: No channels can be taken out.
         """
-        made = _Made(search, self, dense)
-        least = bounds.least_quality(dense.quality)
-        if bounds.most_ms is not None:
-            yield from descend(made.within, bounds.most_ms)
-        elif least is not None:
-            yield from climb(made.at_share, least, _LADDER)
+        made = _Candidates(search, self, dense)
+        return toward(bounds, dense, _LADDER, made.at_share, made.within)
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Candidates:
     """Those of one search."""
 
     search: Search

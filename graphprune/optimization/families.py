@@ -20,7 +20,7 @@ class Family(Protocol):
         """What they are called."""
 
     def candidates(self, search: Search, bounds: Bounds, dense: CandidateReport) -> Iterator[CandidateReport]:
-        """Yield them, each when it is finished.
+        """Return them, each when it is finished.
 
         Raises:
             GraphPruneError: There is nothing to take away, or the bound cannot be reached.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from graphprune.optimization.bounds import Bounds
 from graphprune.reporting.report import CandidateReport
 
 _TRIES = 4
@@ -25,6 +26,29 @@ class Ladder:
     step: float
     least: float
     most: float
+
+
+def toward(
+    bounds: Bounds,
+    dense: CandidateReport,
+    ladder: Ladder,
+    at_share: Callable[[float], CandidateReport | None],
+    within: Callable[[float], CandidateReport],
+) -> Iterator[CandidateReport]:
+    """Yield candidates on the way to a bound.
+
+    Args:
+        bounds: What is asked for.
+        dense: What the quality is compared with.
+        ladder: Shares that may be taken away.
+        at_share: See `climb`.
+        within: See `descend`.
+    """
+    least = bounds.least_quality(dense.quality)
+    if bounds.most_ms is not None:
+        yield from descend(within, bounds.most_ms)
+    elif least is not None:
+        yield from climb(at_share, least, ladder)
 
 
 def climb(

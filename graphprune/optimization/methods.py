@@ -22,7 +22,7 @@ class Method(Document):
     """A criterion and what is done to the weights that stay.
 
     Attributes:
-        criterion: See `graphprune.masks.criteria`.
+        criterion: See `graphprune.masks.criteria`, and of channels `graphprune.masks.channel_criteria`.
         repairs: See `Repair`.
     """
 

@@ -18,7 +18,7 @@ from graphprune.calibration.pruner import PruneResult
 from graphprune.calibration.quantize import quantize
 from graphprune.errors import RecipeError
 from graphprune.optimization.bounds import Bounds
-from graphprune.optimization.ladder import Ladder, climb, descend
+from graphprune.optimization.ladder import Ladder, toward
 from graphprune.optimization.measured import Candidate
 from graphprune.optimization.methods import METHODS, Method, best_method
 from graphprune.optimization.search import Search
@@ -53,17 +53,13 @@ class Zeros:
     on_integers: bool
 
     def candidates(self, search: Search, bounds: Bounds, dense: CandidateReport) -> Iterator[CandidateReport]:
-        """Yield them, each when it is finished.
+        """Return them, each when it is finished.
 
         Raises:
             GraphPruneError: There is nothing to prune in such a pattern, or the bound cannot be reached.
         """
-        made = _Made(search, self)
-        least = bounds.least_quality(dense.quality)
-        if bounds.most_ms is not None:
-            yield from descend(made.within, bounds.most_ms)
-        elif least is not None:
-            yield from _some(climb(made.at_share, least, _LADDER), self.pattern)
+        made = _Candidates(search, self)
+        return _some(toward(bounds, dense, _LADDER, made.at_share, made.within), self.pattern)
 
 
 def _some(candidates: Iterator[CandidateReport], pattern: str) -> Iterator[CandidateReport]:
@@ -81,7 +77,7 @@ def _some(candidates: Iterator[CandidateReport], pattern: str) -> Iterator[Candi
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Candidates:
     """Those of one search."""
 
     search: Search

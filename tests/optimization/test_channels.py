@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from graphprune.optimization.channels import Channels, _Made
+from graphprune.optimization.channels import Channels, _Candidates
 from graphprune.optimization.search import Search
 from graphprune.reporting.report import CandidateReport
 
@@ -16,6 +16,6 @@ DENSE = CandidateReport(name="dense", model="dense.onnx", model_bytes=1, quality
 @pytest.mark.parametrize(("most_ms", "share"), [(8.0, 0.2), (7.25, 0.28), (20.0, 0.02), (9.99, 0.02), (0.1, 0.8)])
 def test_time_is_expected_to_go_with_parameters(most_ms: float, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
-    monkeypatch.setattr(_Made, "at_share", lambda _, given: asked.append(given))
-    _Made(cast(Search, None), Channels(), DENSE).within(most_ms)
+    monkeypatch.setattr(_Candidates, "at_share", lambda _, given: asked.append(given))
+    _Candidates(cast(Search, None), Channels(), DENSE).within(most_ms)
     assert asked == [share]

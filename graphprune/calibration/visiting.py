@@ -21,7 +21,7 @@ _BY_DENSE = frozenset({Repair.DRIFT, Repair.BATCH_NORM})
 """What goes by samples behind dense layers."""
 
 
-def pass_through(
+def visit_layers(
     pruner: Pruner,
     feeds: Sequence[Feed],
     memory: int,
